@@ -1,0 +1,165 @@
+// result<T>: a value or an error. A union of our own instead of std::variant, since every user pays its compile time.
+#pragma once
+
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <iothub/base/config.hpp>
+#include <iothub/base/error.hpp>
+
+namespace iothub {
+inline namespace v0 {
+
+// Thrown by result::value() when there is none.
+class exception : public std::exception {
+ public:
+  explicit exception(iothub::error e) : error_{std::move(e)}, what_{std::string{to_string(error_.code())}} {
+    what_.append(": ").append(error_.message());
+  }
+  [[nodiscard]] char const* what() const noexcept override { return what_.c_str(); }
+  [[nodiscard]] iothub::error const& error() const noexcept { return error_; }
+
+ private:
+  iothub::error error_;
+  std::string what_;
+};
+
+namespace detail {
+[[noreturn]] inline void throw_error(error e) {
+#if IOTHUB_EXCEPTIONS
+  throw exception{std::move(e)};
+#else
+  (void)e;
+  std::abort();
+#endif
+}
+}  // namespace detail
+
+template <class T>
+class [[nodiscard]] result {
+ public:
+  using value_type = T;
+
+  template <class U = T>
+    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, result> &&
+             !std::is_same_v<std::remove_cvref_t<U>, iothub::error> && !std::is_same_v<std::remove_cvref_t<U>, errc>)
+  result(U&& value) : has_value_{true} {  // NOLINT(google-explicit-constructor): a value is a result
+    std::construct_at(&value_, std::forward<U>(value));
+  }
+  result(iothub::error e) noexcept : has_value_{false} { std::construct_at(&error_, std::move(e)); }  // NOLINT
+  result(errc code) noexcept : has_value_{false} { std::construct_at(&error_, code); }                // NOLINT
+
+  result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_{other.has_value_} {
+    if (has_value_)
+      std::construct_at(&value_, std::move(other.value_));
+    else
+      std::construct_at(&error_, std::move(other.error_));
+  }
+  result(result const& other)
+    requires std::is_copy_constructible_v<T>
+      : has_value_{other.has_value_} {
+    if (has_value_)
+      std::construct_at(&value_, other.value_);
+    else
+      std::construct_at(&error_, other.error_);
+  }
+  result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    destroy();
+    has_value_ = other.has_value_;
+    if (has_value_)
+      std::construct_at(&value_, std::move(other.value_));
+    else
+      std::construct_at(&error_, std::move(other.error_));
+    return *this;
+  }
+  ~result() { destroy(); }
+
+  [[nodiscard]] bool has_value() const noexcept { return has_value_; }
+  explicit operator bool() const noexcept { return has_value_; }
+
+  // The value; throws iothub::exception (aborts without exceptions) when this holds an error.
+  T& value() & { return check(), value_; }
+  T const& value() const& { return check(), value_; }
+  T&& value() && { return check(), std::move(value_); }
+
+  T& operator*() & noexcept { return assert_value(), value_; }
+  T const& operator*() const& noexcept { return assert_value(), value_; }
+  T&& operator*() && noexcept { return assert_value(), std::move(value_); }
+  T* operator->() noexcept { return assert_value(), std::addressof(value_); }
+  T const* operator->() const noexcept { return assert_value(), std::addressof(value_); }
+
+  [[nodiscard]] iothub::error const& error() const& noexcept { return assert_error(), error_; }
+  [[nodiscard]] iothub::error&& error() && noexcept { return assert_error(), std::move(error_); }
+
+  template <class U>
+  [[nodiscard]] T value_or(U&& other) const& {
+    return has_value_ ? value_ : static_cast<T>(std::forward<U>(other));
+  }
+  // f(value) -> result<U>, or the error as it is.
+  template <class F>
+  auto and_then(F&& f) && -> std::invoke_result_t<F, T&&> {
+    if (!has_value_) return std::move(error_);
+    return std::forward<F>(f)(std::move(value_));
+  }
+  // f(value) -> U, wrapped; or the error as it is.
+  template <class F>
+  auto transform(F&& f) && -> result<std::invoke_result_t<F, T&&>> {
+    if (!has_value_) return std::move(error_);
+    return std::forward<F>(f)(std::move(value_));
+  }
+
+ private:
+  void check() const {
+    if (!has_value_) detail::throw_error(error_);
+  }
+  void assert_value() const noexcept { IOTHUB_ASSERT(has_value_); }
+  void assert_error() const noexcept { IOTHUB_ASSERT(!has_value_); }
+  void destroy() noexcept {
+    if (has_value_)
+      std::destroy_at(&value_);
+    else
+      std::destroy_at(&error_);
+  }
+
+  union {
+    T value_;
+    iothub::error error_;
+  };
+  bool has_value_;
+};
+
+template <>
+class [[nodiscard]] result<void> {
+ public:
+  using value_type = void;
+
+  result() noexcept = default;
+  result(iothub::error e) noexcept : error_{std::move(e)} {}  // NOLINT(google-explicit-constructor)
+  result(errc code) noexcept : error_{iothub::error{code}} {}  // NOLINT(google-explicit-constructor)
+
+  [[nodiscard]] bool has_value() const noexcept { return !error_.has_value(); }
+  explicit operator bool() const noexcept { return has_value(); }
+  void value() const {
+    if (error_) detail::throw_error(*error_);
+  }
+  [[nodiscard]] iothub::error const& error() const& noexcept {
+    IOTHUB_ASSERT(error_.has_value());
+    return *error_;
+  }
+  [[nodiscard]] iothub::error&& error() && noexcept {
+    IOTHUB_ASSERT(error_.has_value());
+    return std::move(*error_);
+  }
+
+ private:
+  std::optional<iothub::error> error_;
+};
+
+}  // namespace v0
+}  // namespace iothub

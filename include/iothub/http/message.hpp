@@ -1,0 +1,58 @@
+// HTTP requests and responses as values.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace iothub {
+inline namespace v0 {
+namespace http {
+
+struct header {
+  std::string name = {};
+  std::string value = {};
+  friend bool operator==(header const&, header const&) = default;
+};
+
+// Header fields in the order they came; names compare without case (RFC 9110 section 5.1).
+class headers {
+ public:
+  headers() = default;
+  headers(std::initializer_list<header> list) : list_{list} {}
+
+  // The first value of that name; empty where there is none (has() tells).
+  [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
+  [[nodiscard]] bool has(std::string_view name) const noexcept;
+  void add(std::string name, std::string value);
+  // Replaces every field of that name.
+  void set(std::string_view name, std::string value);
+  void remove(std::string_view name);
+  [[nodiscard]] auto begin() const noexcept { return list_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return list_.end(); }
+  [[nodiscard]] std::size_t size() const noexcept { return list_.size(); }
+  friend bool operator==(headers const&, headers const&) = default;
+
+ private:
+  std::vector<header> list_;
+};
+
+struct request {
+  std::string method = "GET";
+  std::string target = "/";  // path and query as on the wire, percent-encoded
+  http::headers headers = {};
+  std::string body = {};
+  friend bool operator==(request const&, request const&) = default;
+};
+
+struct response {
+  int status = 200;
+  std::string reason = {};
+  http::headers headers = {};
+  std::string body = {};
+  friend bool operator==(response const&, response const&) = default;
+};
+
+}  // namespace http
+}  // namespace v0
+}  // namespace iothub
