@@ -1,0 +1,115 @@
+#include "../../tools/iothub-fake/options.hpp"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using iothub::errc;
+using iothub_fake::command;
+using iothub_fake::options;
+
+iothub::result<options> parse(std::vector<char const*> arguments) { return iothub_fake::parse_options(arguments); }
+std::string refusal(std::vector<char const*> arguments) {
+  auto const refused = parse(std::move(arguments));
+  if (refused) return "accepted";
+  EXPECT_EQ(refused.error().code(), errc::invalid_argument);
+  return std::string{refused.error().message()};
+}
+
+TEST(FakeOptions, ServeHasTheDocumentedDefaults) {
+  auto const made = parse({"serve"}).value();
+  EXPECT_EQ(made.command, command::serve);
+  EXPECT_EQ(made.bind, "127.0.0.1");
+  EXPECT_EQ(made.hub_name(), "localhost");
+  EXPECT_EQ(made.https, 443);
+  EXPECT_EQ(made.mqtt, 8883);
+  EXPECT_EQ(made.log, iothub_fake::log_format::text);
+  EXPECT_EQ(made.owner_key, iothub_fake::well_known_owner_key);
+}
+
+TEST(FakeOptions, TakesEveryServeOptionInBothForms) {
+  auto const made = parse({"serve", "--bind", "::1", "--hostname=hub.example", "--hostname", "two.example", "--https=0",
+                           "--mqtt", "0", "--ca", "/tmp/ca", "--ports-file=/tmp/ports", "--fixture", "f.json", "--log",
+                           "json", "--owner-key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "--ephemeral-ca"})
+                        .value();
+  EXPECT_EQ(made.bind, "::1");
+  EXPECT_EQ(made.hostnames, (std::vector<std::string>{"hub.example", "two.example"}));
+  EXPECT_EQ(made.hub_name(), "hub.example");
+  EXPECT_EQ(made.https, 0);
+  EXPECT_EQ(made.mqtt, 0);
+  EXPECT_EQ(made.ca_folder, "/tmp/ca");
+  EXPECT_EQ(made.ports_file, "/tmp/ports");
+  EXPECT_EQ(made.fixture, "f.json");
+  EXPECT_EQ(made.log, iothub_fake::log_format::json);
+  EXPECT_EQ(made.owner_key, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+  EXPECT_TRUE(made.ephemeral_ca);
+}
+
+TEST(FakeOptions, TheWellKnownKeyIs32Bytes) {
+  EXPECT_EQ(iothub::from_base64(iothub_fake::well_known_owner_key).value().size(), 32u);
+}
+
+TEST(FakeOptions, TakesADeviceConnectionString) {
+  auto const made = parse({"connstr", "--device", "dev 1", "--create"}).value();
+  EXPECT_EQ(made.command, command::connstr);
+  EXPECT_EQ(made.device, "dev 1");
+  EXPECT_TRUE(made.create);
+}
+
+TEST(FakeOptions, KnowsHelpAndVersionAnywhere) {
+  EXPECT_EQ(parse({"--help"}).value().command, command::help);
+  EXPECT_EQ(parse({"serve", "--help"}).value().command, command::help);
+  EXPECT_EQ(parse({"--version"}).value().command, command::version);
+}
+
+TEST(FakeOptions, RefusesAnAddressThatOthersReachUnlessMeant) {
+  EXPECT_EQ(refusal({"serve", "--bind", "0.0.0.0"}),
+            "other machines can reach 0.0.0.0; say --expose-to-network if that is meant");
+  EXPECT_EQ(refusal({"serve", "--bind", "192.168.1.2", "--owner-key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}),
+            "other machines can reach 192.168.1.2; say --expose-to-network if that is meant");
+}
+
+TEST(FakeOptions, RefusesTheWellKnownKeyWhereOthersReachIt) {
+  EXPECT_EQ(refusal({"serve", "--bind", "0.0.0.0", "--expose-to-network"}),
+            "the well-known owner key is refused on 0.0.0.0, which other machines can reach; give one of your own with "
+            "--owner-key");
+  EXPECT_NE(refusal({"serve", "--bind", "::", "--expose-to-network", "--owner-key",
+                     "aW90aHViLWZha2Ugd2VsbC1rbm93biBvd25lciBrZXk="}),
+            "accepted");
+}
+
+TEST(FakeOptions, AllowsAnAddressThatOthersReachWithBoth) {
+  EXPECT_TRUE(parse({"serve", "--bind", "0.0.0.0", "--expose-to-network", "--owner-key",
+                     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}));
+}
+
+TEST(FakeOptions, CallsTheWholeLoopbackNetworkLoopback) {
+  EXPECT_TRUE(iothub_fake::is_loopback("127.0.0.1"));
+  EXPECT_TRUE(iothub_fake::is_loopback("127.9.8.7"));
+  EXPECT_TRUE(iothub_fake::is_loopback("::1"));
+  EXPECT_FALSE(iothub_fake::is_loopback("127.evil.example"));
+  EXPECT_FALSE(iothub_fake::is_loopback("::"));
+  EXPECT_FALSE(iothub_fake::is_loopback("10.0.0.1"));
+}
+
+TEST(FakeOptions, SaysWhatItCannotUnderstand) {
+  EXPECT_EQ(refusal({}), "which command? serve, connstr, ca, --help or --version");
+  EXPECT_EQ(refusal({"start"}), "there is no command \"start\"; serve, connstr, ca, --help or --version");
+  EXPECT_EQ(refusal({"serve", "--port", "1"}), "serve has no option \"--port\"");
+  EXPECT_EQ(refusal({"serve", "--create"}), "serve has no option \"--create\"");
+  EXPECT_EQ(refusal({"serve", "8883"}), "serve has no option \"8883\"");
+  EXPECT_EQ(refusal({"serve", "--mqtt"}), "--mqtt takes a value");
+  EXPECT_EQ(refusal({"serve", "--ca="}), "--ca takes a value that is not empty");
+  EXPECT_EQ(refusal({"serve", "--log", "xml"}), "--log takes text or json");
+  for (auto const* port : {"65536", "-1", "http", ""})
+    EXPECT_EQ(refusal({"serve", "--https", port}), "--https takes a number from 0 to 65535") << port;
+  EXPECT_EQ(refusal({"serve", "--owner-key", "short"}), "--owner-key takes the base64 of 16 to 64 bytes");
+}
+
+TEST(FakeOptions, AConnectionStringIsEitherForAServiceOrForADevice) {
+  EXPECT_EQ(refusal({"connstr"}), "connstr takes either --service or --device ID");
+  EXPECT_EQ(refusal({"connstr", "--service", "--device", "d"}), "connstr takes either --service or --device ID");
+  EXPECT_EQ(refusal({"connstr", "--service", "--create"}), "--create goes with --device");
+}
+
+}  // namespace

@@ -1,0 +1,220 @@
+// The command line of iothub-fake.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <iothub/base/ascii.hpp>
+#include <iothub/base/base64.hpp>
+#include <iothub/base/result.hpp>
+
+namespace iothub_fake {
+
+// What the process ends with; scripts tell these apart.
+enum exit_code : int {
+  exit_ok = 0,
+  exit_internal = 1,
+  exit_usage = 2,
+  exit_cannot_bind = 3,
+  exit_bad_fixture = 4,
+  exit_no_tls = 5,       // the CA folder or what is in it cannot be used
+  exit_no_hub = 6,       // connstr: the running hub cannot be reached, or said no
+};
+
+// The key of the policy iothubowner unless --owner-key says otherwise. It is public, so it protects nothing: a hub that
+// other machines can reach refuses it.
+inline constexpr std::string_view well_known_owner_key = "aW90aHViLWZha2Ugd2VsbC1rbm93biBvd25lciBrZXk=";
+
+enum class command { help, version, serve, connstr, ca };
+enum class log_format { text, json };
+
+struct options {
+  iothub_fake::command command = command::help;
+  std::string bind = "127.0.0.1";
+  std::vector<std::string> hostnames = {};  // the first one is the hub's name in connection strings
+  std::uint16_t https = 443;
+  std::uint16_t mqtt = 8883;
+  std::string ca_folder = {};               // empty: the default folder
+  std::string ports_file = {};
+  std::string fixture = {};
+  log_format log = log_format::text;
+  std::string owner_key{well_known_owner_key};
+  bool own_key = false;                     // --owner-key was given
+  bool expose_to_network = false;
+  bool ephemeral_ca = false;
+  // connstr
+  bool service = false;
+  std::string device = {};
+  bool create = false;
+  bool https_given = false;
+  bool hostname_given = false;
+
+  [[nodiscard]] std::string hub_name() const { return hostnames.empty() ? std::string{"localhost"} : hostnames[0]; }
+};
+
+inline constexpr std::string_view help_text =
+    R"(iothub-fake: an Azure IoT Hub for tests, on this machine.
+
+  iothub-fake serve [--bind 127.0.0.1] [--hostname localhost] [--https 443] [--mqtt 8883]
+                    [--ca DIR] [--ports-file FILE] [--fixture FILE] [--log text|json]
+      Serves devices over MQTT and HTTPS and back ends over HTTPS, all with TLS. Prints one line on
+      standard output when it can serve; everything else goes to standard error.
+      --bind ADDRESS      the address to listen on
+      --hostname NAME     the hub's name in connection strings; may be given several times, then the
+                          certificate holds them all. localhost, hub.localhost, 127.0.0.1, ::1 and
+                          *.azure-devices.net are in it anyway
+      --https PORT, --mqtt PORT   0 takes a free one
+      --ca DIR            where the certificate authority is kept; made when it is not there
+                          (default: iothub-fake below $XDG_DATA_HOME or ~/.local/share)
+      --ephemeral-ca      a certificate authority for this run alone; its certificate is written to DIR,
+                          its key nowhere
+      --ports-file FILE   writes the name, the ports and the CA file there as JSON, when it can serve
+      --fixture FILE      devices to begin with, as JSON
+      --log text|json     the form of the log on standard error
+      --owner-key KEY     the key of the policy iothubowner, base64, in place of the well-known one
+      --expose-to-network allows an address that other machines can reach; needs --owner-key
+
+  iothub-fake connstr --service
+  iothub-fake connstr --device ID [--create]
+      Prints a connection string. The key of a device comes from the running hub.
+      --hostname, --https, --ca, --owner-key   as given to serve, or
+      --ports-file FILE   as written by serve
+
+  iothub-fake ca [--ca DIR] [--hostname NAME]
+      Makes the certificate authority when it is not there, and prints the file that clients trust.
+
+  iothub-fake --help | --version
+
+Exit status: 0 ended as asked, 1 internal error, 2 wrong usage, 3 cannot listen on an address or port,
+4 unusable fixture, 5 unusable certificate authority, 6 no answer or a refusal from the running hub.
+)";
+
+// The command line as options; errc::invalid_argument with a sentence for what cannot be understood.
+[[nodiscard]] inline iothub::result<options> parse_options(std::span<char const* const> arguments);
+
+// Whether only this machine can reach that address.
+[[nodiscard]] inline bool is_loopback(std::string_view address);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+inline iothub::error usage(std::string text) { return {iothub::errc::invalid_argument, std::move(text)}; }
+
+inline iothub::result<std::uint16_t> parse_port(std::string_view name, std::string_view text) {
+  auto const port = iothub::parse_int<std::uint16_t>(text);
+  if (!port) return usage(std::string{name} + " takes a number from 0 to 65535");
+  return *port;
+}
+
+inline iothub::result<void> check_key(std::string_view text) {
+  auto const key = iothub::from_base64(text);
+  if (!key || key->size() < 16 || key->size() > 64) return usage("--owner-key takes the base64 of 16 to 64 bytes");
+  return {};
+}
+
+// A switch without a value; false where it is none.
+inline bool take_switch(options& into, std::string_view name) {
+  if (name == "--expose-to-network") return into.expose_to_network = true;
+  if (name == "--ephemeral-ca") return into.ephemeral_ca = true;
+  if (name == "--service") return into.service = true;
+  if (name == "--create") return into.create = true;
+  return false;
+}
+
+inline iothub::result<void> take_value(options& into, std::string_view name, std::string_view value) {
+  if (name == "--https" || name == "--mqtt") {
+    auto const port = parse_port(name, value);
+    if (!port) return port.error();
+    (name == "--https" ? into.https : into.mqtt) = *port;
+    into.https_given = into.https_given || name == "--https";
+    return {};
+  }
+  if (name == "--log") {
+    if (value != "text" && value != "json") return usage("--log takes text or json");
+    into.log = value == "json" ? log_format::json : log_format::text;
+    return {};
+  }
+  if (value.empty()) return usage(std::string{name} + " takes a value that is not empty");
+  if (name == "--hostname") {
+    into.hostname_given = true;
+    into.hostnames.emplace_back(value);
+  } else if (name == "--owner-key") {
+    if (auto fine = check_key(value); !fine) return fine;
+    into.own_key = true;
+    into.owner_key = value;
+  } else {
+    (name == "--bind"         ? into.bind
+     : name == "--ca"         ? into.ca_folder
+     : name == "--ports-file" ? into.ports_file
+     : name == "--fixture"    ? into.fixture
+                              : into.device) = value;
+  }
+  return {};
+}
+
+// Which options a command knows, each followed by a blank.
+inline std::string_view known_options(command which) {
+  switch (which) {
+    case command::serve:
+      return "--bind --hostname --https --mqtt --ca --ports-file --fixture --log --owner-key --expose-to-network "
+             "--ephemeral-ca ";
+    case command::connstr:
+      return "--service --device --create --hostname --https --ca --ports-file --owner-key ";
+    case command::ca:
+      return "--ca --hostname ";
+    default:
+      return "";
+  }
+}
+
+inline iothub::result<void> check_together(options const& made) {
+  if (made.command == command::connstr) {
+    if (made.service == !made.device.empty()) return usage("connstr takes either --service or --device ID");
+    if (made.create && made.service) return usage("--create goes with --device");
+  }
+  if (made.command != command::serve || is_loopback(made.bind)) return {};
+  if (!made.expose_to_network)
+    return usage("other machines can reach " + made.bind + "; say --expose-to-network if that is meant");
+  if (!made.own_key || made.owner_key == well_known_owner_key)
+    return usage("the well-known owner key is refused on " + made.bind +
+                 ", which other machines can reach; give one of your own with --owner-key");
+  return {};
+}
+
+}  // namespace detail
+
+inline bool is_loopback(std::string_view address) {
+  return address == "localhost" || address == "::1" ||
+         (address.substr(0, 4) == "127." && address.find_first_not_of("0123456789.") == std::string_view::npos);
+}
+
+inline iothub::result<options> parse_options(std::span<char const* const> arguments) {
+  options made;
+  if (arguments.empty()) return detail::usage("which command? serve, connstr, ca, --help or --version");
+  std::string_view const first = arguments[0];
+  if (first == "--help" || first == "-h" || first == "help") return made;
+  if (first == "--version") return made.command = command::version, made;
+  if (first != "serve" && first != "connstr" && first != "ca")
+    return detail::usage("there is no command \"" + std::string{first} + "\"; serve, connstr, ca, --help or --version");
+  made.command = first == "serve" ? command::serve : first == "connstr" ? command::connstr : command::ca;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    std::string_view const argument = arguments[i];
+    if (argument == "--help" || argument == "-h") return options{};
+    auto const [name, inline_value, has_value] = iothub::split_once(argument, '=');
+    std::string const padded = std::string{name} + ' ';
+    if (name.substr(0, 2) != "--" || detail::known_options(made.command).find(padded) == std::string_view::npos)
+      return detail::usage(std::string{first} + " has no option \"" + std::string{name} + "\"");
+    if (!has_value && detail::take_switch(made, name)) continue;
+    if (!has_value && i + 1 == arguments.size()) return detail::usage(std::string{name} + " takes a value");
+    auto const taken = detail::take_value(made, name, has_value ? inline_value : std::string_view{arguments[++i]});
+    if (!taken) return taken.error();
+  }
+  if (auto fine = detail::check_together(made); !fine) return fine.error();
+  return made;
+}
+
+}  // namespace iothub_fake
