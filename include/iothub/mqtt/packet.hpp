@@ -80,7 +80,58 @@ struct subscription {  // one entry of 3.8.3
   friend bool operator==(subscription const&, subscription const&) = default;
 };
 
+struct subscribe {  // 3.8
+  std::uint16_t id = 0;
+  std::span<subscription const> filters = {};
+};
+
 inline constexpr std::uint8_t subscribe_failure = 0x80;  // 3.9.3
+
+struct suback {  // 3.9: one code per filter, in the order of the filters
+  std::uint16_t id = 0;
+  std::span<std::uint8_t const> codes = {};
+};
+
+struct unsubscribe {  // 3.10
+  std::uint16_t id = 0;
+  std::span<std::string_view const> filters = {};
+};
+
+// Any control packet: `type` says which member holds. `id` is that of PUBACK, PUBREC, PUBREL, PUBCOMP and UNSUBACK;
+// PINGREQ, PINGRESP and DISCONNECT have nothing but their type.
+struct packet {
+  packet() noexcept : type{packet_type::pingreq}, id{0} {}
+  explicit packet(packet_type t, std::uint16_t packet_id = 0) noexcept : type{t}, id{packet_id} {}
+  packet(mqtt::connect const& p) noexcept : type{packet_type::connect}, connect{p} {}              // NOLINT
+  packet(mqtt::connack const& p) noexcept : type{packet_type::connack}, connack{p} {}              // NOLINT
+  packet(mqtt::publish const& p) noexcept : type{packet_type::publish}, publish{p} {}              // NOLINT
+  packet(mqtt::subscribe const& p) noexcept : type{packet_type::subscribe}, subscribe{p} {}        // NOLINT
+  packet(mqtt::suback const& p) noexcept : type{packet_type::suback}, suback{p} {}                 // NOLINT
+  packet(mqtt::unsubscribe const& p) noexcept : type{packet_type::unsubscribe}, unsubscribe{p} {}  // NOLINT
+
+  packet_type type;
+  union {
+    mqtt::connect connect;
+    mqtt::connack connack;
+    mqtt::publish publish;
+    mqtt::subscribe subscribe;
+    mqtt::suback suback;
+    mqtt::unsubscribe unsubscribe;
+    std::uint16_t id;
+  };
+};
+
+// A broken rule: the id of the standard's normative statement (or its section) and what was wrong. False: none broken.
+class violation {
+ public:
+  constexpr violation() noexcept = default;
+  constexpr violation(char const* what) noexcept : what_{what} {}  // NOLINT: a static sentence is a violation
+  constexpr explicit operator bool() const noexcept { return what_ != nullptr; }
+  [[nodiscard]] constexpr std::string_view what() const noexcept { return what_ ? what_ : std::string_view{}; }
+
+ private:
+  char const* what_ = nullptr;
+};
 
 enum class close_mode : std::uint8_t { graceful, abort };
 
