@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/base/ascii.hpp>
+
 namespace iothub {
 inline namespace v0 {
 namespace http {
@@ -56,32 +58,17 @@ struct response {
   friend bool operator==(response const&, response const&) = default;
 };
 
-// Field names and most values compare without case, in ASCII only, whatever the locale.
-[[nodiscard]] constexpr bool equal_names(std::string_view a, std::string_view b) noexcept;
-
 // ---------------------------------------------------------------------------------------------------------------------
-
-constexpr bool equal_names(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i != a.size(); ++i) {
-    auto const x = static_cast<unsigned char>(a[i]);
-    auto const y = static_cast<unsigned char>(b[i]);
-    if (x == y) continue;
-    auto const lower = static_cast<unsigned char>(x | 0x20);
-    if (lower != (y | 0x20) || lower < 'a' || lower > 'z') return false;
-  }
-  return true;
-}
 
 inline std::string_view headers::get(std::string_view name) const noexcept {
   for (header const& field : list_)
-    if (equal_names(field.name, name)) return field.value;
+    if (iequals(field.name, name)) return field.value;
   return {};
 }
 
 inline bool headers::has(std::string_view name) const noexcept {
   for (header const& field : list_)
-    if (equal_names(field.name, name)) return true;
+    if (iequals(field.name, name)) return true;
   return false;
 }
 
@@ -91,10 +78,10 @@ inline void headers::add(std::string name, std::string value) {
 
 inline void headers::set(std::string_view name, std::string value) {
   for (std::size_t i = 0; i != list_.size(); ++i) {
-    if (!equal_names(list_[i].name, name)) continue;
+    if (!iequals(list_[i].name, name)) continue;
     list_[i].value = std::move(value);
     for (std::size_t j = list_.size() - 1; j != i; --j)
-      if (equal_names(list_[j].name, name)) list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(j));
+      if (iequals(list_[j].name, name)) list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(j));
     return;
   }
   add(std::string{name}, std::move(value));
@@ -102,7 +89,7 @@ inline void headers::set(std::string_view name, std::string value) {
 
 inline void headers::remove(std::string_view name) {
   for (std::size_t i = list_.size(); i-- != 0;)
-    if (equal_names(list_[i].name, name)) list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (iequals(list_[i].name, name)) list_.erase(list_.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
 }  // namespace http
