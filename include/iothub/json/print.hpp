@@ -1,0 +1,270 @@
+// json::value to JSON text (RFC 8259).
+//
+// Escaped is only what must be: quote, backslash and control characters; other UTF-8 passes as it is. A real prints with
+// the fewest digits that read back as the same double, and always with a point or an exponent, so that it stays a real.
+#pragma once
+
+#include <bit>
+#include <cfloat>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include <iothub/base/bytes.hpp>
+#include <iothub/json/dom.hpp>
+#include <iothub/json/scan.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace json {
+
+// Appends `text` as a JSON string, with its quotes.
+void append_quoted(std::string& out, std::string_view text);
+
+// --- bodies ---------------------------------------------------------------------------------------------------------
+
+class printer {
+ public:
+  explicit printer(std::string& out) noexcept : string_{&out} {}
+  explicit printer(byte_buffer& out) noexcept : buffer_{&out} {}
+
+  void print(value const& document, unsigned indent) {
+    indent_ = indent;
+    pretty_ = indent != 0;
+    room(estimate(document.unit_) + 32);
+    put(document.unit_, 0);
+    finish();
+  }
+  void print_text(std::string_view text) {
+    room(text.size() + 2);
+    quoted(text);
+    finish();
+  }
+
+ private:
+  using unit = detail::unit;
+
+  // --- the sink: [at_, end_) may be written
+  void room(std::size_t size) {
+    if (static_cast<std::size_t>(end_ - at_) < size) grow(size);
+  }
+  void grow(std::size_t size) {
+    if (buffer_ != nullptr) {
+      finish();
+      byte_span const space = buffer_->prepare(size < 256 ? 256 : size);
+      begin_ = at_ = space.data();
+      end_ = begin_ + space.size();
+      return;
+    }
+    if (begin_ == nullptr) offset_ = string_->size();
+    std::size_t const used = offset_ + static_cast<std::size_t>(at_ - begin_);
+    std::size_t wanted = used + size;
+    if (begin_ != nullptr && wanted < used * 2) wanted = used * 2;
+    string_->resize(wanted);
+    begin_ = string_->data() + offset_;
+    at_ = string_->data() + used;
+    end_ = string_->data() + string_->size();
+  }
+  void finish() {
+    auto const used = static_cast<std::size_t>(at_ - begin_);
+    if (buffer_ == nullptr)
+      string_->resize(offset_ + used);
+    else if (begin_ != nullptr)
+      buffer_->commit(used);
+    begin_ = at_;
+  }
+
+  // About the length of the text, rather more than less.
+  static std::size_t estimate(unit const& u) noexcept {
+    using namespace detail;
+    switch (u.tag()) {
+      case short_tag: return 3 + static_cast<std::size_t>(u.raw[15] >> 4);
+      case long_tag: return 3 + u.load<std::uint32_t>(8);
+      case int_tag: case real_tag: return 8;
+      case array_tag: case object_tag: break;
+      default: return 6;
+    }
+    auto const* const c = u.load<container*>();
+    if (c == nullptr) return 3;
+    std::size_t const units = std::size_t{c->size} * (u.tag() == object_tag ? 2 : 1);
+    std::size_t sum = 3;
+    for (std::size_t i = 0; i != units; ++i) sum += estimate(c->units()[i]);
+    return sum;
+  }
+
+  void put(unit const& u, std::size_t depth) {
+    using namespace detail;
+    switch (u.tag()) {
+      case bool_tag: return literal(u.load<std::int64_t>() != 0 ? "true" : "false");
+      case int_tag:
+        room(24);
+        at_ = std::to_chars(at_, end_, u.load<std::int64_t>()).ptr;
+        return;
+      case real_tag: return real(u.load<double>());
+      case short_tag: return short_text(u);
+      case long_tag: return quoted(text_of(u));
+      case array_tag: return list(u, depth, 1);
+      case object_tag: return list(u, depth, 2);
+      default: return literal("null");
+    }
+  }
+  void literal(std::string_view text) {
+    room(8);
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void list(unit const& u, std::size_t depth, std::size_t stride) {
+    room(4);
+    *at_++ = stride == 2 ? '{' : '[';
+    bool first = true;
+    if (auto const* const c = u.load<detail::container*>()) {
+      unit const* const end = c->units() + std::size_t{c->size} * stride;
+      for (unit const* item = c->units(); item != end; item += stride) {
+        if (stride == 2 && item->tag() == detail::dead_tag) continue;
+        room(4);
+        if (!first) *at_++ = ',';
+        first = false;
+        if (pretty_) new_line(depth + 1);
+        if (stride == 2) {
+          put(item[0], depth);
+          room(4);
+          *at_++ = ':';
+          if (pretty_) *at_++ = ' ';
+        }
+        put(item[stride - 1], depth + 1);
+      }
+    }
+    if (pretty_ && !first) new_line(depth);
+    room(1);
+    *at_++ = stride == 2 ? '}' : ']';
+  }
+  void new_line(std::size_t depth) {
+    room(1 + depth * indent_);
+    *at_++ = '\n';
+    std::memset(at_, ' ', depth * indent_);
+    at_ += depth * indent_;
+  }
+
+  void real(double d) {
+    if (!std::isfinite(d)) return literal("null");
+    room(40);
+    if (short_decimal(d)) return;
+    char const* const start = at_;
+    at_ = std::to_chars(at_, end_, d).ptr;
+    for (char const* p = start; p != at_; ++p)
+      if (*p == '.' || *p == 'e') return;
+    *at_++ = '.';
+    *at_++ = '0';
+  }
+  // Most reals in practice have few digits. Where d * 10^k rounds to a whole number m of at most 15 digits and m / 10^k
+  // gives d again, m * 10^-k is the only decimal of at most 15 digits that reads as d, hence with the least k the shortest.
+  bool short_decimal(double d) {
+    double const size = d < 0 ? -d : d;
+    if (FLT_EVAL_METHOD != 0 || !(size < 1e9) || (size < 1e-3 && size != 0)) return false;
+    for (unsigned k = 1; k != 6; ++k) {
+      auto const m = static_cast<std::int64_t>(size * detail::powers_of_ten[k] + 0.5);
+      if (static_cast<double>(m) / detail::powers_of_ten[k] != size) continue;
+      auto const unit_size = static_cast<std::int64_t>(detail::powers_of_ten[k]);
+      if (std::signbit(d)) *at_++ = '-';
+      at_ = std::to_chars(at_, end_, m / unit_size).ptr;
+      *at_++ = '.';
+      std::int64_t rest = m % unit_size;
+      for (unsigned i = k; i-- != 0; rest /= 10) at_[i] = static_cast<char>('0' + rest % 10);
+      at_ += k;
+      return true;
+    }
+    return false;
+  }
+
+  void short_text(unit const& u) {
+    std::size_t const size = u.raw[15] >> 4;
+    std::uint64_t const low = u.load<std::uint64_t>();
+    std::uint64_t const high = u.load<std::uint64_t>(8);
+    // The padding and the tag must not look like control characters: set the bit that spaces have.
+    constexpr auto spaces = detail::repeat(0x20);
+    if (std::endian::native != std::endian::little) return quoted(detail::text_of(u));
+    std::uint64_t const pad_low = size < 8 ? spaces << (8 * size) : 0;
+    std::uint64_t const pad_high = size < 8 ? spaces : spaces << (8 * (size - 8));
+    std::uint64_t const text_high = high & 0x00ff'ffff'ffff'ffffu;
+    if ((detail::special_bytes(low | pad_low) | detail::special_bytes(text_high | pad_high)) != 0)
+      return quoted(detail::text_of(u));
+    room(24);
+    *at_ = '"';
+    std::memcpy(at_ + 1, u.raw, 16);
+    at_ += size + 1;
+    *at_++ = '"';
+  }
+  void quoted(std::string_view text) {
+    room(text.size() + 2);
+    *at_++ = '"';
+    char const* from = text.data();
+    char const* const end = from + text.size();
+    for (;;) {
+      char const* const stop = plain_end(from, end);
+      auto const plain = static_cast<std::size_t>(stop - from);
+      room(plain + 8);
+      if (plain != 0) std::memcpy(at_, from, plain);
+      at_ += plain;
+      if (stop == end) break;
+      escape(static_cast<unsigned char>(*stop));
+      from = stop + 1;
+    }
+    *at_++ = '"';
+  }
+  static char const* plain_end(char const* p, char const* end) noexcept {
+    if constexpr (std::endian::native == std::endian::little) {
+      for (; end - p >= 8; p += 8) {
+        std::uint64_t word;
+        std::memcpy(&word, p, 8);
+        std::uint64_t const stop = detail::special_bytes(word);
+        if (stop != 0) return p + std::countr_zero(stop) / 8;
+      }
+    }
+    while (p != end && static_cast<unsigned char>(*p) >= 0x20 && *p != '"' && *p != '\\') ++p;
+    return p;
+  }
+  void escape(unsigned char c) noexcept {
+    *at_++ = '\\';
+    if (c == '"' || c == '\\') {
+      *at_++ = static_cast<char>(c);
+    } else if (c >= 8 && c <= 13 && c != 11) {
+      *at_++ = "btn?fr"[c - 8];
+    } else {
+      constexpr char const* hex = "0123456789abcdef";
+      char const text[] = {'u', '0', '0', hex[c >> 4], hex[c & 15]};
+      std::memcpy(at_, text, sizeof text);
+      at_ += sizeof text;
+    }
+  }
+
+  std::string* string_ = nullptr;
+  byte_buffer* buffer_ = nullptr;
+  std::size_t offset_ = 0;  // of what is printed here, in the string
+  char* begin_ = nullptr;
+  char* at_ = nullptr;
+  char* end_ = nullptr;
+  std::size_t indent_ = 0;
+  bool pretty_ = false;
+};
+
+inline std::string value::dump() const {
+  std::string out;
+  printer{out}.print(*this, 0);
+  return out;
+}
+inline std::string value::pretty(unsigned indent) const {
+  std::string out;
+  printer{out}.print(*this, indent);
+  return out;
+}
+inline void value::append_to(std::string& out) const { printer{out}.print(*this, 0); }
+inline void value::append_to(byte_buffer& out) const { printer{out}.print(*this, 0); }
+inline void append_quoted(std::string& out, std::string_view text) { printer{out}.print_text(text); }
+
+}  // namespace json
+}  // namespace v0
+}  // namespace iothub
