@@ -1,0 +1,195 @@
+// Bodies of device_core, first half: verbs, tokens, actions. Include device_core.hpp instead.
+#pragma once
+
+#include <iothub/device/device_core.hpp>
+
+namespace iothub {
+inline namespace v0 {
+
+inline device_core::device_core(dialect& speaks, connection_parameters parameters, device_options const& options,
+                                std::uint64_t seed)
+    : dialect_{speaks},
+      parameters_{std::move(parameters)},
+      outbox_{options.outbox},
+      twin_requests_{options.twin_requests},
+      reconnect_{options.reconnect, seed} {
+  settings_.connect_timeout = options.connect_timeout;
+  settings_.subscribe_timeout = options.subscribe_timeout;
+  settings_.connect_limit = options.connect_limit;
+  settings_.publish_timeout = options.publish_timeout;
+  settings_.twin_timeout = options.twin_timeout;
+  settings_.give_up_after = options.reconnect.give_up_after;
+  settings_.renewal_margin = options.token.renewal_margin;
+  settings_.settle_limit = options.token.settle_limit;
+  settings_.inbox = options.inbox;
+}
+
+inline void device_core::connect(operation_id id, time_point now) {
+  if (phase_ == phase::connected) return finish(id, {});
+  if (feature_set const missing = wanted_ - dialect_.capabilities().features; !missing.empty()) {
+    char const* what = missing.has(feature::methods) ? "direct methods are not possible over this protocol"
+                       : missing.has(feature::messages)
+                           ? "cloud-to-device messages are not pushed over this protocol"
+                           : "the device twin is not available over this protocol";
+    return finish(id, error{errc::unsupported, what});
+  }
+  connects_.push(id);
+  connect_deadline_ = add(now, settings_.connect_limit);
+  if (trying()) return;
+  reconnect_.reset();
+  last_error_.reset();
+  down_since_ = now;
+  attempt_reason_ = connection_reason::opened;
+  begin_attempt();
+  set_status(connection_status::connecting, connection_reason::opened);
+}
+
+inline void device_core::begin_attempt() noexcept {
+  phase_ = phase::token;
+  phase_deadline_ = never;
+}
+
+inline void device_core::supply_token(result<std::string> token, duration lifetime, time_point now) {
+  if (phase_ != phase::token) return;
+  if (!token) return link_down(std::move(token).error(), connection_reason::none, now);
+  duration const margin = settings_.renewal_margin;
+  renewal_.minted(now, lifetime, margin, reconnect_.jitter(margin / 2));
+  phase_ = phase::opening;
+  phase_deadline_ = add(now, settings_.connect_timeout);
+  auto const opened = dialect_.open(parameters_, *token, now);
+  if (!opened) link_down(error{opened.error()}, connection_reason::none, now);
+}
+
+inline void device_core::close(time_point now) {
+  bool const was = trying();
+  if (was) {
+    dialect_.close(dialect_close::graceful, now);
+    leave_connection(now);
+  }
+  phase_ = phase::closed;
+  phase_deadline_ = connect_deadline_ = down_since_ = never;
+  abort_operations(error{errc::closed, "the client was closed while the operation was pending"});
+  if (was) set_status(connection_status::disconnected, connection_reason::closed);
+}
+
+inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout,
+                                        time_point now) {
+  std::size_t const size = telemetry_size(what);
+  if (size > max_telemetry_size)
+    return finish(id, error{errc::too_large, "the message is above the hub's limit of 262144 bytes"});
+  if (!trying())
+    return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before sending"});
+  if (auto admitted = outbox_.admit(size); !admitted) return finish(id, std::move(admitted));
+  time_point const deadline = add(now, timeout.value_or(settings_.publish_timeout));
+  if (phase_ == phase::connected && !holding_ && outbox_.waiting_count() == 0) {
+    auto sent = dialect_.send_telemetry(what, now);
+    if (sent) return outbox_.add_sent(id, *sent, size, deadline);
+    errc const why = sent.error().code();
+    if (why != errc::outbox_full && why != errc::not_connected) return finish(id, std::move(sent).error());
+  }
+  outbox_.add_waiting(id, std::move(what), size, deadline);
+}
+
+inline void device_core::get_twin(operation_id id, time_point now) {
+  twin_requests::request r;
+  r.id = id;
+  r.deadline = add(now, settings_.twin_timeout);
+  if (!dialect_.capabilities().features.has(feature::twin))
+    return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
+  if (!trying())
+    return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
+  wanted_ = wanted_ | feature::twin;
+  if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
+  pump(now);
+}
+
+inline void device_core::patch_reported(operation_id id, std::string patch, time_point now) {
+  twin_requests::request r;
+  r.id = id;
+  r.deadline = add(now, settings_.twin_timeout);
+  r.is_patch = true;
+  r.patch = std::move(patch);
+  if (!dialect_.capabilities().features.has(feature::twin))
+    return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
+  if (!trying())
+    return finish(id, last_error_ ? *last_error_
+                                  : error{errc::not_connected, "connect() the client before reporting properties"});
+  wanted_ = wanted_ | feature::twin;
+  if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
+  pump(now);
+}
+
+inline void device_core::enable(feature what, time_point now) {
+  if (wanted_.has(what)) return;
+  wanted_ = wanted_ | what;
+  if (what == feature::desired_properties) wanted_ = wanted_ | feature::twin;
+  if (what == feature::messages) {
+    while (!held_.empty()) {
+      actions_.push(held_.take());
+      ++inbox_;
+    }
+  }
+  pump(now);
+}
+
+inline result<void> device_core::answer_method(call_id call, int status, std::string_view payload, time_point now) {
+  auto rid = calls_.take(call);
+  if (!rid) return error{errc::not_connected, "the method call was answered already, or its connection is gone"};
+  if (phase_ != phase::connected && phase_ != phase::enabling)
+    return error{errc::not_connected, "the connection of the method call is gone"};
+  return dialect_.answer_method(*rid, status, payload, now);
+}
+
+inline result<void> device_core::settle_message(std::uint32_t connection, ticket where, settlement how,
+                                                time_point now) {
+  if (connection != connection_ || (phase_ != phase::connected && phase_ != phase::enabling))
+    return error{errc::not_connected, "the connection of the message is gone; the hub sends it again"};
+  if (unsettled_ != 0) --unsettled_;
+  return dialect_.settle_message(where, how, now);
+}
+
+inline device_action device_core::next_action() {
+  device_action a = actions_.take();
+  if (a.kind == device_action_kind::desired_changed) desired_in_actions_ = false;
+  if (a.kind == device_action_kind::method_called || a.kind == device_action_kind::message_received) --inbox_;
+  pump_desired();
+  return a;
+}
+
+inline bool device_core::take_outcome(operation_id id, device_action& into) {
+  for (std::size_t i = actions_.size(); i-- != 0;) {
+    device_action& a = actions_[i];
+    if (a.kind != device_action_kind::operation_done || a.operation != id) continue;
+    into = std::move(a);
+    actions_.erase(i);
+    return true;
+  }
+  return false;
+}
+
+inline void device_core::finish(operation_id id, result<void> outcome) {
+  device_action a;
+  a.kind = device_action_kind::operation_done;
+  a.operation = id;
+  a.outcome = std::move(outcome);
+  actions_.push(std::move(a));
+}
+
+inline void device_core::set_status(connection_status status, connection_reason reason) {
+  if (status == status_) return;
+  status_ = status;
+  // A handler that hangs must not make the client grow: of changes that nobody saw, the latest counts.
+  if (!actions_.empty() && actions_.back().kind == device_action_kind::connection_changed && actions_.size() > 64) {
+    actions_.back().status = status;
+    actions_.back().reason = reason;
+    return;
+  }
+  device_action a;
+  a.kind = device_action_kind::connection_changed;
+  a.status = status;
+  a.reason = reason;
+  actions_.push(std::move(a));
+}
+
+}  // namespace v0
+}  // namespace iothub
