@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include <iothub/base/ascii.hpp>
 #include <iothub/base/base64.hpp>
 #include <iothub/base/hex.hpp>
 #include <iothub/hub/identity_record.hpp>
+#include <iothub/wire/identity_rules.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -27,9 +27,6 @@ struct key_view {
   std::string_view device_id = {};
   std::string_view module_id = {};
 };
-
-// 1 to 128 of letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '
-[[nodiscard]] inline bool is_identity_name(std::string_view name) noexcept;
 
 class registry {
  public:
@@ -110,13 +107,6 @@ inline bool is_thumbprint(std::string_view text) noexcept {
 inline std::int64_t dotnet_ticks(utc_time t) noexcept { return (t - no_time).count() * 10; }
 }  // namespace detail
 
-inline bool is_identity_name(std::string_view name) noexcept {
-  if (name.empty() || name.size() > 128) return false;
-  for (char c : name)
-    if (!is_alnum(c) && std::string_view{"-:.+%_#*?!(),=@;$'"}.find(c) == std::string_view::npos) return false;
-  return true;
-}
-
 inline registry::registry(options const& settings, security& keys) : settings_{settings}, keys_{keys} {}
 
 inline identity_record* registry::find(key_view key) noexcept {
@@ -169,8 +159,8 @@ inline result<registry::checked_keys> registry::check_keys(device_identity const
 }
 
 inline result<void> registry::check_document(device_identity const& wanted) const {
-  if (!is_identity_name(wanted.device_id)) return refuse(errc::bad_request, 400004, "The device id is out of form");
-  if (!wanted.module_id.empty() && !is_identity_name(wanted.module_id))
+  if (!is_valid_id(wanted.device_id)) return refuse(errc::bad_request, 400004, "The device id is out of form");
+  if (!wanted.module_id.empty() && !is_valid_id(wanted.module_id))
     return refuse(errc::bad_request, 400004, "The module id is out of form");
   if (wanted.status_reason.size() > 128)
     return refuse(errc::bad_request, 400004, "The status reason is above 128 bytes");

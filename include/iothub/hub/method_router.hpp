@@ -1,0 +1,117 @@
+// Direct method calls in flight: who waits for whom, and until when.
+//
+// Theory of operation. A call waits for its device (until connect_timeout) or for the device's answer (until
+// response_timeout, counted from the delivery). The router only keeps calls and their deadlines; hub_core says when a
+// device listens, answers or goes. Outcomes are collected and handed out by hub_core after its state is consistent, so
+// a method_caller never sees the hub half-way. Everything is in order of tickets: the same run gives the same order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <iothub/hub/identity_record.hpp>
+#include <iothub/hub/types.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
+struct method_call {
+  identity_record* target = nullptr;
+  method_caller* caller = nullptr;
+  method_request request = {};       // kept while it waits for its device
+  duration response_timeout = {};
+  duration connect_timeout = {};
+  time_point due = never;
+  bool delivered = false;
+};
+
+class method_router {
+ public:
+  struct outcome {
+    method_ticket ticket;
+    method_caller* caller;
+    result<method_response> what;
+  };
+
+  [[nodiscard]] std::size_t size() const noexcept { return calls_.size(); }
+  [[nodiscard]] time_point deadline() const noexcept { return due_.empty() ? never : due_.begin()->first; }
+
+  method_ticket add(method_call call) {
+    method_ticket const ticket = ++last_;
+    method_call& kept = calls_.emplace(ticket, std::move(call)).first->second;
+    by_target_.emplace(kept.target->serial, ticket);
+    ++kept.target->calls;
+    return ticket;
+  }
+  [[nodiscard]] method_call* find(method_ticket ticket) noexcept {
+    auto const found = calls_.find(ticket);
+    return found == calls_.end() ? nullptr : &found->second;
+  }
+  void set_due(method_ticket ticket, method_call& call, time_point due) {
+    if (call.due != never) due_.erase({call.due, ticket});
+    call.due = due;
+    if (due != never) due_.emplace(due, ticket);
+  }
+  bool erase(method_ticket ticket) {
+    auto const found = calls_.find(ticket);
+    if (found == calls_.end()) return false;
+    set_due(ticket, found->second, never);
+    by_target_.erase({found->second.target->serial, ticket});
+    --found->second.target->calls;
+    calls_.erase(found);
+    return true;
+  }
+  // Ends a call; the outcome waits for take_outcomes().
+  void finish(method_ticket ticket, result<method_response> what) {
+    method_call const* const call = find(ticket);
+    if (call == nullptr) return;
+    outcomes_.push_back({ticket, call->caller, std::move(what)});
+    erase(ticket);
+  }
+  [[nodiscard]] std::vector<outcome> take_outcomes() noexcept { return std::exchange(outcomes_, {}); }
+  void forget_outcome(method_ticket ticket) {
+    for (auto& o : outcomes_)
+      if (o.ticket == ticket) o.caller = nullptr;
+  }
+  // Tickets of one device, oldest first.
+  [[nodiscard]] std::vector<method_ticket> of(identity_record const& target) const {
+    std::vector<method_ticket> tickets;
+    if (target.calls == 0) return tickets;
+    for (auto i = by_target_.lower_bound({target.serial, 0}); i != by_target_.end() && i->first == target.serial; ++i)
+      tickets.push_back(i->second);
+    return tickets;
+  }
+  // The call that is due, or 0.
+  [[nodiscard]] method_ticket next_due(time_point now) const noexcept {
+    return due_.empty() || due_.begin()->first > now ? 0 : due_.begin()->second;
+  }
+
+ private:
+  std::map<method_ticket, method_call> calls_;
+  std::set<std::pair<time_point, method_ticket>> due_;
+  std::set<std::pair<std::uint64_t, method_ticket>> by_target_;
+  std::vector<outcome> outcomes_;
+  method_ticket last_ = 0;
+};
+
+// An upper bound of the printed length of a value, without printing it.
+[[nodiscard]] inline std::size_t printed_bound(json::value const& v) {
+  std::size_t size = 25;
+  if (v.is_string()) return 2 + 6 * v.as_string()->size();
+  if (v.is_object())
+    for (auto const& m : v.members()) size += 4 + 6 * m.key().size() + printed_bound(m.value());
+  if (v.is_array())
+    for (auto const& e : v.elements()) size += 1 + printed_bound(e);
+  return size;
+}
+[[nodiscard]] inline bool prints_above(json::value const& v, std::size_t limit) {
+  return printed_bound(v) > limit && v.dump().size() > limit;
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub
