@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -46,19 +47,25 @@ constexpr std::array<bool, 256> make_unreserved() noexcept {
 }
 inline constexpr std::array<bool, 256> unreserved = make_unreserved();
 
-}  // namespace detail
-
-inline std::size_t percent_encoded_size(std::string_view text) noexcept {
-  std::size_t escapes = 0;
-  for (char c : text) escapes += detail::unreserved[static_cast<unsigned char>(c)] ? 0u : 1u;
-  return text.size() + 2 * escapes;
+// Whether all eight bytes of a word are unreserved. Each line works on all bytes at once and leaves its answer in their
+// high bits; no byte carries into the next one, since none is above 0x7f when it counts.
+constexpr bool all_unreserved(std::uint64_t word) noexcept {
+  constexpr std::uint64_t ones = 0x0101010101010101u, high = 0x80u * ones;
+  if ((word & high) != 0) return false;
+  auto const at_least = [](std::uint64_t w, std::uint64_t c) { return w + (0x80u - c) * ones; };
+  auto const differs = [](std::uint64_t w, std::uint64_t c) { return (w ^ (c * ones)) + 0x7fu * ones; };
+  std::uint64_t const lower = word | (0x20u * ones);
+  std::uint64_t const letter = at_least(lower, 'a') & ~at_least(lower, 'z' + 1);
+  std::uint64_t const digit_dash_dot = at_least(word, '-') & ~at_least(word, '9' + 1) & differs(word, '/');
+  std::uint64_t const other = ~(differs(word, '_') & differs(word, '~'));
+  return ((letter | digit_dash_dot | other) & high) == high;
 }
 
-inline char* write_percent(char* out, std::string_view text) noexcept {
+inline char* write_percent_each(char* out, std::string_view text) noexcept {
   constexpr char digits[] = "0123456789ABCDEF";
   for (char c : text) {
     auto const byte = static_cast<unsigned char>(c);
-    if (detail::unreserved[byte]) {
+    if (unreserved[byte]) {
       *out++ = c;
     } else {
       out[0] = '%';
@@ -68,6 +75,37 @@ inline char* write_percent(char* out, std::string_view text) noexcept {
     }
   }
   return out;
+}
+
+}  // namespace detail
+
+inline std::size_t percent_encoded_size(std::string_view text) noexcept {
+  std::size_t escapes = 0;
+  for (char c : text) escapes += detail::unreserved[static_cast<unsigned char>(c)] ? 0u : 1u;
+  return text.size() + 2 * escapes;
+}
+
+inline char* write_percent(char* out, std::string_view text) noexcept {
+  char const* in = text.data();
+  std::size_t left = text.size();
+  for (; left >= 8; in += 8, left -= 8) {
+    std::uint64_t word;
+    std::memcpy(&word, in, 8);
+    if (!detail::all_unreserved(word)) {
+      out = detail::write_percent_each(out, {in, 8});
+      continue;
+    }
+    std::memcpy(out, in, 8);
+    out += 8;
+  }
+  if (left < 4) return detail::write_percent_each(out, {in, left});
+  std::uint32_t head, tail;  // these two overlap and cover the rest
+  std::memcpy(&head, in, 4);
+  std::memcpy(&tail, in + left - 4, 4);
+  if (!detail::all_unreserved((std::uint64_t{head} << 32) | tail)) return detail::write_percent_each(out, {in, left});
+  std::memcpy(out, &head, 4);
+  std::memcpy(out + left - 4, &tail, 4);
+  return out + left;
 }
 
 inline void append_percent(std::string& out, std::string_view text) {

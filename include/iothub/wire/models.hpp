@@ -72,6 +72,8 @@ struct message {
   std::string output_name = {};        // modules: which output (telemetry)
   std::string component_name = {};     // Plug and Play component, `$.sub`
   std::string interface_id = {};       // urn:azureiot:Security:SecurityAgent:1 for security messages
+  std::string connection_device_id = {};  // module inputs: which device and module it comes from
+  std::string connection_module_id = {};
   std::optional<utc_time> creation_time = {};
   std::optional<utc_time> expiry_time = {};
   // The value of an application property; nullptr when there is none of that name.
@@ -201,6 +203,20 @@ struct twin {
   json::value tags = json::value::make_object();
   twin_section desired = {};
   twin_section reported = {};
+};
+
+// --- statistics -----------------------------------------------------------------------------------------------------
+
+// The three counts are taken at different moments by the real hub: they need not add up.
+struct registry_statistics {
+  std::int64_t total_device_count = 0;
+  std::int64_t enabled_device_count = 0;
+  std::int64_t disabled_device_count = 0;
+  friend bool operator==(registry_statistics const&, registry_statistics const&) = default;
+};
+struct service_statistics {
+  std::int64_t connected_device_count = 0;
+  friend bool operator==(service_statistics const&, service_statistics const&) = default;
 };
 
 // --- queries --------------------------------------------------------------------------------------------------------
