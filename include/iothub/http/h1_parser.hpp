@@ -58,6 +58,8 @@ class h1_parser {
   // Client role: the next response answers a HEAD request and thus has no body, whatever its fields say.
   void expect_no_body(bool none) noexcept { no_body_ = none; }
   void restart() noexcept;
+  // The connection's own verdict, from outside the grammar of one message: fails with that text.
+  outcome refuse(char const* what, errc code = errc::protocol_error, int status = 400) { return fail(status, code, what); }
 
   [[nodiscard]] http::request& request() noexcept { return request_; }
   [[nodiscard]] http::response& response() noexcept { return response_; }

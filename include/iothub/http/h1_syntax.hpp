@@ -14,7 +14,7 @@ enum class h1_role : unsigned char { client, server };
 
 [[nodiscard]] constexpr bool is_token(std::string_view text) noexcept;        // RFC 9110 section 5.6.2
 [[nodiscard]] constexpr bool is_field_value(std::string_view text) noexcept;  // no control character but a tab
-[[nodiscard]] constexpr bool is_target(std::string_view text) noexcept;       // visible ASCII, at least one character
+[[nodiscard]] constexpr bool is_target(std::string_view text) noexcept;       // visible ASCII without #, not empty
 // Whether a comma-separated list field (Connection, Upgrade) holds the token, in any of the fields of that name.
 [[nodiscard]] inline bool list_has(headers const& fields, std::string_view name, std::string_view token) noexcept;
 // The usual reason phrase of a status.
@@ -38,7 +38,7 @@ constexpr bool is_field_value(std::string_view text) noexcept {
 
 constexpr bool is_target(std::string_view text) noexcept {
   for (char c : text)
-    if (c <= 0x20 || c >= 0x7f || static_cast<unsigned char>(c) > 0x7f) return false;
+    if (c <= 0x20 || c == 0x7f || c == '#' || static_cast<unsigned char>(c) > 0x7f) return false;
   return !text.empty();
 }
 

@@ -17,6 +17,7 @@
 // - A carrier that is destroyed cancels all its pending exchanges first, so a kept reply_to never dangles unnoticed. The
 //   handler must outlive its carriers.
 // - on_cancel() is never called inside on_request(), and neither of them throws anything but bad_alloc.
+// - A request that came as bytes has one Host field and its body whole; one that came as a value need not have a Host.
 // - A carrier does nothing with a response but carry it: it adds Content-Length (or leaves the body out where HTTP
 //   forbids one), Date is the handler's. A header with CR, LF or NUL in it becomes a plain 500 on the wire.
 #pragma once
