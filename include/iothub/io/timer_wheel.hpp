@@ -66,7 +66,10 @@ class timer_wheel {
       Node* const first = heads_[level * slots + slot];
       if (level == 0 || (first->*Links).next == first) {  // one microsecond, or one node: nothing to deal out
         std::uint64_t const due = level == 0 ? start_of(level, slot) : key((first->*Links).at);
-        if (due > end) break;
+        if (due > end) {
+          if (start_of(level, slot) <= end) deal_out_at(end, level * slots + slot);
+          break;
+        }
         current_ = due;
         expire_slot(level * slots + slot, expired);
       } else {
@@ -178,6 +181,10 @@ class timer_wheel {
       --size_;
       expired(node);
     });
+  }
+  void deal_out_at(std::uint64_t now, unsigned at) noexcept {
+    current_ = now;
+    deal_out(at);
   }
   void deal_out(unsigned at) noexcept {
     take_slot(at, [this](Node& node) { link(node); });
