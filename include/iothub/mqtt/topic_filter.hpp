@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include <iothub/mqtt/packet.hpp>
-#include <iothub/mqtt/utf8.hpp>
+#include <iothub/mqtt/text.hpp>
 
 namespace iothub {
 inline namespace v0 {

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string_view>
 
+#include <iothub/base/utf8.hpp>
+
 namespace iothub {
 inline namespace v0 {
 namespace mqtt {
@@ -49,31 +51,13 @@ inline bool plain_ascii(std::string_view text) noexcept {
   return (seen & every_byte << 7) == 0;
 }
 
-// The length of the well-formed sequence at p, 0 when there is none (Unicode 15, table 3-7).
-inline std::size_t sequence_length(unsigned char const* p, std::size_t left) noexcept {
-  auto const tail = [&](std::size_t i) { return i < left && (p[i] & 0xC0) == 0x80; };
-  unsigned char const first = p[0];
-  if (first < 0x80) return 1;
-  if (first < 0xC2 || first > 0xF4) return 0;
-  if (!tail(1)) return 0;
-  if (first < 0xE0) return 2;
-  if (first < 0xF0) {
-    if (first == 0xE0 && p[1] < 0xA0) return 0;   // overlong
-    if (first == 0xED && p[1] >= 0xA0) return 0;  // surrogates
-    return tail(2) ? 3 : 0;
-  }
-  if (first == 0xF0 && p[1] < 0x90) return 0;   // overlong
-  if (first == 0xF4 && p[1] >= 0x90) return 0;  // above U+10FFFF
-  return tail(2) && tail(3) ? 4 : 0;
-}
-
 inline text_scan scan_slowly(std::string_view text) noexcept {
   text_scan found;
   auto const* p = reinterpret_cast<unsigned char const*>(text.data());
   for (std::size_t left = text.size(); left != 0;) {
     if (*p == 0) return {text_fault::has_nul, found.wildcards};
     if (*p == '#' || *p == '+') found.wildcards = true;
-    std::size_t const length = sequence_length(p, left);
+    std::size_t const length = *p < 0x80 ? 1 : iothub::detail::utf8_sequence(p, left);
     if (length == 0) return {text_fault::not_utf8, found.wildcards};
     p += length;
     left -= length;
