@@ -124,7 +124,7 @@ class value {
 
   // --- changing. What is not yet an object (an array) becomes an empty one first.
   // The member of that name, made (null) where there is none. References to members hold until one is added or erased.
-  value& operator[](std::string_view name) { return member_for(name); }
+  value& operator[](std::string_view name) { return member_for(detail::probe{name}); }
   // Adds the member or replaces its value in place.
   value& set(std::string_view name, value item);
   // False where there was none of that name. The order of the others stays.
@@ -148,6 +148,7 @@ class value {
  private:
   friend class parser;
   friend class printer;
+  friend class merger;
   friend class member;
   explicit value(detail::tag empty) noexcept : unit_{} { unit_.raw[15] = static_cast<unsigned char>(empty); }
   explicit value(detail::unit adopted) noexcept : unit_{adopted} {}
@@ -159,7 +160,8 @@ class value {
     if (unit_.tag() != kind) *this = value{kind};
   }
   void make_room(detail::tag kind);
-  value& member_for(std::string_view name);
+  value& member_for(detail::probe const& name);
+  bool erase_member(detail::probe const& name) noexcept;
 
   detail::unit unit_;
 };
@@ -389,20 +391,26 @@ inline void value::make_room(detail::tag kind) {
   std::size_t const wanted = used < 4 ? 4 : used * 2;
   unit_.store(detail::regrow(c, kind, wanted));
 }
-inline value& value::member_for(std::string_view name) {
+inline value& value::member_for(detail::probe const& name) {
   become(detail::object_tag);
-  if (value* const found = find(name)) return *found;
-  value key{name};  // before the room is made: the name may lie in this very object
+  if (detail::container* const c = node()) {
+    auto const slot = detail::find_slot(c, name);
+    if (slot != c->size) return reinterpret_cast<value&>(c->units()[2 * std::size_t{slot} + 1]);
+  }
+  value key{name.text};  // before the room is made: the name may lie in this very object
   make_room(detail::object_tag);
   auto& added = detail::append_member(node(), std::exchange(key.unit_, detail::unit{}), detail::unit{});
   return reinterpret_cast<value&>(added);
 }
-inline value& value::set(std::string_view name, value item) { return member_for(name) = std::move(item); }
+inline value& value::set(std::string_view name, value item) {
+  return member_for(detail::probe{name}) = std::move(item);
+}
 
-inline bool value::erase(std::string_view name) noexcept {
+inline bool value::erase(std::string_view name) noexcept { return erase_member(detail::probe{name}); }
+inline bool value::erase_member(detail::probe const& name) noexcept {
   if (!is_object() || node() == nullptr) return false;
   detail::container* const c = node();
-  auto const slot = detail::find_slot(c, detail::probe{name});
+  auto const slot = detail::find_slot(c, name);
   if (slot == c->size) return false;
   detail::unit* const at = c->units() + 2 * std::size_t{slot};
   if (at[0].owns()) detail::destroy(at[0]);

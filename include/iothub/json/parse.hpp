@@ -20,6 +20,7 @@
 #include <system_error>
 
 #include <iothub/base/result.hpp>
+#include <iothub/base/utf8.hpp>
 #include <iothub/json/dom.hpp>
 #include <iothub/json/scan.hpp>
 
@@ -38,21 +39,6 @@ result<value> parse(std::string_view text, parse_limits limits = {});
 // --- bodies ---------------------------------------------------------------------------------------------------------
 
 namespace detail {
-
-// Length of the well-formed UTF-8 sequence (Unicode 15 table 3-7) of a non-ASCII character; 0 where there is none.
-inline std::size_t utf8_length(char const* text, char const* end) noexcept {
-  auto const byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  auto const left = static_cast<std::size_t>(end - text);
-  auto const tail = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  unsigned const lead = byte(0);
-  if (lead < 0xc2 || lead > 0xf4) return 0;
-  if (lead < 0xe0) return left >= 2 && tail(1) ? 2 : 0;
-  unsigned const low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-  unsigned const high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-  if (left < 2 || byte(1) < low || byte(1) > high) return 0;
-  if (lead < 0xf0) return left >= 3 && tail(2) ? 3 : 0;
-  return left >= 4 && tail(2) && tail(3) ? 4 : 0;
-}
 
 // Units of the containers that are still open, mostly without the heap.
 class scratch {
@@ -83,10 +69,11 @@ class scratch {
 
 }  // namespace detail
 
+// Where the text is read: every step takes the place and returns the place behind what it read, or nullptr after fail().
 class parser {
  public:
   parser(std::string_view text, parse_limits limits) noexcept
-      : begin_{text.data()}, at_{text.data()}, end_{text.data() + text.size()}, limits_{limits},
+      : begin_{text.data()}, end_{text.data() + text.size()}, limits_{limits},
         memory_{text.size() + text.size() / 2 + 64} {
     if (limits_.max_depth > 1000) limits_.max_depth = 1000;
     if (limits_.max_size > std::size_t{1} << 30) limits_.max_size = std::size_t{1} << 30;
@@ -95,94 +82,83 @@ class parser {
   result<value> run() {
     if (static_cast<std::size_t>(end_ - begin_) > limits_.max_size)
       return error{errc::too_large, "JSON text is longer than the limit of " + std::to_string(limits_.max_size) + " bytes"};
-    detail::unit root{};
-    if (!document(root))
-      return error{code_, std::string{"JSON: "} + why_ + " at offset " + std::to_string(at_ - begin_)};
+    if (!document(begin_))
+      return error{code_, std::string{"JSON: "} + why_ + " at offset " + std::to_string(failed_at_ - begin_)};
     memory_.keep();
-    return value{root};
+    return value{stack_[0]};
   }
 
  private:
   using unit = detail::unit;
-  enum class next : unsigned char { item, done, failed };
+  using place = char const*;
 
-  // Down into containers until a value is complete, then up as far as containers end with it.
-  bool document(unit& root) {
-    skip_space();
+  // Down into containers until a value is complete, then up as far as containers end with it. A container that is open
+  // holds in its own unit the frame of the one around it; its keys and values are behind that unit on the stack.
+  bool document(place p) {
+    p = skip_space(p);
     for (;;) {
-      unit item{};
-      if (at_ == end_) return fail("unexpected end");
-      if (*at_ == '{' || *at_ == '[') {
-        next const n = open(item);
-        if (n == next::failed) return false;
-        if (n == next::item) continue;
-      } else if (!scalar(item)) {
-        return false;
+      if (p == end_) return fail(p, "unexpected end") != nullptr;
+      unit& item = *stack_.push();
+      if (*p == '"') {
+        p = string(p, item);
+      } else if (*p == '{' || *p == '[') {
+        bool opened = false;
+        p = open(p, item, opened);
+        if (opened && p != nullptr) continue;
+      } else {
+        p = *p <= '9' ? number(p, item) : literal(p, item);
       }
-      for (;;) {
-        if (depth_ == 0) {
-          root = item;
-          skip_space();
-          return at_ == end_ || fail("text behind the document");
+      if (p == nullptr) return false;
+      for (;;) {  // behind a value
+        p = skip_space(p);
+        if (depth_ == 0) return p == end_ || fail(p, "text behind the document") != nullptr;
+        if (p == end_) return fail(p, "unexpected end") != nullptr;
+        if (*p == ',') {
+          p = skip_space(p + 1);
+          if (is_object_ && (p = name(p)) == nullptr) return false;
+          break;
         }
-        *stack_.push() = item;
-        next const n = separator();
-        if (n == next::failed) return false;
-        if (n == next::item) break;
-        item = close();
+        if (*p != (is_object_ ? '}' : ']'))
+          return fail(p, is_object_ ? "expected ',' or '}'" : "expected ',' or ']'") != nullptr;
+        ++p;
+        close();
       }
     }
   }
 
-  // A container begins: its frame goes on the stack. done: it was empty and is complete.
-  next open(unit& item) {
-    bool const is_object = *at_++ == '{';
-    skip_space();
-    if (at_ != end_ && *at_ == (is_object ? '}' : ']')) {
-      ++at_;
-      item.raw[15] = is_object ? detail::object_tag : detail::array_tag;
-      if (depth_ == limits_.max_depth) return too_deep();
-      return next::done;
+  // A container begins; `opened` is false when it was empty and is complete.
+  place open(place p, unit& item, bool& opened) {
+    bool const is_object = *p == '{';
+    if (depth_ == limits_.max_depth) {
+      code_ = errc::too_large;
+      return fail(p, "containers nested deeper than the limit");
     }
-    if (depth_ == limits_.max_depth) return too_deep();
-    ++depth_;
-    unit& frame = *stack_.push();
-    frame.store(frame_);
-    frame.store(std::uint32_t{is_object_}, 4);
+    p = skip_space(p + 1);
+    if (p != end_ && *p == (is_object ? '}' : ']')) {
+      item = unit{};
+      item.raw[15] = is_object ? detail::object_tag : detail::array_tag;
+      return p + 1;
+    }
+    item.store(frame_);
+    item.store(std::uint32_t{is_object_}, 4);
     frame_ = stack_.size();
     is_object_ = is_object;
-    return !is_object || name() ? next::item : next::failed;
+    ++depth_;
+    opened = true;
+    return is_object ? name(p) : p;
   }
 
-  // Behind a value: on to the next one (item), or its container ends (done).
-  next separator() {
-    skip_space();
-    if (at_ == end_) return fail("unexpected end"), next::failed;
-    char const c = *at_;
-    if (c == ',') {
-      ++at_;
-      skip_space();
-      return !is_object_ || name() ? next::item : next::failed;
-    }
-    if (c != (is_object_ ? '}' : ']')) return fail(is_object_ ? "expected ',' or '}'" : "expected ',' or ']'"), next::failed;
-    ++at_;
-    return next::done;
+  place name(place p) {
+    if (p == end_ || *p != '"') return fail(p, "expected a member name");
+    p = string(p, *stack_.push());
+    if (p == nullptr) return nullptr;
+    p = skip_space(p);
+    if (p == end_ || *p != ':') return fail(p, "expected ':'");
+    return skip_space(p + 1);
   }
 
-  bool name() {
-    if (at_ == end_ || *at_ != '"') return fail("expected a member name");
-    unit key;
-    if (!string(key)) return false;
-    *stack_.push() = key;
-    skip_space();
-    if (at_ == end_ || *at_ != ':') return fail("expected ':'");
-    ++at_;
-    skip_space();
-    return true;
-  }
-
-  // The innermost container, complete.
-  unit close() {
+  // The innermost container is complete.
+  void close() {
     using namespace detail;
     tag const kind = is_object_ ? object_tag : array_tag;
     if (is_object_) drop_repeated_names();
@@ -195,15 +171,14 @@ class parser {
       std::memcpy(node->units(), &stack_[frame_], units * sizeof(unit));
       node->size = static_cast<std::uint32_t>(slots);
     }
-    unit out{};
-    out.store(node);
-    out.raw[15] = static_cast<unsigned char>(kind);
-    unit const frame = stack_[frame_ - 1];
-    stack_.resize(frame_ - 1);
-    frame_ = frame.load<std::uint32_t>();
-    is_object_ = frame.load<std::uint32_t>(4) != 0;
+    stack_.resize(frame_);
+    unit& item = stack_[frame_ - 1];
+    frame_ = item.load<std::uint32_t>();
+    is_object_ = item.load<std::uint32_t>(4) != 0;
     --depth_;
-    return out;
+    item = unit{};
+    item.store(node);
+    item.raw[15] = static_cast<unsigned char>(kind);
   }
 
   void fill_indexed(detail::container* node, std::size_t slots) {
@@ -262,96 +237,95 @@ class parser {
     return std::uint64_t{1} << (mixed >> 58);
   }
 
-  bool scalar(unit& out) {
-    switch (*at_) {
-      case '"': return string(out);
-      case 't': return literal("true", detail::bool_tag, 1, out);
-      case 'f': return literal("false", detail::bool_tag, 0, out);
-      case 'n': return literal("null", detail::null_tag, 0, out);
-      default: return number(out);
-    }
-  }
-  bool literal(std::string_view word, detail::tag kind, std::int64_t content, unit& out) {
-    if (static_cast<std::size_t>(end_ - at_) < word.size() || std::memcmp(at_, word.data(), word.size()) != 0)
-      return fail("expected a value");
-    at_ += word.size();
-    out.store(content);
-    out.raw[15] = static_cast<unsigned char>(kind);
-    return true;
+  place literal(place p, unit& out) {
+    out = unit{};
+    auto const is = [this, p](std::string_view word) {
+      return static_cast<std::size_t>(end_ - p) >= word.size() && std::memcmp(p, word.data(), word.size()) == 0;
+    };
+    if (is("null")) return p + 4;
+    out.raw[15] = detail::bool_tag;
+    if (is("false")) return p + 5;
+    if (!is("true")) return fail(p, "expected a value");
+    out.store(std::int64_t{1});
+    return p + 4;
   }
 
   // --- numbers
-  bool number(unit& out) {
-    char const* const start = at_;
-    bool const negative = *at_ == '-';
-    if (negative) ++at_;
-    std::uint64_t digits = 0;  // of all digits so far; wraps beyond 19 of them, then it is not used
-    char const* const whole = at_;
-    if (!take_digits(digits)) return fail(negative ? "expected a digit" : "expected a value");
-    auto const whole_count = at_ - whole;
-    if (*whole == '0' && whole_count > 1) return at_ = whole, fail("number with a leading zero");
-    bool const plain = at_ == end_ || (*at_ != '.' && (*at_ | 0x20) != 'e');
+  place number(place const start, unit& out) {
+    out = unit{};
+    bool const negative = *start == '-';
+    place const whole = start + (negative ? 1 : 0);
+    std::uint64_t digits = 0;  // the value of all digits so far; it wraps beyond 19 of them, then it is not used
+    place p = take_digits(whole, digits);
+    if (p == whole) return fail(p, negative ? "expected a digit" : "expected a value");
+    auto count = p - whole;
+    if (*whole == '0' && count > 1) return fail(whole, "number with a leading zero");
     constexpr std::uint64_t largest = 9'223'372'036'854'775'807u;
-    if (plain && whole_count <= 19 && digits <= largest + (negative ? 1 : 0) && !(negative && digits == 0)) {
-      out.store(static_cast<std::int64_t>(negative ? 0 - digits : digits));
+    if ((p == end_ || (*p != '.' && (*p | 0x20) != 'e')) && count <= 19 && digits <= largest + (negative ? 1 : 0) &&
+        !(negative && digits == 0)) {
+      out.store(negative ? 0 - digits : digits);
       out.raw[15] = detail::int_tag;
-      return true;
+      return p;
     }
     std::int64_t exponent = 0;
-    auto count = whole_count;
-    if (at_ != end_ && *at_ == '.') {
-      char const* const fraction = ++at_;
-      if (!take_digits(digits)) return fail("expected a digit");
-      count += at_ - fraction;
-      exponent = -(at_ - fraction);
+    if (p != end_ && *p == '.') {
+      place const fraction = ++p;
+      p = take_digits(p, digits);
+      if (p == fraction) return fail(p, "expected a digit");
+      count += p - fraction;
+      exponent = -(p - fraction);
     }
-    if (at_ != end_ && (*at_ | 0x20) == 'e' && !take_exponent(exponent)) return false;
-    return real(start, negative, count <= 19, digits, exponent, out);
+    if (p != end_ && (*p | 0x20) == 'e') {
+      p = take_exponent(p, exponent);
+      if (p == nullptr) return nullptr;
+    }
+    return real(start, p, count <= 19 ? digits : ~std::uint64_t{0}, exponent, out);
   }
-  bool take_digits(std::uint64_t& sum) noexcept {
-    char const* const start = at_;
-    for (; at_ != end_; ++at_) {
-      auto const digit = static_cast<unsigned>(*at_ - '0');
+  place take_digits(place p, std::uint64_t& sum) const noexcept {
+    std::uint64_t digits = sum;
+    for (; p != end_; ++p) {
+      auto const digit = static_cast<unsigned>(*p - '0');
       if (digit > 9) break;
-      sum = sum * 10 + digit;
+      digits = digits * 10 + digit;
     }
-    return at_ != start;
+    sum = digits;
+    return p;
   }
-  bool take_exponent(std::int64_t& exponent) {
-    ++at_;
-    bool const negative = at_ != end_ && *at_ == '-';
-    if (at_ != end_ && (*at_ == '-' || *at_ == '+')) ++at_;
-    char const* const start = at_;
+  place take_exponent(place p, std::int64_t& exponent) {
+    ++p;
+    bool const negative = p != end_ && *p == '-';
+    if (p != end_ && (*p == '-' || *p == '+')) ++p;
     std::uint64_t amount = 0;
-    if (!take_digits(amount)) return fail("expected a digit");
-    if (at_ - start > 9) amount = 999'999'999;  // only the slow path, which reads the text again, can follow
+    place const after = take_digits(p, amount);
+    if (after == p) return fail(p, "expected a digit");
+    if (after - p > 9) amount = 999'999'999;  // out of reach of the short way; the long way reads the text again
     exponent += negative ? -static_cast<std::int64_t>(amount) : static_cast<std::int64_t>(amount);
-    return true;
+    return after;
   }
   // Up to 2^53 and 10^22 both factors are exact doubles, and one operation rounds once (Clinger 1990).
-  bool real(char const* start, bool negative, bool digits_hold, std::uint64_t digits, std::int64_t exponent, unit& out) {
+  place real(place start, place p, std::uint64_t digits, std::int64_t exponent, unit& out) {
     double d = 0;
-    if (FLT_EVAL_METHOD == 0 && digits_hold && digits <= (std::uint64_t{1} << 53) && exponent >= -22 && exponent <= 22) {
+    bool const negative = *start == '-';
+    if (FLT_EVAL_METHOD == 0 && digits <= (std::uint64_t{1} << 53) && exponent >= -22 && exponent <= 22) {
       d = static_cast<double>(digits);
       d = exponent < 0 ? d / detail::powers_of_ten[-exponent] : d * detail::powers_of_ten[exponent];
       if (negative) d = -d;
-    } else if (std::from_chars(start, at_, d).ec != std::errc{}) {
+    } else if (std::from_chars(start, p, d).ec != std::errc{}) {
       // Out of range: too small is zero, too large is no number of ours.
-      if (is_huge(start)) return at_ = start, fail("number out of range");
+      if (is_huge(start, p)) return fail(start, "number out of range");
       d = negative ? -0.0 : 0.0;
     }
     out.store(d);
     out.raw[15] = detail::real_tag;
-    return true;
+    return p;
   }
   // Whether a number outside the range of double is beyond its upper end: the power of ten of its first digit that is
   // not zero tells, since that is far from 0 on either side.
-  [[nodiscard]] bool is_huge(char const* start) const noexcept {
-    char const* p = *start == '-' ? start + 1 : start;
+  static bool is_huge(place p, place end) noexcept {
     std::int64_t power = 0;
     bool point = false;
     bool nonzero = false;
-    for (; p != at_ && (*p | 0x20) != 'e'; ++p) {
+    for (p += *p == '-' ? 1 : 0; p != end && (*p | 0x20) != 'e'; ++p) {
       if (*p == '.') {
         point = true;
         continue;
@@ -359,52 +333,67 @@ class parser {
       if (nonzero ? !point : (point && *p == '0')) power += nonzero ? 1 : -1;
       nonzero = nonzero || *p != '0';
     }
-    if (!nonzero) return false;
-    if (p == at_) return power > 0;
+    if (!nonzero || p == end) return nonzero && power > 0;
     bool const negative = *++p == '-';
     std::int64_t amount = 0;
-    for (; p != at_; ++p)
+    for (; p != end; ++p)
       if (*p >= '0' && *p <= '9' && amount < 1'000'000'000'000) amount = amount * 10 + (*p - '0');
     return power + (negative ? -amount : amount) > 0;
   }
 
   // --- strings
-  bool string(unit& out) {
-    char const* const start = ++at_;
-    char const* p = plain_end(start);
-    if (p != end_ && *p == '"') return at_ = p + 1, text(start, p, out), true;
+  place string(place p, unit& out) {
+    place const start = ++p;
+#if IOTHUB_JSON_VECTORS
+    if (end_ - p >= 16) {  // most strings end within 16 bytes
+      auto const block = detail::load16(p);
+      unsigned const stops = detail::stops_plain_ascii(block);
+      if (stops != 0) {
+        auto const size = static_cast<unsigned>(std::countr_zero(stops));
+        if (p[size] == '"') {
+          detail::store_prefix(out.raw, block, size);
+          out.raw[15] = static_cast<unsigned char>(detail::short_tag | size << 4);
+          return p + size + 1;
+        }
+      }
+    }
+#endif
     bool escaped = false;
     for (;;) {  // to the closing quote, checking all but the escapes
-      if (p == end_) return at_ = p, fail("unexpected end");
+      p = plain_end(p);
+      if (p == end_) return fail(p, "unexpected end");
       auto const c = static_cast<unsigned char>(*p);
       if (c == '"') break;
-      if (c < 0x20) return at_ = p, fail("control character in a string");
+      if (c < 0x20) return fail(p, "control character in a string");
       if (c == '\\') {
         escaped = true;
-        if (end_ - p < 2) return at_ = end_, fail("unexpected end");
+        if (end_ - p < 2) return fail(end_, "unexpected end");
+        if (static_cast<unsigned char>(p[1]) < 0x20 || static_cast<unsigned char>(p[1]) >= 0x80)
+          return fail(p, "unknown escape");
         p += 2;
-        if (static_cast<unsigned char>(p[-1]) < 0x20 || static_cast<unsigned char>(p[-1]) >= 0x80)
-          return at_ = p - 1, fail("unknown escape");
       } else {
-        std::size_t const length = detail::utf8_length(p, end_);
-        if (length == 0) return at_ = p, fail("invalid UTF-8");
+        std::size_t const length = iothub::detail::utf8_sequence(reinterpret_cast<unsigned char const*>(p),
+                                                                 static_cast<std::size_t>(end_ - p));
+        if (length == 0) return fail(p, "invalid UTF-8");
         p += length;
       }
-      p = plain_end(p);
     }
     if (escaped) return unescape(start, p, out);
-    at_ = p + 1;
-    text(start, p, out);
-    return true;
+    out = memory_.make_text({start, static_cast<std::size_t>(p - start)});
+    return p + 1;
   }
   // The first byte that is not plain ASCII text.
-  [[nodiscard]] char const* plain_end(char const* p) const noexcept {
+  [[nodiscard]] place plain_end(place p) const noexcept {
+#if IOTHUB_JSON_VECTORS
+    for (; end_ - p >= 16; p += 16)
+      if (unsigned const stops = detail::stops_plain_ascii(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
+#endif
     if constexpr (std::endian::native == std::endian::little) {
       for (; end_ - p >= 8; p += 8) {
         std::uint64_t word;
         std::memcpy(&word, p, 8);
-        std::uint64_t const stop = detail::special_bytes(word) | (word & detail::repeat(0x80));
-        if (stop != 0) return p + std::countr_zero(stop) / 8;
+        std::uint64_t const stops = detail::special_bytes(word) | (word & detail::repeat(0x80));
+        if (stops != 0) return p + std::countr_zero(stops) / 8;
       }
     }
     while (p != end_) {
@@ -414,28 +403,8 @@ class parser {
     }
     return p;
   }
-  void text(char const* from, char const* to, unit& out) {
-    auto const size = static_cast<std::size_t>(to - from);
-    if (std::endian::native == std::endian::little && size <= detail::short_limit && end_ - from >= 16) {
-      std::uint64_t low;
-      std::uint64_t high;
-      std::memcpy(&low, from, 8);
-      std::memcpy(&high, from + 8, 8);
-      std::uint64_t const all = ~std::uint64_t{0};
-      if (size < 8) {
-        low &= ~(all << (8 * size));
-        high = 0;
-      } else {
-        high &= ~(all << (8 * (size - 8)));
-      }
-      out.store(low);
-      out.store(high | std::uint64_t{detail::short_tag | size << 4} << 56, 8);
-      return;
-    }
-    out = memory_.make_text({from, size});
-  }
 
-  bool unescape(char const* from, char const* to, unit& out) {
+  place unescape(place from, place to, unit& out) {
     char few[256];
     std::string many;
     char* into = few;
@@ -444,28 +413,28 @@ class parser {
       into = many.data();
     }
     char* end = into;
-    for (char const* p = from; p != to;) {
-      auto const* const slash = static_cast<char const*>(std::memchr(p, '\\', static_cast<std::size_t>(to - p)));
+    for (place p = from; p != to;) {
+      auto const* const slash = static_cast<place>(std::memchr(p, '\\', static_cast<std::size_t>(to - p)));
       auto const plain = static_cast<std::size_t>((slash != nullptr ? slash : to) - p);
       std::memcpy(end, p, plain);
       end += plain;
       if (slash == nullptr) break;
       p = slash + 2;
-      if (!escape(slash, p, to, end)) return at_ = slash, fail("unknown escape or lone surrogate");
+      if (!escape(slash, p, to, end)) return fail(slash, "unknown escape or lone surrogate");
     }
     out = memory_.make_text({into, static_cast<std::size_t>(end - into)});
-    at_ = to + 1;
-    return true;
+    return to + 1;
   }
   // RFC 8259 section 7; `p` is behind the letter.
-  static bool escape(char const* slash, char const*& p, char const* to, char*& end) noexcept {
+  static bool escape(place slash, place& p, place to, char*& end) noexcept {
+    auto const put = [&end](std::uint32_t byte) { *end++ = static_cast<char>(byte); };
     switch (slash[1]) {
       case '"': case '\\': case '/': return *end++ = slash[1], true;
-      case 'b': return *end++ = '\b', true;
-      case 'f': return *end++ = '\f', true;
-      case 'n': return *end++ = '\n', true;
-      case 'r': return *end++ = '\r', true;
-      case 't': return *end++ = '\t', true;
+      case 'b': return put('\b'), true;
+      case 'f': return put('\f'), true;
+      case 'n': return put('\n'), true;
+      case 'r': return put('\r'), true;
+      case 't': return put('\t'), true;
       case 'u': break;
       default: return false;
     }
@@ -476,13 +445,12 @@ class parser {
       if (to - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p += 2, to, low) || low < 0xdc00 || low > 0xdfff) return false;
       c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }
-    auto const put = [&end](std::uint32_t byte) { *end++ = static_cast<char>(byte); };
     if (c < 0x80) return put(c), true;
     if (c < 0x800) return put(0xc0 | c >> 6), put(0x80 | (c & 63)), true;
     if (c < 0x10000) return put(0xe0 | c >> 12), put(0x80 | (c >> 6 & 63)), put(0x80 | (c & 63)), true;
     return put(0xf0 | c >> 18), put(0x80 | (c >> 12 & 63)), put(0x80 | (c >> 6 & 63)), put(0x80 | (c & 63)), true;
   }
-  static bool hex4(char const*& p, char const* to, std::uint32_t& out) noexcept {
+  static bool hex4(place& p, place to, std::uint32_t& out) noexcept {
     if (to - p < 4) return false;
     for (int i = 0; i != 4; ++i, ++p) {
       unsigned const c = static_cast<unsigned char>(*p);
@@ -493,31 +461,26 @@ class parser {
     return true;
   }
 
-  void skip_space() noexcept {
-    while (at_ != end_ && static_cast<unsigned char>(*at_) <= 0x20 &&
-           (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t'))
-      ++at_;
+  [[nodiscard]] place skip_space(place p) const noexcept {
+    while (p != end_ && static_cast<unsigned char>(*p) <= 0x20 && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) ++p;
+    return p;
   }
-  bool fail(char const* why) noexcept {
+  place fail(place at, char const* why) noexcept {
+    failed_at_ = at;
     why_ = why;
-    return false;
-  }
-  next too_deep() noexcept {
-    code_ = errc::too_large;
-    fail("containers nested deeper than the limit");
-    return next::failed;
+    return nullptr;
   }
 
-  char const* begin_;
-  char const* at_;
-  char const* end_;
+  place begin_;
+  place end_;
   parse_limits limits_;
   detail::arena memory_;
   detail::scratch stack_;
   std::size_t depth_ = 0;
-  std::uint32_t frame_ = 0;   // where the innermost container's units begin, behind its frame
-  bool is_object_ = false;    // the innermost container
+  std::uint32_t frame_ = 0;  // where the units of the innermost open container begin
+  bool is_object_ = false;   // the innermost open container
   errc code_ = errc::malformed;
+  place failed_at_ = nullptr;
   char const* why_ = "";
 };
 

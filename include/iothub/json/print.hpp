@@ -35,7 +35,7 @@ class printer {
   void print(value const& document, unsigned indent) {
     indent_ = indent;
     pretty_ = indent != 0;
-    room(estimate(document.unit_) + 32);
+    room(estimate(document.unit_) + ahead);
     put(document.unit_, 0);
     finish();
   }
@@ -80,70 +80,66 @@ class printer {
 
   // About the length of the text, rather more than less.
   static std::size_t estimate(unit const& u) noexcept {
-    using namespace detail;
-    switch (u.tag()) {
-      case short_tag: return 3 + static_cast<std::size_t>(u.raw[15] >> 4);
-      case long_tag: return 3 + u.load<std::uint32_t>(8);
-      case int_tag: case real_tag: return 8;
-      case array_tag: case object_tag: break;
-      default: return 6;
-    }
-    auto const* const c = u.load<container*>();
-    if (c == nullptr) return 3;
-    std::size_t const units = std::size_t{c->size} * (u.tag() == object_tag ? 2 : 1);
-    std::size_t sum = 3;
+    static constexpr unsigned char sizes[16] = {6, 6, 7, 8, 3, 3, 3, 3};
+    std::size_t sum = sizes[u.raw[15] & 15] + std::size_t{u.raw[15]} / 16;
+    if (!u.owns()) return sum;
+    if (u.tag() == detail::long_tag) return sum + u.load<std::uint32_t>(8);
+    auto const* const c = u.load<detail::container*>();
+    std::size_t const units = std::size_t{c->size} * (u.tag() == detail::object_tag ? 2 : 1);
     for (std::size_t i = 0; i != units; ++i) sum += estimate(c->units()[i]);
     return sum;
   }
 
+  // Before each value there is room for `ahead` bytes: what is short is written without asking again.
+  static constexpr std::size_t ahead = 64;
+
   void put(unit const& u, std::size_t depth) {
-    using namespace detail;
     switch (u.tag()) {
-      case bool_tag: return literal(u.load<std::int64_t>() != 0 ? "true" : "false");
-      case int_tag:
-        room(24);
-        at_ = std::to_chars(at_, end_, u.load<std::int64_t>()).ptr;
-        return;
-      case real_tag: return real(u.load<double>());
-      case short_tag: return short_text(u);
-      case long_tag: return quoted(text_of(u));
-      case array_tag: return list(u, depth, 1);
-      case object_tag: return list(u, depth, 2);
+      case detail::bool_tag: return literal(u.load<std::int64_t>() != 0 ? "true" : "false");
+      case detail::int_tag: return integer(u.load<std::int64_t>());
+      case detail::real_tag: return real(u.load<double>());
+      case detail::short_tag: return short_text(u);
+      case detail::long_tag: return quoted(detail::text_of(u));
+      case detail::array_tag: return list(u, depth, 1);
+      case detail::object_tag: return list(u, depth, 2);
       default: return literal("null");
     }
   }
-  void literal(std::string_view text) {
-    room(8);
+  void literal(std::string_view text) noexcept {
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
+  void integer(std::int64_t i) noexcept {
+    if (i >= 0 && i < 10)
+      *at_++ = static_cast<char>('0' + i);
+    else
+      at_ = std::to_chars(at_, end_, i).ptr;
+  }
   void list(unit const& u, std::size_t depth, std::size_t stride) {
-    room(4);
     *at_++ = stride == 2 ? '{' : '[';
     bool first = true;
     if (auto const* const c = u.load<detail::container*>()) {
       unit const* const end = c->units() + std::size_t{c->size} * stride;
       for (unit const* item = c->units(); item != end; item += stride) {
         if (stride == 2 && item->tag() == detail::dead_tag) continue;
-        room(4);
+        room(ahead);
         if (!first) *at_++ = ',';
         first = false;
         if (pretty_) new_line(depth + 1);
         if (stride == 2) {
           put(item[0], depth);
-          room(4);
           *at_++ = ':';
           if (pretty_) *at_++ = ' ';
         }
         put(item[stride - 1], depth + 1);
       }
     }
+    room(ahead);
     if (pretty_ && !first) new_line(depth);
-    room(1);
     *at_++ = stride == 2 ? '}' : ']';
   }
   void new_line(std::size_t depth) {
-    room(1 + depth * indent_);
+    room(ahead + depth * indent_);
     *at_++ = '\n';
     std::memset(at_, ' ', depth * indent_);
     at_ += depth * indent_;
@@ -151,7 +147,7 @@ class printer {
 
   void real(double d) {
     if (!std::isfinite(d)) return literal("null");
-    room(40);
+    room(ahead);
     if (short_decimal(d)) return;
     char const* const start = at_;
     at_ = std::to_chars(at_, end_, d).ptr;
@@ -182,31 +178,26 @@ class printer {
 
   void short_text(unit const& u) {
     std::size_t const size = u.raw[15] >> 4;
-    std::uint64_t const low = u.load<std::uint64_t>();
-    std::uint64_t const high = u.load<std::uint64_t>(8);
-    // The padding and the tag must not look like control characters: set the bit that spaces have.
-    constexpr auto spaces = detail::repeat(0x20);
-    if (std::endian::native != std::endian::little) return quoted(detail::text_of(u));
-    std::uint64_t const pad_low = size < 8 ? spaces << (8 * size) : 0;
-    std::uint64_t const pad_high = size < 8 ? spaces : spaces << (8 * (size - 8));
-    std::uint64_t const text_high = high & 0x00ff'ffff'ffff'ffffu;
-    if ((detail::special_bytes(low | pad_low) | detail::special_bytes(text_high | pad_high)) != 0)
-      return quoted(detail::text_of(u));
-    room(24);
-    *at_ = '"';
-    std::memcpy(at_ + 1, u.raw, 16);
-    at_ += size + 1;
-    *at_++ = '"';
+#if IOTHUB_JSON_VECTORS
+    if ((detail::stops_plain_text(detail::load16(u.raw)) & ((1u << size) - 1)) == 0) {
+      *at_ = '"';
+      std::memcpy(at_ + 1, u.raw, 16);
+      at_ += size + 1;
+      *at_++ = '"';
+      return;
+    }
+#endif
+    quoted({reinterpret_cast<char const*>(u.raw), size});
   }
   void quoted(std::string_view text) {
-    room(text.size() + 2);
+    room(text.size() + ahead);
     *at_++ = '"';
     char const* from = text.data();
     char const* const end = from + text.size();
     for (;;) {
       char const* const stop = plain_end(from, end);
       auto const plain = static_cast<std::size_t>(stop - from);
-      room(plain + 8);
+      room(plain + ahead);
       if (plain != 0) std::memcpy(at_, from, plain);
       at_ += plain;
       if (stop == end) break;
@@ -216,6 +207,10 @@ class printer {
     *at_++ = '"';
   }
   static char const* plain_end(char const* p, char const* end) noexcept {
+#if IOTHUB_JSON_VECTORS
+    for (; end - p >= 16; p += 16)
+      if (unsigned const stops = detail::stops_plain_text(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
+#endif
     if constexpr (std::endian::native == std::endian::little) {
       for (; end - p >= 8; p += 8) {
         std::uint64_t word;

@@ -58,7 +58,7 @@ struct chunk {
 // Every node starts with its distance from the start of its chunk; 0: a block of its own.
 struct string_node {
   std::uint32_t offset = 0;
-  std::uint32_t unused = 0;
+  std::uint32_t capacity = 0;  // bytes of text there is room for
   [[nodiscard]] char* text() noexcept { return reinterpret_cast<char*>(this + 1); }
 };
 struct container {
@@ -237,9 +237,7 @@ class arena {
   string_node* make_string(std::size_t size) {
     std::uint32_t offset = 0;
     void* const at = allocate(string_bytes(size), offset);
-    auto* const node = ::new (at) string_node{};
-    node->offset = offset;
-    return node;
+    return ::new (at) string_node{offset, static_cast<std::uint32_t>(size)};
   }
   container* make_container(tag kind, std::size_t capacity) {
     std::uint32_t offset = 0;
@@ -322,7 +320,8 @@ inline container* make_own_container(tag kind, std::size_t capacity) {
 }
 inline unit make_own_text(std::string_view text) {
   if (text.size() <= short_limit) return short_string(text.data(), text.size());
-  return long_string(::new (::operator new(string_bytes(text.size()))) string_node{}, text);
+  return long_string(
+      ::new (::operator new(string_bytes(text.size()))) string_node{0, static_cast<std::uint32_t>(text.size())}, text);
 }
 
 // --- the index of wide objects --------------------------------------------------------------------------------------
