@@ -7,12 +7,15 @@
 // comparison per operation.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <iothub/base/ascii.hpp>
 #include <iothub/base/prng.hpp>
 #include <iothub/hub/types.hpp>
 

@@ -1,0 +1,584 @@
+// The IoT Hub query language as a tree.
+//
+//   query      := SELECT [TOP number] ('*' | item (',' item)*) FROM source [WHERE expr] [GROUP BY path (',' path)*]
+//   item       := (path | COUNT '(' ')' | (AVG|SUM|MIN|MAX) '(' path ')') [AS name]
+//   source     := devices | devices.modules | devices.jobs
+//   expr       := and (OR and)*        and := not (AND not)*        not := NOT not | comparison
+//   comparison := sum [(= | != | <> | < | > | <= | >=) sum | (IN | NIN) '[' literals ']']
+//   sum        := product ((+|-) product)*     product := unary ((*|/|%) unary)*     unary := '-' unary | primary
+//   primary    := literal | path | IS_DEFINED(path) | STARTSWITH(sum, sum) | ENDSWITH(sum, sum) | '(' expr ')'
+//   path       := name ('.' name)*     a name may be written [[name]]
+// Source: Microsoft docs "IoT Hub query language for device and module twins, jobs, and message routing". Keywords are
+// not case-sensitive. STARTSWITH without an underscore is what twin queries were seen to take; ENDSWITH by analogy.
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <iothub/base/ascii.hpp>
+#include <iothub/base/hex.hpp>
+#include <iothub/hub/types.hpp>
+#include <iothub/json/value.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
+using query_path = std::vector<std::string>;
+
+enum class query_op : std::uint8_t {
+  literal, undefined, list, path, logical_or, logical_and, logical_not,
+  equal, not_equal, less, greater, less_equal, greater_equal, in, not_in,
+  add, subtract, multiply, divide, modulo, negate, is_defined, starts_with, ends_with
+};
+struct query_node {
+  query_op op = query_op::undefined;
+  std::uint32_t left = 0;   // indices into query_tree::nodes
+  std::uint32_t right = 0;
+  std::uint32_t height = 1; // of the tree below; a chain of one logical operator counts once
+  json::value literal = {}; // literal: the value; list: an array
+  query_path path = {};     // path, is_defined
+};
+
+enum class query_aggregate : std::uint8_t { none, count, avg, sum, min, max };
+struct query_item {
+  query_aggregate aggregate = query_aggregate::none;
+  query_path path = {};
+  std::string alias = {};
+};
+enum class query_from : std::uint8_t { devices, modules, jobs };
+
+struct query_tree {
+  bool everything = false;  // SELECT *
+  std::optional<std::uint64_t> top = {};
+  std::vector<query_item> items = {};
+  query_from from = query_from::devices;
+  std::optional<std::uint32_t> where = {};
+  std::vector<query_path> group_by = {};
+  std::vector<query_node> nodes = {};
+  [[nodiscard]] bool aggregates() const noexcept {
+    for (auto const& item : items)
+      if (item.aggregate != query_aggregate::none) return true;
+    return !group_by.empty();
+  }
+};
+
+// errc::bad_request (400006) saying what is wrong and at which character, from 1; 400004 above a limit.
+[[nodiscard]] inline result<query_tree> parse_query(std::string_view text, limits const& allowed = {});
+
+// --------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+enum class query_token : std::uint8_t { end, name, bracketed, keyword, number, string, symbol, bad };
+
+inline bool is_query_keyword(std::string_view word) noexcept {
+  for (std::string_view k : {"select", "from", "where", "and", "or", "not", "in", "nin", "group", "by", "as", "true",
+                             "false", "null", "undefined"})
+    if (iequals(word, k)) return true;
+  return false;
+}
+
+class query_lexer {
+ public:
+  explicit query_lexer(std::string_view text) noexcept : text_{text} { next(); }
+
+  [[nodiscard]] query_token kind() const noexcept { return kind_; }
+  [[nodiscard]] std::string_view word() const noexcept { return word_; }      // as it stands there
+  [[nodiscard]] std::string const& string() const noexcept { return string_; }  // decoded
+  [[nodiscard]] json::value const& number() const noexcept { return number_; }
+  [[nodiscard]] std::size_t position() const noexcept { return start_ + 1; }
+  [[nodiscard]] char const* problem() const noexcept { return problem_; }
+
+  void next() {
+    while (at_ != text_.size() && (text_[at_] == ' ' || (text_[at_] >= '\t' && text_[at_] <= '\r'))) ++at_;
+    start_ = at_;
+    if (at_ == text_.size()) return set(query_token::end, 0);
+    char const c = text_[at_];
+    if (is_name_char(c) && !is_digit(c)) return read_name();
+    if (is_digit(c) || (c == '.' && at_ + 1 != text_.size() && is_digit(text_[at_ + 1]))) return read_number();
+    if (c == '\'' || c == '"') return read_string(c);
+    if (text_.substr(at_).starts_with("[[")) return read_bracketed();
+    for (std::string_view s : {"!=", "<>", "<=", ">="})
+      if (text_.substr(at_).starts_with(s)) return set(query_token::symbol, 2);
+    if (std::string_view{"=<>()[],.*+-/%"}.find(c) != std::string_view::npos) return set(query_token::symbol, 1);
+    fail("unexpected character");
+  }
+
+ private:
+  static bool is_name_char(char c) noexcept {
+    return is_alnum(c) || c == '_' || c == '$' || static_cast<unsigned char>(c) >= 0x80;
+  }
+  void set(query_token kind, std::size_t size) noexcept {
+    kind_ = kind;
+    word_ = text_.substr(at_, size);
+    at_ += size;
+  }
+  void fail(char const* why) noexcept {
+    kind_ = query_token::bad;
+    problem_ = why;
+    word_ = text_.substr(start_, 1);
+  }
+  void read_name() {
+    std::size_t end = at_;
+    while (end != text_.size() && is_name_char(text_[end])) ++end;
+    set(query_token::name, end - at_);
+    if (is_query_keyword(word_)) kind_ = query_token::keyword;
+  }
+  void read_bracketed() {
+    std::size_t const end = text_.find("]]", at_ + 2);
+    if (end == std::string_view::npos || end == at_ + 2) return fail("a name in [[ ]] does not end");
+    string_ = text_.substr(at_ + 2, end - at_ - 2);
+    set(query_token::bracketed, end + 2 - at_);
+  }
+  void read_number() {
+    std::string_view const rest = text_.substr(at_);
+    if (istarts_with(rest, "0x")) {
+      std::int64_t whole = 0;
+      auto const [end, problem] = std::from_chars(rest.data() + 2, rest.data() + rest.size(), whole, 16);
+      if (problem != std::errc{}) return fail("not a hexadecimal number");
+      number_ = whole;
+      return finish_number(static_cast<std::size_t>(end - rest.data()));
+    }
+    std::size_t end = 0;
+    bool real = false;
+    for (; end != rest.size(); ++end) {
+      char const c = rest[end];
+      bool const sign = (c == '+' || c == '-') && end != 0 && to_lower(rest[end - 1]) == 'e';
+      if (!is_digit(c) && c != '.' && to_lower(c) != 'e' && !sign) break;
+      real = real || !is_digit(c);
+    }
+    std::string_view const digits = rest.substr(0, end);
+    std::int64_t whole = 0;
+    if (!real && std::from_chars(digits.data(), digits.data() + end, whole).ec == std::errc{}) {
+      number_ = whole;
+      return finish_number(end);
+    }
+    double value = 0;
+    auto const [stop, problem] = std::from_chars(digits.data(), digits.data() + end, value);
+    if (problem != std::errc{} || stop != digits.data() + end) return fail("not a number");
+    number_ = value;
+    finish_number(end);
+  }
+  void finish_number(std::size_t size) {
+    set(query_token::number, size);
+    if (at_ != text_.size() && is_name_char(text_[at_])) fail("a number runs into a name");
+  }
+  void read_string(char quote) {
+    string_.clear();
+    for (std::size_t i = at_ + 1; i != text_.size(); ++i) {
+      char const c = text_[i];
+      if (c == quote) return set(query_token::string, i + 1 - at_);
+      if (c != '\\') {
+        string_.push_back(c);
+      } else if (!read_escape(i)) {
+        return fail("a string has a bad escape");
+      }
+    }
+    fail("a string does not end");
+  }
+  // `i` at the backslash; leaves it at the last character of the escape.
+  bool read_escape(std::size_t& i) {
+    if (++i == text_.size()) return --i, false;
+    char const c = text_[i];
+    if (c == '\'' || c == '"' || c == '\\') return string_.push_back(c), true;
+    if (c != 'u') return false;
+    std::uint32_t code = 0;
+    if (!read_unit(i, code)) return false;
+    if (code >= 0xd800 && code < 0xdc00 && text_.substr(i + 1).starts_with("\\u")) {
+      std::uint32_t low = 0;
+      std::size_t after = i + 2;
+      if (!read_unit(after, low) || low < 0xdc00 || low > 0xdfff) return false;
+      i = after;
+      code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    }
+    if (code >= 0xd800 && code <= 0xdfff) return false;
+    append_utf8(code);
+    return true;
+  }
+  bool read_unit(std::size_t& i, std::uint32_t& code) const noexcept {
+    if (text_.size() - i < 5) return false;
+    for (int n = 0; n != 4; ++n) {
+      int const digit = hex_value(text_[++i]);
+      if (digit < 0) return false;
+      code = code * 16 + static_cast<std::uint32_t>(digit);
+    }
+    return true;
+  }
+  void append_utf8(std::uint32_t code) {
+    auto const put = [&](std::uint32_t byte) { string_.push_back(static_cast<char>(byte)); };
+    if (code < 0x80) return put(code);
+    if (code < 0x800) {
+      put(0xc0 | code >> 6);
+    } else {
+      if (code < 0x10000) {
+        put(0xe0 | code >> 12);
+      } else {
+        put(0xf0 | code >> 18);
+        put(0x80 | (code >> 12 & 0x3f));
+      }
+      put(0x80 | (code >> 6 & 0x3f));
+    }
+    put(0x80 | (code & 0x3f));
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::size_t start_ = 0;
+  query_token kind_ = query_token::end;
+  std::string_view word_;
+  std::string string_;
+  json::value number_;
+  char const* problem_ = nullptr;
+};
+
+// Recursive descent; every function returns false after the first problem was noted.
+class query_parser {
+ public:
+  query_parser(std::string_view text, limits const& allowed) noexcept : lexer_{text}, allowed_{allowed} {}
+
+  result<query_tree> run() {
+    if (select() && source() && where() && group() && finish()) return std::move(tree_);
+    return refuse(errc::bad_request, 400006,
+                  "The query is invalid at character " + std::to_string(at_) + ": " + problem_ +
+                      ". Please check the format of the query and try again.");
+  }
+
+ private:
+  bool fail(std::string_view why) {
+    if (lexer_.problem() != nullptr) why = lexer_.problem();
+    problem_ = why;
+    at_ = lexer_.position();
+    return false;
+  }
+  [[nodiscard]] bool at_word(std::string_view word) const noexcept {
+    return (lexer_.kind() == query_token::keyword || lexer_.kind() == query_token::name) &&
+           iequals(lexer_.word(), word);
+  }
+  [[nodiscard]] bool at_symbol(std::string_view s) const noexcept {
+    return lexer_.kind() == query_token::symbol && lexer_.word() == s;
+  }
+  bool take_word(std::string_view word) {
+    if (!at_word(word)) return false;
+    lexer_.next();
+    return true;
+  }
+  bool take_symbol(std::string_view s) {
+    if (!at_symbol(s)) return false;
+    lexer_.next();
+    return true;
+  }
+  bool need_word(std::string_view word) { return take_word(word) || fail(std::string{word} + " expected"); }
+  bool need_symbol(std::string_view s) { return take_symbol(s) || fail("'" + std::string{s} + "' expected"); }
+
+  bool select() {
+    if (!need_word("SELECT")) return false;
+    if (take_word("TOP")) {
+      auto const n = lexer_.kind() == query_token::number ? lexer_.number().as_int() : std::nullopt;
+      if (!n || *n < 0) return fail("TOP needs a whole number");
+      tree_.top = static_cast<std::uint64_t>(*n);
+      lexer_.next();
+    }
+    if (take_symbol("*")) {
+      tree_.everything = true;
+      return true;
+    }
+    do {
+      if (!item()) return false;
+    } while (take_symbol(","));
+    return true;
+  }
+  bool item() {
+    query_item out;
+    bool const bare = lexer_.kind() == query_token::name;
+    std::string const first{lexer_.word()};
+    if (!path(out.path)) return false;
+    if (bare && out.path.size() == 1 && at_symbol("(") && !aggregate(first, out)) return false;
+    if (take_word("AS")) {
+      if (lexer_.kind() == query_token::bracketed) {
+        out.alias = lexer_.string();
+      } else if (lexer_.kind() == query_token::name) {
+        out.alias = lexer_.word();
+      } else {
+        return fail("a name expected");
+      }
+      lexer_.next();
+    }
+    tree_.items.push_back(std::move(out));
+    return true;
+  }
+  bool aggregate(std::string_view name, query_item& out) {
+    struct known {
+      std::string_view name;
+      query_aggregate what;
+    };
+    out.path.clear();
+    for (known const k : {known{"count", query_aggregate::count}, known{"avg", query_aggregate::avg},
+                          known{"sum", query_aggregate::sum}, known{"min", query_aggregate::min},
+                          known{"max", query_aggregate::max}})
+      if (iequals(name, k.name)) out.aggregate = k.what;
+    if (out.aggregate == query_aggregate::none) return fail("unknown function");
+    lexer_.next();
+    if (out.aggregate != query_aggregate::count && !path(out.path)) return false;
+    return need_symbol(")");
+  }
+  bool source() {
+    if (!need_word("FROM")) return false;
+    if (!take_word("devices")) return fail("devices, devices.modules or devices.jobs expected");
+    if (!take_symbol(".")) return true;
+    if (take_word("modules")) {
+      tree_.from = query_from::modules;
+    } else if (take_word("jobs")) {
+      tree_.from = query_from::jobs;
+    } else {
+      return fail("devices.modules or devices.jobs expected");
+    }
+    return true;
+  }
+  bool where() {
+    if (!take_word("WHERE")) return true;
+    std::uint32_t root = 0;
+    if (!disjunction(root)) return false;
+    if (tree_.nodes[root].height > 4 * allowed_.query_depth) return fail("the expression is nested too deeply");
+    tree_.where = root;
+    return true;
+  }
+  bool group() {
+    if (!take_word("GROUP")) return true;
+    if (!need_word("BY")) return false;
+    do {
+      query_path by;
+      if (!path(by)) return false;
+      tree_.group_by.push_back(std::move(by));
+    } while (take_symbol(","));
+    return true;
+  }
+  bool finish() {
+    if (lexer_.kind() != query_token::end) return fail("unexpected text");
+    if (tree_.from == query_from::jobs && !tree_.everything) return fail("devices.jobs allows SELECT * only");
+    if (!tree_.group_by.empty() && tree_.from != query_from::devices) return fail("GROUP BY is for devices only");
+    if (!tree_.aggregates()) return true;
+    if (tree_.everything) return fail("GROUP BY does not go with SELECT *");
+    for (auto const& i : tree_.items)
+      if (i.aggregate == query_aggregate::none && !grouped(i.path))
+        return fail("a selected path is not in GROUP BY");
+    return true;
+  }
+  [[nodiscard]] bool grouped(query_path const& wanted) const noexcept {
+    for (auto const& by : tree_.group_by)
+      if (by == wanted) return true;
+    return false;
+  }
+
+  // A leaf, or an operator over nodes made before.
+  std::uint32_t make(query_op op) {
+    query_node node;
+    node.op = op;
+    tree_.nodes.push_back(std::move(node));
+    return static_cast<std::uint32_t>(tree_.nodes.size() - 1);
+  }
+  std::uint32_t make(query_op op, std::uint32_t left) { return make(op, left, left); }
+  std::uint32_t make(query_op op, std::uint32_t left, std::uint32_t right) {
+    query_node node;
+    node.op = op;
+    node.left = left;
+    node.right = right;
+    std::uint32_t const a = tree_.nodes[left].height, b = tree_.nodes[right].height + 1;
+    bool const chain = (op == query_op::logical_or || op == query_op::logical_and) && tree_.nodes[left].op == op;
+    node.height = chain ? (a > b ? a : b) : (a + 1 > b ? a + 1 : b);
+    tree_.nodes.push_back(std::move(node));
+    return static_cast<std::uint32_t>(tree_.nodes.size() - 1);
+  }
+  // Depth is counted where the grammar recurses; the height of the tree is what the evaluator recurses along.
+  bool enter() { return ++depth_ <= allowed_.query_depth || fail("the expression is nested too deeply"); }
+
+  bool disjunction(std::uint32_t& out) {
+    if (!enter() || !conjunction(out)) return false;
+    while (take_word("OR")) {
+      std::uint32_t right = 0;
+      if (!conjunction(right)) return false;
+      out = make(query_op::logical_or, out, right);
+    }
+    --depth_;
+    return true;
+  }
+  bool conjunction(std::uint32_t& out) {
+    if (!negation(out)) return false;
+    while (take_word("AND")) {
+      std::uint32_t right = 0;
+      if (!negation(right)) return false;
+      out = make(query_op::logical_and, out, right);
+    }
+    return true;
+  }
+  bool negation(std::uint32_t& out) {
+    if (!take_word("NOT")) return comparison(out);
+    if (!enter() || !negation(out)) return false;
+    out = make(query_op::logical_not, out);
+    --depth_;
+    return true;
+  }
+  bool comparison(std::uint32_t& out) {
+    struct known {
+      std::string_view symbol;
+      query_op op;
+    };
+    if (!sum(out)) return false;
+    for (known const k : {known{"=", query_op::equal}, known{"!=", query_op::not_equal},
+                          known{"<>", query_op::not_equal}, known{"<", query_op::less}, known{">", query_op::greater},
+                          known{"<=", query_op::less_equal}, known{">=", query_op::greater_equal}}) {
+      if (!take_symbol(k.symbol)) continue;
+      std::uint32_t right = 0;
+      if (!sum(right)) return false;
+      out = make(k.op, out, right);
+      return true;
+    }
+    bool const in = at_word("IN");
+    if (!in && !at_word("NIN")) return true;
+    lexer_.next();
+    std::uint32_t right = 0;
+    if (!list(right)) return false;
+    out = make(in ? query_op::in : query_op::not_in, out, right);
+    return true;
+  }
+  bool sum(std::uint32_t& out) {
+    if (!product(out)) return false;
+    while (at_symbol("+") || at_symbol("-")) {
+      query_op const op = at_symbol("+") ? query_op::add : query_op::subtract;
+      lexer_.next();
+      std::uint32_t right = 0;
+      if (!product(right)) return false;
+      out = make(op, out, right);
+    }
+    return true;
+  }
+  bool product(std::uint32_t& out) {
+    if (!unary(out)) return false;
+    while (at_symbol("*") || at_symbol("/") || at_symbol("%")) {
+      query_op const op = at_symbol("*") ? query_op::multiply : at_symbol("/") ? query_op::divide : query_op::modulo;
+      lexer_.next();
+      std::uint32_t right = 0;
+      if (!unary(right)) return false;
+      out = make(op, out, right);
+    }
+    return true;
+  }
+  bool unary(std::uint32_t& out) {
+    if (!take_symbol("-")) return primary(out);
+    if (!enter() || !unary(out)) return false;
+    out = make(query_op::negate, out);
+    --depth_;
+    return true;
+  }
+  bool primary(std::uint32_t& out) {
+    if (take_symbol("(")) return disjunction(out) && need_symbol(")");
+    if (at_symbol("[")) return list(out);
+    json::value value;
+    if (take_word("undefined")) return out = make(query_op::undefined), true;
+    if (literal(value)) {
+      out = make(query_op::literal);
+      tree_.nodes[out].literal = std::move(value);
+      return true;
+    }
+    if (lexer_.kind() != query_token::name && lexer_.kind() != query_token::bracketed) return fail("a value expected");
+    bool const bare = lexer_.kind() == query_token::name;
+    std::string const first{lexer_.word()};
+    query_path names;
+    if (!path(names)) return false;
+    if (bare && names.size() == 1 && at_symbol("(")) return call(first, out);
+    out = make(query_op::path);
+    tree_.nodes[out].path = std::move(names);
+    return true;
+  }
+  bool call(std::string_view name, std::uint32_t& out) {
+    bool const defined = iequals(name, "IS_DEFINED");
+    bool const starts = iequals(name, "STARTSWITH");
+    if (!defined && !starts && !iequals(name, "ENDSWITH")) return fail("unknown function");
+    lexer_.next();
+    if (defined) {
+      query_path names;
+      if (!path(names)) return false;
+      out = make(query_op::is_defined);
+      tree_.nodes[out].path = std::move(names);
+      return need_symbol(")");
+    }
+    std::uint32_t left = 0, right = 0;
+    if (!enter() || !sum(left) || !need_symbol(",") || !sum(right)) return false;
+    --depth_;
+    out = make(starts ? query_op::starts_with : query_op::ends_with, left, right);
+    return need_symbol(")");
+  }
+  // False without a problem noted where there is no literal.
+  bool literal(json::value& out) {
+    if (lexer_.kind() == query_token::number) {
+      out = lexer_.number();
+    } else if (lexer_.kind() == query_token::string) {
+      out = json::value{lexer_.string()};
+    } else if (at_word("true") || at_word("false")) {
+      out = json::value{at_word("true")};
+    } else if (at_word("null")) {
+      out = nullptr;
+    } else {
+      return false;
+    }
+    lexer_.next();
+    return true;
+  }
+  bool list(std::uint32_t& out) {
+    if (!need_symbol("[")) return false;
+    json::value items = json::value::make_array();
+    while (!at_symbol("]")) {
+      bool const negative = take_symbol("-");
+      json::value value;
+      if (!literal(value)) return fail("a literal expected");
+      if (negative && !value.is_number()) return fail("a number expected");
+      if (negative && value.is_int())
+        value = -*value.as_int();
+      else if (negative)
+        value = -*value.as_double();
+      items.push_back(std::move(value));
+      if (!take_symbol(",")) break;
+    }
+    out = make(query_op::list);
+    tree_.nodes[out].literal = std::move(items);
+    return need_symbol("]");
+  }
+  bool path(query_path& out) {
+    do {
+      if (lexer_.kind() == query_token::bracketed) {
+        out.push_back(lexer_.string());
+      } else if (lexer_.kind() == query_token::name) {
+        out.emplace_back(lexer_.word());
+      } else {
+        return fail(lexer_.kind() == query_token::keyword ? "a reserved word as a name needs [[ ]]" : "a name expected");
+      }
+      lexer_.next();
+    } while (take_symbol("."));
+    return true;
+  }
+
+  query_lexer lexer_;
+  limits const& allowed_;
+  query_tree tree_;
+  std::string problem_;
+  std::size_t at_ = 0;
+  std::uint32_t depth_ = 0;
+};
+
+}  // namespace detail
+
+inline result<query_tree> parse_query(std::string_view text, limits const& allowed) {
+  if (text.size() > allowed.query_text)
+    return refuse(errc::bad_request, 400004,
+                  "The query has more than " + std::to_string(allowed.query_text) + " characters");
+  return detail::query_parser{text, allowed}.run();
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub
