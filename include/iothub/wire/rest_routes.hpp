@@ -1,0 +1,211 @@
+// HTTP requests of back ends and devices as typed routes, built and read (IoT Hub service and device REST references,
+// api-version 2021-04-12). What official clients vary is taken in every form: a / before the query, literal segments in
+// any case, ids with more or fewer escapes, PATCH as POST with X-HTTP-Method-Override (azure-iot-sdk-java). Ids are
+// compared byte for byte and are never normalised: "." and ".." are allowed ids.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <iothub/base/ascii.hpp>
+#include <iothub/base/percent.hpp>
+#include <iothub/base/result.hpp>
+#include <iothub/http/message.hpp>
+#include <iothub/wire/api_version.hpp>
+#include <iothub/wire/identity_rules.hpp>
+
+namespace iothub {
+inline namespace v0 {
+
+enum class route_kind : std::uint8_t {
+  list_devices,
+  get_device,
+  put_device,
+  delete_device,
+  list_modules,
+  get_module,
+  put_module,
+  delete_module,
+  get_twin,         // of a module where module_id is not empty; so are the next three
+  patch_twin,
+  put_twin,
+  invoke_method,
+  query,
+  registry_statistics,
+  service_statistics,
+  send_telemetry,   // the device's own; of a module where module_id is not empty
+};
+
+struct rest_route {
+  route_kind kind = route_kind::list_devices;
+  std::string device_id = {};
+  std::string module_id = {};
+  std::string api_version = std::string{service_api_version};
+  std::optional<int> top = {};  // list_devices
+  friend bool operator==(rest_route const&, rest_route const&) = default;
+};
+
+// errc::not_found: no such path. errc::unsupported: the path is there, the method is not. errc::bad_request: an escape
+// or an id that is none, or a `top` that is no number. An api-version is not asked for here: it is empty when absent.
+[[nodiscard]] inline result<rest_route> parse_route(std::string_view method, std::string_view target,
+                                                    std::string_view method_override = {});
+[[nodiscard]] inline result<rest_route> parse_route(http::request const& request) {
+  return parse_route(request.method, request.target, request.headers.get("X-HTTP-Method-Override"));
+}
+
+[[nodiscard]] inline std::string_view route_method(route_kind kind) noexcept;
+// "/twins/d1/methods?api-version=2021-04-12"
+[[nodiscard]] inline std::string route_target(rest_route const& route);
+// Method and target; headers and body are the caller's.
+[[nodiscard]] inline http::request make_request(rest_route const& route) {
+  return {.method = std::string{route_method(route.kind)}, .target = route_target(route)};
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+struct route_shape {
+  route_kind kind;
+  std::string_view method;
+  std::string_view path;  // {d} and {m} stand for ids
+};
+// The first shape of a kind is the device's, a second one the module's.
+inline constexpr route_shape route_shapes[] = {
+    {route_kind::query, "POST", "devices/query"},
+    {route_kind::list_devices, "GET", "devices"},
+    {route_kind::get_device, "GET", "devices/{d}"},
+    {route_kind::put_device, "PUT", "devices/{d}"},
+    {route_kind::delete_device, "DELETE", "devices/{d}"},
+    {route_kind::list_modules, "GET", "devices/{d}/modules"},
+    {route_kind::get_module, "GET", "devices/{d}/modules/{m}"},
+    {route_kind::put_module, "PUT", "devices/{d}/modules/{m}"},
+    {route_kind::delete_module, "DELETE", "devices/{d}/modules/{m}"},
+    {route_kind::get_twin, "GET", "twins/{d}"},
+    {route_kind::patch_twin, "PATCH", "twins/{d}"},
+    {route_kind::put_twin, "PUT", "twins/{d}"},
+    {route_kind::get_twin, "GET", "twins/{d}/modules/{m}"},
+    {route_kind::patch_twin, "PATCH", "twins/{d}/modules/{m}"},
+    {route_kind::put_twin, "PUT", "twins/{d}/modules/{m}"},
+    {route_kind::invoke_method, "POST", "twins/{d}/methods"},
+    {route_kind::invoke_method, "POST", "twins/{d}/modules/{m}/methods"},
+    {route_kind::registry_statistics, "GET", "statistics/devices"},
+    {route_kind::service_statistics, "GET", "statistics/service"},
+    {route_kind::send_telemetry, "POST", "devices/{d}/messages/events"},
+    {route_kind::send_telemetry, "POST", "devices/{d}/modules/{m}/messages/events"},
+};
+
+struct route_ids {
+  std::string_view device = {};
+  std::string_view module = {};
+};
+
+// Whether a path (without the first /) has this shape; the ids come out encoded.
+inline bool match_shape(std::string_view path, std::string_view shape, route_ids& ids) noexcept {
+  splitter have{path, '/'}, want{shape, '/'};
+  std::string_view segment, wanted;
+  while (want.next(wanted)) {
+    if (!have.next(segment) || segment.empty()) return false;
+    if (wanted == "{d}")
+      ids.device = segment;
+    else if (wanted == "{m}")
+      ids.module = segment;
+    else if (!iequals(segment, wanted))
+      return false;
+  }
+  return !have.next(segment);
+}
+
+inline result<void> read_route_id(std::string_view encoded, std::string& id, std::string_view what) {
+  if (encoded.empty()) return {};
+  auto text = percent_decode(encoded);
+  if (!text) return error{errc::bad_request, std::string{"the "}.append(what).append(" in the path has a broken escape")};
+  if (auto valid = check_id(*text, what); !valid) return error{errc::bad_request, std::string{valid.error().message()}};
+  id = *std::move(text);
+  return {};
+}
+
+inline result<void> read_route_query(std::string_view query, rest_route& route) {
+  splitter parameters{query, '&'};
+  std::string_view parameter;
+  while (parameters.next(parameter)) {
+    split_pair const pair = split_once(parameter, '=');
+    if (iequals(pair.before, "api-version") && route.api_version.empty()) {
+      auto version = percent_decode_text(pair.after);
+      if (!version) return error{errc::bad_request, "api-version has a broken escape"};
+      route.api_version = *std::move(version);
+    } else if (iequals(pair.before, "top")) {
+      route.top = parse_int<int>(pair.after);
+      if (!route.top) return error{errc::bad_request, "top is no whole number"};
+    }
+  }
+  return {};
+}
+
+}  // namespace detail
+
+inline result<rest_route> parse_route(std::string_view method, std::string_view target,
+                                      std::string_view method_override) {
+  if (method == "POST" && !method_override.empty()) method = method_override;
+  split_pair const cut = split_once(target.substr(0, target.find('#')), '?');
+  std::string_view path = cut.before;
+  if (!path.starts_with('/')) return error{errc::not_found, "the target is no path"};
+  path.remove_prefix(1);
+  if (path.ends_with('/')) path.remove_suffix(1);
+  bool known_path = false;
+  for (auto const& shape : detail::route_shapes) {
+    detail::route_ids ids;
+    if (!detail::match_shape(path, shape.path, ids)) continue;
+    known_path = true;
+    if (method != shape.method) continue;
+    rest_route route;
+    route.kind = shape.kind;
+    route.api_version.clear();
+    if (auto read = detail::read_route_id(ids.device, route.device_id, "device id"); !read) return std::move(read).error();
+    if (auto read = detail::read_route_id(ids.module, route.module_id, "module id"); !read) return std::move(read).error();
+    if (auto read = detail::read_route_query(cut.after, route); !read) return std::move(read).error();
+    return route;
+  }
+  if (known_path) return error{errc::unsupported, "this path does not take that method"};
+  return error{errc::not_found, "there is no such path"};
+}
+
+inline std::string_view route_method(route_kind kind) noexcept {
+  for (auto const& shape : detail::route_shapes)
+    if (shape.kind == kind) return shape.method;
+  return "GET";
+}
+
+inline std::string route_target(rest_route const& route) {
+  std::string_view path;
+  for (auto const& shape : detail::route_shapes) {
+    bool const of_module = shape.path.find("{m}") != std::string_view::npos;
+    if (shape.kind != route.kind || (!path.empty() && of_module != !route.module_id.empty())) continue;
+    path = shape.path;
+  }
+  std::string target;
+  splitter segments{path, '/'};
+  std::string_view segment;
+  while (segments.next(segment)) {
+    target.push_back('/');
+    if (segment == "{d}")
+      append_percent(target, route.device_id);
+    else if (segment == "{m}")
+      append_percent(target, route.module_id);
+    else
+      target.append(segment);
+  }
+  target.push_back('?');
+  if (route.top) {
+    append_int(target.append("top="), *route.top);
+    target.push_back('&');
+  }
+  append_percent(target.append("api-version="), route.api_version);
+  return target;
+}
+
+}  // namespace v0
+}  // namespace iothub
