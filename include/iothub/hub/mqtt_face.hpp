@@ -32,7 +32,7 @@ namespace hub {
 
 // The server_session that is put before it is told by attach(), before the first packet; it must live as long as
 // packets come. Destroying the face while it is connected counts as a lost connection.
-class mqtt_face final : public mqtt::server_handler, public device_link {
+class mqtt_face : public mqtt::server_handler, public device_link {
  public:
   explicit mqtt_face(mqtt_front& front) noexcept : front_{front} {}
   ~mqtt_face() override { front_.forget(*this); }
@@ -54,6 +54,10 @@ class mqtt_face final : public mqtt::server_handler, public device_link {
   void deliver_c2d(c2d_message const& message, bool redelivered) override;
   void deliver_desired(std::int64_t version, json::value const& patch) override;
   void on_drop(error const& reason) override;
+
+ protected:
+  // Something was sent, or the session ended, from outside of the session's own calls: the link has work.
+  virtual void output_made() {}
 
  private:
   friend class mqtt_front;
@@ -170,11 +174,24 @@ inline mqtt::connect_code connack_for(error const& why, options const& switches)
 
 }  // namespace detail
 
+struct mqtt_front::link final : mqtt_face, mqtt::server_session {
+  link(mqtt_front& front, mqtt::packet_sink& to_client, time_point now)
+      : mqtt_face{front}, mqtt::server_session{*this, to_client, front.session_options(), now} {
+    attach(*this);
+  }
+};
+
+inline mqtt::server_session& mqtt_front::open_link(mqtt::packet_sink& to_client, time_point now) {
+  return *new link{*this, to_client, now};
+}
+inline void mqtt_front::close_link(mqtt::server_session& session) { delete static_cast<link*>(&session); }
+
 inline void mqtt_front::on_time(time_point now) {
   while (!later_.empty() && later_.begin()->first.first <= now) {
     postponed const due = later_.extract(later_.begin()).mapped();
     if (due.acknowledge != 0) {
       due.face->session_->acknowledge(due.acknowledge);
+      due.face->output_made();
     } else {
       core_.disconnect(*due.face, ending::lost, host_.at(now));
       host_.core_touched();
@@ -281,7 +298,10 @@ inline void mqtt_face::on_closed(error const& reason, bool clean, time_point now
   front_.core_.disconnect(*this, clean ? ending::graceful : ending::lost, at);
 }
 
-inline void mqtt_face::on_drop(error const&) { session_->close(); }
+inline void mqtt_face::on_drop(error const&) {
+  session_->close();
+  output_made();
+}
 
 // --- SUBSCRIBE ------------------------------------------------------------------------------------------------------
 
@@ -399,10 +419,10 @@ inline void mqtt_face::answer_twin(int status, std::string_view rid, std::int64_
 
 // Both in the topic and in the body: azure-iot-sdk-node reads nothing but the body, the others nothing but the topic.
 inline void mqtt_face::answer_twin_error(std::string_view rid, error const& why, instant at) {
+  auto const outside = outward(why, front_.tracking_.next(), at.utc);
   front_.payload_.clear();
-  if (front_.core_.options().twin_error_body)
-    error_object(why, front_.tracking_.next(), at.utc).append_to(front_.payload_);
-  answer_twin(why.http_status() >= 400 && why.http_status() <= 599 ? why.http_status() : 500, rid, 0);
+  if (front_.core_.options().twin_error_body) front_.payload_ = print_error_body(outside, error_form::bare_json);
+  answer_twin(outside.code / 1000, rid, 0);
 }
 
 inline void mqtt_face::on_twin_get(mqtt::publish const& message, device_publish const& topic, instant at) {
@@ -458,6 +478,7 @@ inline void mqtt_face::deliver_method(method_delivery const& call) {
   front_.payload_.clear();
   call.payload.append_to(front_.payload_);
   send(0);
+  output_made();
 }
 
 inline void mqtt_face::deliver_desired(std::int64_t version, json::value const& patch) {
@@ -466,6 +487,7 @@ inline void mqtt_face::deliver_desired(std::int64_t version, json::value const& 
   front_.payload_.clear();
   detail::append_section(front_.payload_, patch, version);
   send(0);
+  output_made();
 }
 
 inline void mqtt_face::deliver_c2d(c2d_message const& message, bool redelivered) {
@@ -482,6 +504,7 @@ inline void mqtt_face::deliver_c2d(c2d_message const& message, bool redelivered)
   auto made = append_c2d_topic(front_.topic_, who_.device_id, message);
   p.topic = front_.topic_;
   auto const id = made ? session_->publish(p) : result<std::uint16_t>{made.error()};
+  output_made();
   if (id) {
     if (confirmed) unsettled_.push_back({*id, message.lock_token});
     return;

@@ -54,8 +54,13 @@ class mqtt_front {
   [[nodiscard]] time_point deadline() const noexcept { return later_.empty() ? never : later_.begin()->first.first; }
   void on_time(time_point now);
 
+  // A connection without bytes: a session with its face. Every one that is opened is closed, outside of its callbacks.
+  [[nodiscard]] mqtt::server_session& open_link(mqtt::packet_sink& to_client, time_point now);
+  void close_link(mqtt::server_session& session);
+
  private:
   friend class mqtt_face;
+  struct link;
 
   struct postponed {
     mqtt_face* face = nullptr;

@@ -1,16 +1,15 @@
-// Tracking ids: what an answer of the hub carries so that its operator finds it again. They guard nothing, so
-// they come from a small seeded generator and a simulation repeats them.
+// Tracking ids: what an answer of the hub carries so that its operator finds it again. They guard nothing, so they come
+// from a small seeded generator, and a simulation repeats them.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include <iothub/base/error.hpp>
-#include <iothub/base/hex.hpp>
-#include <iothub/base/iso8601.hpp>
 #include <iothub/base/prng.hpp>
 #include <iothub/base/uuid.hpp>
-#include <iothub/json/value.hpp>
+#include <iothub/wire/status_map.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -37,20 +36,13 @@ class tracking_ids {
   return text;
 }
 
-// 03/14/2024 09:54:49
-[[nodiscard]] inline std::string us_timestamp(utc_time t) {
-  auto const iso = to_iso8601(t, 0);
-  return iso.substr(5, 2) + "/" + iso.substr(8, 2) + "/" + iso.substr(0, 4) + " " + iso.substr(11, 8);
-}
-
-// The body of a failed twin operation, and what the newer service endpoints put into "Message":
-//   {"errorCode":400004,"trackingId":"…-TimeStamp:…","message":"…","timestampUtc":"…"}
-[[nodiscard]] inline json::value error_object(error const& why, std::string const& tracking_id, utc_time now) {
-  int const code = why.hub_code() != 0 ? why.hub_code() : 500001;
-  return {{"errorCode", code},
-          {"trackingId", without_dashes(tracking_id) + "-TimeStamp:" + us_timestamp(now)},
-          {"message", why.message()},
-          {"timestampUtc", to_iso8601(now, 7)}};
+// The core's error as the hub says it to the outside. One without a six-digit code gets the usual one of its kind.
+[[nodiscard]] inline hub_error outward(error const& why, std::string_view request_id, utc_time now) {
+  int const code = why.hub_code() != 0 ? why.hub_code() : hub_code_of(why.code());
+  return {.code = code != 0 ? code : 500001,
+          .message = std::string{why.message()},
+          .tracking_id = without_dashes(request_id),
+          .time = now};
 }
 
 }  // namespace hub
