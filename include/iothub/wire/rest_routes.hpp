@@ -36,6 +36,7 @@ enum class route_kind : std::uint8_t {
   query,
   registry_statistics,
   service_statistics,
+  purge_c2d,        // throws away what waits for a device
   send_telemetry,   // the device's own; of a module where module_id is not empty
 };
 
@@ -94,6 +95,7 @@ inline constexpr route_shape route_shapes[] = {
     {route_kind::invoke_method, "POST", "twins/{d}/modules/{m}/methods"},
     {route_kind::registry_statistics, "GET", "statistics/devices"},
     {route_kind::service_statistics, "GET", "statistics/service"},
+    {route_kind::purge_c2d, "DELETE", "devices/{d}/commands"},
     {route_kind::send_telemetry, "POST", "devices/{d}/messages/events"},
     {route_kind::send_telemetry, "POST", "devices/{d}/modules/{m}/messages/events"},
 };
