@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <iothub/base/ascii.hpp>
+#include <iothub/base/hex.hpp>
 #include <iothub/base/percent.hpp>
 #include <iothub/base/result.hpp>
 
@@ -83,7 +84,8 @@ namespace detail {
 
 // Registered names and addresses as they occur in TLS certificates; no escapes, no user information.
 constexpr bool is_host_char(char c, bool bracketed) noexcept {
-  return is_alnum(c) || c == '.' || (bracketed ? c == ':' : c == '-' || c == '_');
+  if (bracketed) return hex_value(c) >= 0 || c == ':' || c == '.';
+  return is_alnum(c) || c == '.' || c == '-' || c == '_';
 }
 
 inline result<void> parse_authority(std::string_view text, url& out) {

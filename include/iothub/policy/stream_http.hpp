@@ -88,7 +88,7 @@ class stream_http {
   connection* find_connection(endpoint const& where, time_point now, error& problem);
   void begin(connection& c, exchange&& e, time_point now);
   void drive(connection& c, time_point now);
-  bool write(connection& c, time_point now);
+  std::optional<error> write(connection& c, time_point now);
   bool read(connection& c, time_point now);
   bool take_events(connection& c, time_point now);
   void lose(connection& c, error why);
@@ -230,18 +230,21 @@ void stream_http<Stream, Factory>::begin(connection& c, exchange&& e, time_point
 
 template <byte_stream Stream, class Factory>
 void stream_http<Stream, Factory>::drive(connection& c, time_point now) {
-  if (!c.dead && write(c, now)) read(c, now);
+  if (c.dead) return;
+  std::optional<error> broken = write(c, now);
+  // A server that refuses a request may answer and close before it has read all: its answer is what counts.
+  if (read(c, now) && broken) lose(c, std::move(*broken));
 }
 
 template <byte_stream Stream, class Factory>
-bool stream_http<Stream, Factory>::write(connection& c, time_point now) {
+std::optional<error> stream_http<Stream, Factory>::write(connection& c, time_point now) {
   while (!c.h1.output().empty()) {
     io_result const moved = c.stream.write(c.h1.output(), now);
-    if (moved.status == io_status::would_block) return true;
-    if (moved.status != io_status::done) return lose(c, c.stream.last_error()), false;
+    if (moved.status == io_status::would_block) break;
+    if (moved.status != io_status::done) return c.stream.last_error();
     c.h1.consume_output(moved.size);
   }
-  return true;
+  return std::nullopt;
 }
 
 template <byte_stream Stream, class Factory>
