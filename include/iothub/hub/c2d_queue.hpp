@@ -109,13 +109,13 @@ class c2d_queue {
   std::uint64_t last_sequence_ = 0;
 };
 
-// Does the sender of the message want to hear of this end?
+// Does the sender of the message want to hear of this end? A purge is told to everybody who asked for anything.
 [[nodiscard]] constexpr bool wants_feedback(feedback_request ack, feedback_status status) noexcept {
   switch (ack) {
     case feedback_request::none: return false;
     case feedback_request::full: return true;
-    case feedback_request::positive: return status == feedback_status::success;
-    case feedback_request::negative: return status != feedback_status::success && status != feedback_status::purged;
+    case feedback_request::positive: return status == feedback_status::success || status == feedback_status::purged;
+    case feedback_request::negative: return status != feedback_status::success;
   }
   return false;
 }

@@ -51,33 +51,6 @@ struct fault_decision {
   duration delay = {};
 };
 
-// The six-digit code that goes with a refusal of that kind (Microsoft docs: "Troubleshoot IoT Hub error codes").
-constexpr int usual_hub_code(errc code) noexcept {
-  switch (code) {
-    case errc::bad_request: return 400004;
-    case errc::unauthorized: return 401003;
-    case errc::forbidden: return 403000;
-    case errc::quota_exceeded: return 403002;
-    case errc::queue_full: return 403004;
-    case errc::device_disabled: return 403012;
-    case errc::not_found: return 404000;
-    case errc::device_not_found: return 404001;
-    case errc::module_not_found: return 404010;
-    case errc::job_not_found: return 404002;
-    case errc::device_offline: return 404103;
-    case errc::already_exists: return 409001;
-    case errc::precondition_failed: return 412001;
-    case errc::lock_lost: return 412002;
-    case errc::too_large: return 413001;
-    case errc::throttled: return 429001;
-    case errc::server_error: return 500001;
-    case errc::bad_device_response: return 502000;
-    case errc::service_unavailable: return 503001;
-    case errc::device_timeout: return 504101;
-    default: return 500001;
-  }
-}
-
 class fault_plan {
  public:
   struct chance {

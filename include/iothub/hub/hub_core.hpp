@@ -9,22 +9,41 @@
 // - References and views that come out hold until the next non-const call.
 // - An error carries the hub's six-digit code in error::hub_code() and its HTTP status; its text is the sentence that
 //   the service would send. It never holds a key or a token.
+// - Theory of operation: one record per identity (identity_record.hpp) holds all of it. A record has one timer, the
+//   earliest of its token's end, its message locks and its message expiries; method calls have their own. What changes
+//   a record ends with set_timer(record); outcomes of method calls go out last, when the state is consistent again.
 // - `now` never goes back. `utc` may jump: it only dates things and judges expiries.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include <iothub/base/prng.hpp>
+#include <iothub/base/uuid.hpp>
 #include <iothub/hub/access.hpp>
+#include <iothub/hub/event_log.hpp>
+#include <iothub/hub/fault_plan.hpp>
+#include <iothub/hub/identity_record.hpp>
 #include <iothub/hub/link.hpp>
 #include <iothub/hub/log.hpp>
+#include <iothub/hub/method_router.hpp>
 #include <iothub/hub/options.hpp>
+#include <iothub/hub/query.hpp>
+#include <iothub/hub/registry.hpp>
 #include <iothub/hub/security.hpp>
+#include <iothub/hub/twin_rows.hpp>
+#include <iothub/hub/twin_store.hpp>
 #include <iothub/hub/types.hpp>
+#include <iothub/wire/identity_rules.hpp>
 #include <iothub/wire/models.hpp>
+#include <iothub/wire/status_map.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -136,8 +155,105 @@ class hub_core {
   // One page. `page_size` 0: 100; at most 1000. `continuation` as the page before gave it, with the same text.
   // errc::bad_request (400006) with the position, bad_request (400004) for a continuation that is none.
   result<query_page> query(std::string_view text, std::size_t page_size, std::string_view continuation) const;
+
+  // --- for tests and later faces ------------------------------------------------------------------------------------
+  [[nodiscard]] event_log& events() noexcept { return events_; }
+  [[nodiscard]] event_log const& events() const noexcept { return events_; }
+  [[nodiscard]] fault_plan& faults() noexcept { return faults_; }
+  // The hub ends the connection of an identity (maintenance, say); false when it has none.
+  bool drop(device_key const& who, error reason, instant at);
+  struct dead_letter {
+    std::string device_id;
+    c2d_message message;
+    feedback_status status;
+  };
+  [[nodiscard]] std::deque<dead_letter> const& dead_letters() const noexcept { return dead_letters_; }
+
+ private:
+  friend class device_link;
+  struct timer {
+    time_point due;
+    std::uint64_t serial;
+    identity_record* record;
+    friend bool operator<(timer const& a, timer const& b) noexcept {
+      return a.due != b.due ? a.due < b.due : a.serial < b.serial;
+    }
+  };
+  struct scheduled_fault {
+    device_key who;
+    std::string type;
+    duration lasting;
+  };
+
+  // --- general
+  void log(log_level level, instant at, std::string_view event, key_view who, std::string_view reason = {});
+  result<void> check_fault(fault_point where, std::string_view device_id, instant at);
+  result<identity_record*> attached(device_link& link, fault_point where, instant at);
+  void set_timer(identity_record& record, instant at);
+  void run_timer(identity_record& record, instant at);
+  void run_scheduled(scheduled_fault const& fault, instant at);
+  void give_outcomes();
+
+  // --- connections
+  [[nodiscard]] bool is_disabled(identity_record const& record) const noexcept;
+  error disabled(identity_record const& record) const;
+  void attach(device_link& link, identity_record& record, grant const& with, connect_options const& how, instant at);
+  void detach(identity_record& record, ending how, instant at);
+  void drop_record(identity_record& record, error const& reason, instant at);
+  void forget(device_link& link) noexcept;
+  void remove(identity_record& record, instant at);
+  template <class Visit>
+  void for_device_and_modules(std::string_view device_id, Visit&& visit);
+
+  // --- telemetry
+  result<receipt> take_telemetry(identity_record& record, auth_scope scope, d2c_message const& what, instant at);
+  void publish_will(identity_record& record, instant at);
+
+  // --- twins
+  struct twin_change {
+    json::value const* tags = nullptr;
+    json::value const* desired = nullptr;
+    json::value stripped = {};  // what `desired` points to when bookkeeping had to go
+    std::int64_t tags_size = 0;
+    std::int64_t desired_size = 0;
+  };
+  result<identity_record*> writable_twin(device_key const& key, if_match condition, instant at);
+  static void strip(twin_change& change);
+  [[nodiscard]] twin describe_twin(identity_record const& record) const;
+
+  // --- methods
+  result<void> check_method(method_request const& request, method_options const& how) const;
+  void deliver(method_ticket ticket, method_call& call, method_request const& request, instant at);
+  method_call* answered(device_link& link, method_ticket ticket);
+
+  // --- cloud to device
+  void deliver_pending(identity_record& record, instant at);
+  bool deliver_next(identity_record& record, std::uint64_t after);
+  void settle_time(identity_record& record, bool connection_ended, instant at);
+  void depart(identity_record& record, c2d_entry entry, feedback_status status, instant at);
+  result<void> settle(identity_record& record, std::string_view lock_token, settlement how, instant at);
+  std::string new_lock_token();
+
+  hub::options settings_;
+  security& keys_;
+  log_sink* log_;
+  registry registry_;
+  access_control access_;
+  event_log events_;
+  method_router methods_;
+  fault_plan faults_;
+  std::set<timer> timers_;
+  std::multimap<time_point, scheduled_fault> scheduled_;
+  std::deque<feedback_record> feedback_;
+  std::deque<dead_letter> dead_letters_;
+  prng tokens_;
+  std::uint64_t connected_ = 0;
+  instant last_ = {};  // for a link that goes without saying so
 };
 
 }  // namespace hub
 }  // namespace v0
 }  // namespace iothub
+
+#include <iothub/hub/hub_core_device.hpp>
+#include <iothub/hub/hub_core_service.hpp>

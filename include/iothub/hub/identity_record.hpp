@@ -49,6 +49,7 @@ struct identity_record {
   bool iot_edge = false;
 
   // --- session
+  bool clean = false;                   // of the present connection, or the last
   bool listens_methods = false;
   bool listens_desired = false;
   bool session_stored = false;          // CleanSession 0 was used and something was subscribed
@@ -67,7 +68,7 @@ struct identity_record {
   std::unique_ptr<c2d_queue> queue = {};
 
   [[nodiscard]] bool is_module() const noexcept { return !key->module_id.empty(); }
-  identity_extras& more() {
+  identity_extras& add_more() {
     if (!extras) extras = std::make_unique<identity_extras>();
     return *extras;
   }

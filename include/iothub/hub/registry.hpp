@@ -256,7 +256,7 @@ inline void registry::fill(identity_record& record, device_identity const& wante
                        !a.secondary_thumbprint.empty() || !wanted.managed_by.empty() || !wanted.device_scope.empty() ||
                        !wanted.parent_scopes.empty() || record.iot_edge || record.extras;
   if (!special) return;
-  identity_extras& more = record.more();
+  identity_extras& more = record.add_more();
   more.status_reason = wanted.status_reason;
   more.primary_thumbprint = a.primary_thumbprint;
   more.secondary_thumbprint = a.secondary_thumbprint;

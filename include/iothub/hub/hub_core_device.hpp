@@ -1,0 +1,443 @@
+// The device side of hub_core: time, connections, telemetry, the device's view of its twin, its answers.
+#pragma once
+
+#include <iothub/hub/hub_core.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
+inline device_link::~device_link() {
+  if (hub_ != nullptr && identity_ != nullptr) hub_->forget(*this);
+}
+
+inline hub_core::hub_core(hub::options settings, security& keys, log_sink* log)
+    : settings_{std::move(settings)},
+      keys_{keys},
+      log_{log},
+      registry_{settings_, keys_},
+      access_{settings_, keys_, registry_},
+      events_{settings_.retention} {
+  char seed[8] = {};
+  (void)keys_.fill_random({seed, sizeof seed});  // lock tokens are names, not secrets
+  std::uint64_t start = 0;
+  for (char c : seed) start = start << 8 | static_cast<unsigned char>(c);
+  tokens_ = prng{start};
+}
+
+inline hub_core::~hub_core() {
+  for (auto& [key, record] : registry_.records())
+    if (record.link != nullptr) record.link->identity_ = nullptr;
+}
+
+inline hub::options const& hub_core::options() const noexcept { return settings_; }
+
+// --- time -----------------------------------------------------------------------------------------------------------
+
+inline time_point hub_core::deadline() const {
+  time_point due = methods_.deadline();
+  if (!timers_.empty() && timers_.begin()->due < due) due = timers_.begin()->due;
+  if (!scheduled_.empty() && scheduled_.begin()->first < due) due = scheduled_.begin()->first;
+  return due;
+}
+
+inline void hub_core::on_time(instant at) {
+  last_ = at;
+  while (!scheduled_.empty() && scheduled_.begin()->first <= at.now) {
+    auto const fault = std::move(scheduled_.begin()->second);
+    scheduled_.erase(scheduled_.begin());
+    run_scheduled(fault, at);
+  }
+  while (!timers_.empty() && timers_.begin()->due <= at.now) run_timer(*timers_.begin()->record, at);
+  while (method_ticket const ticket = methods_.next_due(at.now)) {
+    bool const delivered = methods_.find(ticket)->delivered;
+    methods_.finish(ticket, delivered
+                                ? refuse(errc::device_timeout, 504101, "Timed out waiting for the response from device.")
+                                : refuse(errc::device_offline, 404103, "Timed out waiting for device to connect."));
+  }
+  give_outcomes();
+}
+
+inline void hub_core::set_timer(identity_record& record, instant at) {
+  time_point due = record.drop_at;
+  if (record.queue && record.queue->size() != 0) {
+    time_point const queue_due = record.queue->deadline(at);
+    if (queue_due < due) due = queue_due;
+  }
+  if (due == record.due) return;
+  if (record.due != never) timers_.erase({record.due, record.serial, &record});
+  record.due = never;
+  if (due == never) return;
+  timers_.insert({due, record.serial, &record});
+  record.due = due;
+}
+
+inline void hub_core::run_timer(identity_record& record, instant at) {
+  timers_.erase({record.due, record.serial, &record});
+  record.due = never;
+  if (record.drop_at <= at.now && record.link != nullptr)
+    drop_record(record, refuse(errc::unauthorized, 401003, "the token expired"), at);
+  settle_time(record, false, at);
+  deliver_pending(record, at);
+  set_timer(record, at);
+}
+
+inline void hub_core::give_outcomes() {
+  for (auto& o : methods_.take_outcomes())
+    if (o.caller != nullptr) o.caller->on_method_outcome(o.ticket, std::move(o.what));
+}
+
+inline void hub_core::log(log_level level, instant at, std::string_view event, key_view who, std::string_view reason) {
+  if (log_ == nullptr) return;
+  log_entry entry;
+  entry.level = level;
+  entry.when = at;
+  entry.event = event;
+  entry.device_id = who.device_id;
+  entry.module_id = who.module_id;
+  entry.reason = reason;
+  log_->write(entry);
+}
+
+// --- faults ---------------------------------------------------------------------------------------------------------
+
+inline result<void> hub_core::check_fault(fault_point where, std::string_view device_id, instant at) {
+  last_ = at;
+  if (faults_.empty()) return {};
+  fault_decision const decision = faults_.decide(where, device_id, at.now);
+  if (!decision.rejects) return {};
+  int const code = decision.hub_code != 0 ? decision.hub_code : hub_code_of(decision.code);
+  return refuse(decision.code, code, "Refused by the fault plan");
+}
+
+// The link's record, after the fault plan had its say.
+inline result<identity_record*> hub_core::attached(device_link& link, fault_point where, instant at) {
+  last_ = at;
+  identity_record* const record = link.identity_;
+  if (record == nullptr) return error{errc::not_connected, "the connection is not attached to the hub"};
+  record->last_activity = at.utc;
+  if (faults_.empty()) return record;
+  fault_decision const decision = faults_.decide(where, record->key->device_id, at.now);
+  int const code = decision.hub_code != 0 ? decision.hub_code : hub_code_of(decision.code);
+  if (decision.drops_link) {
+    drop_record(*record, refuse(errc::connection_lost, 400029, "Dropped by the fault plan"), at);
+    give_outcomes();
+    return error{errc::not_connected, "the connection was dropped by the fault plan"};
+  }
+  if (decision.rejects) return refuse(decision.code, code, "Refused by the fault plan");
+  return record;
+}
+
+inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
+  fault_rule rule;
+  rule.device_id = fault.who.device_id;
+  rule.times = ~std::uint64_t{0};
+  rule.until = add(at.now, fault.lasting);
+  if (fault.type == "InvokeThrottling") {
+    rule.where = fault_point::send_telemetry;
+    rule.code = errc::throttled;
+    return faults_.add(std::move(rule));
+  }
+  if (fault.type == "InvokeMaxMessageQuota") {
+    rule.where = fault_point::send_telemetry;
+    rule.code = errc::quota_exceeded;
+    return faults_.add(std::move(rule));
+  }
+  rule.where = fault_point::connect;
+  rule.code = fault.type == "InvokeAuthError" ? errc::unauthorized : errc::service_unavailable;
+  rule.hub_code = fault.type == "InvokeAuthError" ? 401003 : 400030;
+  if (fault.lasting != duration{}) faults_.add(std::move(rule));
+  if (identity_record* const record = registry_.find({fault.who.device_id, fault.who.module_id}))
+    drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
+}
+
+// --- connections ----------------------------------------------------------------------------------------------------
+
+inline bool hub_core::is_disabled(identity_record const& record) const noexcept {
+  if (!record.is_module()) return record.status == identity_status::disabled;
+  identity_record const* const device = registry_.find({record.key->device_id, {}});
+  return device != nullptr && device->status == identity_status::disabled;
+}
+inline error hub_core::disabled(identity_record const& record) const {
+  return refuse(errc::device_disabled, 403012, "Device '" + record.key->device_id + "' is disabled");
+}
+
+inline result<connected> hub_core::connect(device_link& link, device_key const& who, grant const& with,
+                                           connect_options const& how, instant at) {
+  if (link.attached()) return error{errc::invalid_state, "the connection is attached already"};
+  auto found = registry_.get({who.device_id, who.module_id});
+  if (!found) return std::move(found).error();
+  identity_record& record = **found;
+  if (is_disabled(record)) return disabled(record);
+  if (auto ok = check_fault(fault_point::connect, who.device_id, at); !ok) return std::move(ok).error();
+  if (record.link != nullptr)
+    drop_record(record, refuse(errc::connection_lost, 400027, "the same identity connected again"), at);
+
+  connected const outcome{!how.clean_session && record.session_stored};
+  if (how.clean_session) {
+    record.session_stored = false;
+    record.c2d = c2d_mode::off;
+    if (settings_.clean_session_purges_queue && record.queue) (void)record.queue->take_all();
+  }
+  attach(link, record, with, how, at);
+  log(log_level::info, at, "connected", {who.device_id, who.module_id});
+  settle_time(record, false, at);
+  deliver_pending(record, at);
+  set_timer(record, at);
+  give_outcomes();
+  return outcome;
+}
+
+inline void hub_core::attach(device_link& link, identity_record& record, grant const& with, connect_options const& how,
+                             instant at) {
+  if (how.will != nullptr) record.will = std::make_unique<message>(*how.will);
+  if (record.more().model_id != how.model_id) record.add_more().model_id = how.model_id;
+  link.hub_ = this;
+  link.identity_ = &record;
+  record.link = &link;
+  record.clean = how.clean_session;
+  record.scope = with.scope;
+  record.connection_state_updated = record.last_activity = at.utc;
+  record.partition = events_.partition_of(record.key->device_id);
+  record.drop_at = never;
+  // A token may be of any length: only what is within reach of both clocks gets a timer.
+  if (with.expires_at < utc_time::max() - settings_.token_grace) {
+    utc_time const end = with.expires_at + settings_.token_grace;
+    record.drop_at = add(at.now, end > at.utc ? end - at.utc : duration{});
+  }
+  if (!record.is_module()) ++connected_;
+}
+
+// The link is gone, the state stays right; the caller sees to outcomes.
+inline void hub_core::detach(identity_record& record, ending how, instant at) {
+  record.link->identity_ = nullptr;
+  record.link = nullptr;
+  record.connection_state_updated = at.utc;
+  record.listens_methods = record.listens_desired = false;
+  record.drop_at = never;
+  if (!record.is_module()) --connected_;
+  if (how == ending::lost) publish_will(record, at);
+  record.will.reset();
+  if (record.clean) {
+    record.session_stored = false;
+    record.c2d = c2d_mode::off;
+  }
+  settle_time(record, true, at);
+  for (method_ticket const ticket : methods_.of(record))
+    if (methods_.find(ticket)->delivered)
+      methods_.finish(ticket, refuse(errc::device_offline, 404104, "Device unavailable: its connection ended"));
+  set_timer(record, at);
+}
+
+inline void hub_core::disconnect(device_link& link, ending how, instant at) {
+  last_ = at;
+  if (!link.attached()) return;
+  identity_record& record = *link.identity_;
+  detach(record, how, at);
+  log(log_level::info, at, "disconnected", {record.key->device_id, record.key->module_id},
+      how == ending::graceful ? "by the device" : "connection lost");
+  give_outcomes();
+}
+
+inline void hub_core::forget(device_link& link) noexcept {
+#if IOTHUB_EXCEPTIONS
+  try {
+    disconnect(link, ending::lost, last_);
+  } catch (...) {
+    if (link.identity_ != nullptr) link.identity_->link = nullptr;
+  }
+#else
+  disconnect(link, ending::lost, last_);
+#endif
+}
+
+inline void hub_core::drop_record(identity_record& record, error const& reason, instant at) {
+  device_link* const link = record.link;
+  if (link == nullptr) return;
+  detach(record, ending::lost, at);
+  log(log_level::info, at, "dropped", {record.key->device_id, record.key->module_id}, reason.message());
+  link->on_drop(reason);
+}
+
+inline bool hub_core::drop(device_key const& who, error reason, instant at) {
+  last_ = at;
+  identity_record* const record = registry_.find({who.device_id, who.module_id});
+  if (record == nullptr || record->link == nullptr) return false;
+  drop_record(*record, reason, at);
+  give_outcomes();
+  return true;
+}
+
+inline void hub_core::touch(device_link& link, instant at) {
+  last_ = at;
+  if (link.attached()) link.identity_->last_activity = at.utc;
+}
+
+inline void hub_core::listen_methods(device_link& link, bool on, instant at) {
+  touch(link, at);
+  if (!link.attached()) return;
+  identity_record& record = *link.identity_;
+  record.listens_methods = on;
+  if (!on) return;
+  for (method_ticket const ticket : methods_.of(record)) {
+    method_call& call = *methods_.find(ticket);
+    if (call.delivered) continue;
+    method_request const request = std::move(call.request);
+    deliver(ticket, call, request, at);
+  }
+}
+
+inline void hub_core::listen_desired(device_link& link, bool on, instant at) {
+  touch(link, at);
+  if (link.attached()) link.identity_->listens_desired = on;
+}
+
+inline void hub_core::listen_c2d(device_link& link, c2d_mode mode, instant at) {
+  touch(link, at);
+  if (!link.attached()) return;
+  identity_record& record = *link.identity_;
+  record.c2d = mode;
+  if (mode == c2d_mode::off) return;
+  if (!record.c2d_ever_subscribed) {
+    record.c2d_ever_subscribed = true;
+    record.c2d_since = record.queue && !settings_.deliver_pending_on_subscribe ? record.queue->last_sequence() : 0;
+  }
+  if (!record.clean) record.session_stored = true;
+  settle_time(record, false, at);
+  deliver_pending(record, at);
+  set_timer(record, at);
+}
+
+// --- telemetry ------------------------------------------------------------------------------------------------------
+
+inline result<receipt> hub_core::send_telemetry(device_link& link, d2c_message const& what, instant at) {
+  last_ = at;
+  if (!link.attached()) return error{errc::not_connected, "the connection is not attached to the hub"};
+  return take_telemetry(*link.identity_, link.identity_->scope, what, at);
+}
+
+inline result<receipt> hub_core::send_telemetry(device_key const& who, grant const& with, d2c_message const& what,
+                                                instant at) {
+  last_ = at;
+  auto record = registry_.get({who.device_id, who.module_id});
+  if (!record) return std::move(record).error();
+  if (is_disabled(**record)) return disabled(**record);
+  (*record)->partition = events_.partition_of(who.device_id);
+  return take_telemetry(**record, with.scope, what, at);
+}
+
+inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_scope scope, d2c_message const& what,
+                                                instant at) {
+  record.last_activity = at.utc;
+  std::size_t const size = event_log::size_of(what);
+  if (size > settings_.limits.d2c_message)
+    return refuse(errc::too_large, 413001, "The message has " + std::to_string(size) + " bytes, above " +
+                                               std::to_string(settings_.limits.d2c_message));
+  receipt out;
+  if (!faults_.empty()) {
+    fault_decision const decision = faults_.decide(fault_point::send_telemetry, record.key->device_id, at.now);
+    if (decision.drops_link && record.link != nullptr) {
+      drop_record(record, refuse(errc::connection_lost, 400029, "Dropped by the fault plan"), at);
+      give_outcomes();
+      return error{errc::not_connected, "the connection was dropped by the fault plan"};
+    }
+    int const code = decision.hub_code != 0 ? decision.hub_code : hub_code_of(decision.code);
+    if (decision.rejects) return refuse(decision.code, code, "Refused by the fault plan");
+    out.delay = decision.delay;
+  }
+  if (settings_.honour_fault_properties && !what.properties.empty()) {
+    requested_fault const asked = find_requested_fault(what.properties);
+    if (!asked.type.empty())
+      scheduled_.emplace(add(at.now, asked.delay),
+                         scheduled_fault{*record.key, std::string{asked.type}, asked.lasting});
+  }
+  event_source from;
+  from.device_id = record.key->device_id;
+  from.module_id = record.key->module_id;
+  from.model_id = record.more().model_id;
+  from.generation = record.generation;
+  from.scope = scope;
+  events_.append(record.partition, from, what, at.utc);
+  return out;
+}
+
+// Microsoft docs "Communicate with your IoT hub using MQTT": a will is telemetry with iothub-MessageType = Will.
+inline void hub_core::publish_will(identity_record& record, instant at) {
+  if (!record.will) return;
+  message const& will = *record.will;
+  std::vector<property_view> properties{{"iothub-MessageType", "Will", true}};
+  for (auto const& p : will.properties) properties.push_back({p.name, p.value, p.has_value});
+  d2c_message what;
+  what.body = will.body.bytes();
+  what.properties = properties;
+  what.message_id = will.message_id;
+  what.correlation_id = will.correlation_id;
+  what.user_id = will.user_id;
+  what.content_type = will.content_type;
+  what.content_encoding = will.content_encoding;
+  what.to = will.to;
+  what.output_name = will.output_name;
+  what.component_name = will.component_name;
+  what.interface_id = will.interface_id;
+  what.creation_time = will.creation_time;
+  what.expiry_time = will.expiry_time;
+  event_source from;
+  from.device_id = record.key->device_id;
+  from.module_id = record.key->module_id;
+  from.model_id = record.more().model_id;
+  from.generation = record.generation;
+  from.scope = record.scope;
+  if (event_log::size_of(what) <= settings_.limits.d2c_message) events_.append(record.partition, from, what, at.utc);
+}
+
+// --- the device's twin and answers ----------------------------------------------------------------------------------
+
+inline result<device_twin_view> hub_core::get_device_twin(device_link& link, instant at) {
+  auto record = attached(link, fault_point::get_device_twin, at);
+  if (!record) return std::move(record).error();
+  twin_state const& twin = (*record)->twin;
+  return device_twin_view{document(twin.desired.properties), document(twin.reported.properties), twin.desired.version,
+                          twin.reported.version};
+}
+
+inline result<std::int64_t> hub_core::patch_reported(device_link& link, json::value const& patch,
+                                                     std::optional<std::int64_t> expected, instant at) {
+  auto record = attached(link, fault_point::patch_reported, at);
+  if (!record) return std::move(record).error();
+  twin_section_state& section = (*record)->twin.reported;
+  // The code for a version that does not match is unconfirmed for the real hub.
+  if (expected && *expected != section.version)
+    return refuse(errc::precondition_failed, 412001,
+                  "The reported properties have version " + std::to_string(section.version));
+  auto change = check_patch(section.properties, section.size, patch, twin_part::reported, settings_);
+  if (!change) return std::move(change).error();
+  merge(section.properties, &section.stamps, patch, at.utc, section.version + 1);
+  section.size += *change;
+  return ++section.version;
+}
+
+inline method_call* hub_core::answered(device_link& link, method_ticket ticket) {
+  method_call* const call = link.attached() ? methods_.find(ticket) : nullptr;
+  return call != nullptr && call->target == link.identity_ && call->delivered ? call : nullptr;
+}
+
+inline void hub_core::answer_method(device_link& link, method_ticket ticket, method_response response, instant at) {
+  touch(link, at);
+  if (answered(link, ticket) == nullptr) return;
+  if (prints_above(response.payload, settings_.limits.method_payload))
+    return answer_method_badly(link, ticket, "the payload is too large", at);
+  methods_.finish(ticket, std::move(response));
+  give_outcomes();
+}
+
+inline void hub_core::answer_method_badly(device_link& link, method_ticket ticket, std::string_view why, instant at) {
+  touch(link, at);
+  if (answered(link, ticket) == nullptr) return;
+  methods_.finish(ticket, refuse(errc::bad_device_response, 502000,
+                                 std::string{"The device's answer is not valid: "}.append(why)));
+  give_outcomes();
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub

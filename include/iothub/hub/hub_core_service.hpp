@@ -1,0 +1,445 @@
+// The service side of hub_core: access, identities, twins, method calls, cloud-to-device messages, queries.
+#pragma once
+
+#include <iothub/hub/hub_core.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
+// --- access ---------------------------------------------------------------------------------------------------------
+
+inline result<grant> hub_core::authorize_device(device_key const& who, std::string_view token, instant at) {
+  last_ = at;
+  auto outcome = access_.authorize_device({who.device_id, who.module_id}, token, at);
+  if (!outcome) log(log_level::warning, at, "refused", {who.device_id, who.module_id}, outcome.error().message());
+  return outcome;
+}
+inline result<grant> hub_core::authorize_service(operation what, std::string_view path, std::string_view token,
+                                                 instant at) {
+  last_ = at;
+  auto outcome = access_.authorize_service(what, path, token, at);
+  if (!outcome) log(log_level::warning, at, "refused", {}, outcome.error().message());
+  return outcome;
+}
+inline std::vector<access_policy> const& hub_core::policies() const noexcept { return access_.policies(); }
+inline access_policy const* hub_core::find_policy(std::string_view name) const noexcept {
+  return access_.find_policy(name);
+}
+inline bool hub_core::is_host(std::string_view host) const noexcept { return access_.is_host(host); }
+
+// --- identities -----------------------------------------------------------------------------------------------------
+
+inline result<device_identity> hub_core::put_identity(device_identity const& wanted, if_match condition, instant at) {
+  if (auto ok = check_fault(fault_point::registry, wanted.device_id, at); !ok) return std::move(ok).error();
+  auto written = registry_.put(wanted, condition, at.utc);
+  if (!written) return std::move(written).error();
+  identity_record& record = *written->record;
+  if (!record.is_module() && record.status == identity_status::disabled)
+    for_device_and_modules(wanted.device_id, [&](identity_record& each) {
+      drop_record(each, refuse(errc::device_disabled, 403012, "the device was disabled"), at);
+    });
+  log(log_level::info, at, written->created ? "created" : "updated", {wanted.device_id, wanted.module_id});
+  give_outcomes();
+  return registry_.describe(record);
+}
+
+inline result<device_identity> hub_core::get_identity(device_key const& key) const {
+  key_view const wanted{key.device_id, key.module_id};
+  if (identity_record const* const record = registry_.find(wanted)) return registry_.describe(*record);
+  return registry::missing(wanted, key.module_id.empty() || registry_.find({key.device_id, {}}) != nullptr);
+}
+
+template <class Visit>
+void hub_core::for_device_and_modules(std::string_view device_id, Visit&& visit) {
+  auto& records = registry_.records();
+  for (auto i = records.lower_bound(key_view{device_id, {}}); i != records.end() && i->first.device_id == device_id;) {
+    identity_record& record = i->second;
+    ++i;  // `visit` may erase the record
+    visit(record);
+  }
+}
+
+inline result<void> hub_core::delete_identity(device_key const& key, if_match condition, instant at) {
+  if (auto ok = check_fault(fault_point::registry, key.device_id, at); !ok) return ok;
+  auto record = registry_.check_erase({key.device_id, key.module_id}, condition);
+  if (!record) return std::move(record).error();
+  device_key const gone = key;  // the caller's may be the record's own
+  if (gone.module_id.empty())
+    for_device_and_modules(gone.device_id, [&](identity_record& each) { remove(each, at); });
+  else
+    remove(**record, at);
+  log(log_level::info, at, "deleted", {gone.device_id, gone.module_id});
+  give_outcomes();
+  return {};
+}
+
+inline void hub_core::remove(identity_record& record, instant at) {
+  for (method_ticket const ticket : methods_.of(record))
+    methods_.finish(ticket, registry::missing({record.key->device_id, record.key->module_id}, true));
+  drop_record(record, registry::missing({record.key->device_id, record.key->module_id}, true), at);
+  if (record.due != never) timers_.erase({record.due, record.serial, &record});
+  registry_.erase(record);
+}
+
+inline std::vector<device_identity> hub_core::list_devices(std::size_t top) const {
+  if (top == 0 || top > 1000) top = 1000;
+  std::vector<device_identity> out;
+  for (auto const& [key, record] : registry_.records()) {
+    if (out.size() == top) break;
+    if (!record.is_module()) out.push_back(registry_.describe(record));
+  }
+  return out;
+}
+
+inline result<std::vector<device_identity>> hub_core::list_modules(std::string_view device_id) const {
+  if (registry_.find({device_id, {}}) == nullptr) return registry::missing({device_id, {}}, false);
+  std::vector<device_identity> out;
+  auto const& records = registry_.records();
+  for (auto i = records.upper_bound(key_view{device_id, {}}); i != records.end(); ++i) {
+    if (i->first.device_id != device_id) break;
+    out.push_back(registry_.describe(i->second));
+  }
+  return out;
+}
+
+inline registry_statistics hub_core::statistics() const noexcept { return registry_.statistics(); }
+inline std::uint64_t hub_core::connected_devices() const noexcept { return connected_; }
+
+// --- twins ----------------------------------------------------------------------------------------------------------
+
+inline twin hub_core::describe_twin(identity_record const& record) const {
+  identity_extras const& more = record.more();
+  twin out;
+  out.device_id = record.key->device_id;
+  out.module_id = record.key->module_id;
+  out.etag = twin_etag(record.twin);
+  out.device_etag = registry::etag_text(record);
+  out.model_id = more.model_id;
+  out.version = record.twin.version;
+  out.status = record.status;
+  out.status_reason = more.status_reason;
+  out.status_update_time = record.status_updated;
+  out.connection_state = record.link ? connection_state::connected : connection_state::disconnected;
+  out.last_activity_time = record.last_activity;
+  out.cloud_to_device_message_count = record.queue ? static_cast<std::uint32_t>(record.queue->size()) : 0;
+  out.authentication_type = record.type;
+  out.primary_thumbprint = more.primary_thumbprint;
+  out.secondary_thumbprint = more.secondary_thumbprint;
+  out.iot_edge = record.iot_edge;
+  out.tags = document(record.twin.tags);
+  out.desired = {document(record.twin.desired.properties), metadata(record.twin.desired.stamps, twin_part::desired),
+                 record.twin.desired.version};
+  out.reported = {document(record.twin.reported.properties),
+                  metadata(record.twin.reported.stamps, twin_part::reported), record.twin.reported.version};
+  return out;
+}
+
+inline result<twin> hub_core::get_twin(device_key const& key) const {
+  key_view const wanted{key.device_id, key.module_id};
+  if (identity_record const* const record = registry_.find(wanted)) return describe_twin(*record);
+  return registry::missing(wanted, key.module_id.empty() || registry_.find({key.device_id, {}}) != nullptr);
+}
+
+inline result<identity_record*> hub_core::writable_twin(device_key const& key, if_match condition, instant at) {
+  if (auto ok = check_fault(fault_point::service_twin, key.device_id, at); !ok) return std::move(ok).error();
+  auto record = registry_.get({key.device_id, key.module_id});
+  if (record && !detail::etag_matches(condition, twin_etag((*record)->twin)))
+    return refuse(errc::precondition_failed, 412001, "ETag mismatch for device ID '" + key.device_id + "'");
+  return record;
+}
+
+// Back ends send whole twins back as they read them: the service's own members are ignored.
+inline void hub_core::strip(twin_change& change) {
+  if (change.desired == nullptr) return;
+  if (change.desired->find("$metadata") == nullptr && change.desired->find("$version") == nullptr) return;
+  change.stripped = *change.desired;
+  change.stripped.erase("$metadata");
+  change.stripped.erase("$version");
+  change.desired = &change.stripped;
+}
+
+inline result<twin> hub_core::patch_twin(device_key const& key, twin_update const& update, if_match condition,
+                                         instant at) {
+  auto found = writable_twin(key, condition, at);
+  if (!found) return std::move(found).error();
+  identity_record& record = **found;
+  twin_state& state = record.twin;
+  twin_change change{update.tags, update.desired};
+  strip(change);
+  if (change.tags != nullptr) {
+    auto size = check_patch(state.tags, state.tags_size, *change.tags, twin_part::tags, settings_);
+    if (!size) return std::move(size).error();
+    change.tags_size = *size;
+  }
+  if (change.desired != nullptr) {
+    auto size = check_patch(state.desired.properties, state.desired.size, *change.desired, twin_part::desired, settings_);
+    if (!size) return std::move(size).error();
+    change.desired_size = *size;
+  }
+  if (change.tags != nullptr) {
+    merge(state.tags, nullptr, *change.tags, at.utc, 0);
+    state.tags_size += change.tags_size;
+  }
+  if (change.desired != nullptr) {
+    merge(state.desired.properties, &state.desired.stamps, *change.desired, at.utc, state.desired.version + 1);
+    state.desired.size += change.desired_size;
+    ++state.desired.version;
+  }
+  if (change.tags != nullptr || change.desired != nullptr) ++state.version;
+  if (change.desired != nullptr && record.listens_desired)
+    record.link->deliver_desired(state.desired.version, *change.desired);
+  return describe_twin(record);
+}
+
+inline result<twin> hub_core::replace_twin(device_key const& key, twin_update const& update, if_match condition,
+                                           instant at) {
+  auto found = writable_twin(key, condition, at);
+  if (!found) return std::move(found).error();
+  identity_record& record = **found;
+  twin_state& state = record.twin;
+  twin_change change{update.tags, update.desired};
+  strip(change);
+  if (change.tags != nullptr) {
+    auto size = check_replacement(state.tags_size, *change.tags, twin_part::tags, settings_);
+    if (!size) return std::move(size).error();
+    change.tags_size = *size;
+  }
+  if (change.desired != nullptr) {
+    auto size = check_replacement(state.desired.size, *change.desired, twin_part::desired, settings_);
+    if (!size) return std::move(size).error();
+    change.desired_size = *size;
+  }
+  if (change.tags != nullptr) {
+    json::value fresh;
+    merge(fresh, nullptr, *change.tags, at.utc, 0);
+    state.tags = std::move(fresh);
+    state.tags_size = change.tags_size;
+  }
+  if (change.desired != nullptr) {
+    twin_section_state fresh;
+    fresh.version = state.desired.version + 1;
+    fresh.size = change.desired_size;
+    merge(fresh.properties, &fresh.stamps, *change.desired, at.utc, fresh.version);
+    state.desired = std::move(fresh);
+  }
+  if (change.tags != nullptr || change.desired != nullptr) ++state.version;
+  if (change.desired != nullptr && record.listens_desired)
+    record.link->deliver_desired(state.desired.version, document(state.desired.properties));
+  return describe_twin(record);
+}
+
+// --- methods --------------------------------------------------------------------------------------------------------
+
+inline result<void> hub_core::check_method(method_request const& request, method_options const& how) const {
+  using std::chrono::seconds;
+  if (auto good = check_method_name(request.name); !good)
+    return refuse(errc::bad_request, 400004, std::string{good.error().message()});
+  if (how.response_timeout < seconds{5} || how.response_timeout > seconds{300})
+    return refuse(errc::bad_request, 400004, "responseTimeoutInSeconds must be within [5; 300].");
+  if (how.connect_timeout < seconds{0} || how.connect_timeout > seconds{300})
+    return refuse(errc::bad_request, 400004, "connectTimeoutInSeconds must be within [0; 300].");
+  if (prints_above(request.payload, settings_.limits.method_payload))
+    return refuse(errc::too_large, 413001, "The payload of the method is above " +
+                                               std::to_string(settings_.limits.method_payload) + " bytes");
+  return {};
+}
+
+inline result<method_ticket> hub_core::invoke_method(device_key const& key, method_request const& request,
+                                                     method_options const& how, method_caller& caller, instant at) {
+  if (auto ok = check_fault(fault_point::invoke_method, key.device_id, at); !ok) return std::move(ok).error();
+  if (auto ok = check_method(request, how); !ok) return std::move(ok).error();
+  auto found = registry_.get({key.device_id, key.module_id});
+  if (!found) return std::move(found).error();
+  identity_record& record = **found;
+  // Error 404001 stands for "not registered or disabled".
+  if (is_disabled(record)) return registry::missing({key.device_id, key.module_id}, false);
+  bool const listening = record.link != nullptr && record.listens_methods;
+  if (!listening && how.connect_timeout == std::chrono::seconds{0})
+    return refuse(errc::device_offline, 404103,
+                  "The operation failed because the requested device isn't online or hasn't registered the direct "
+                  "method callback.");
+  if (record.calls >= settings_.limits.methods_in_flight)
+    return refuse(errc::forbidden, 403800, "Too many methods of the device are in flight");
+  method_call call;
+  call.target = &record;
+  call.caller = &caller;
+  call.response_timeout = how.response_timeout;
+  if (!listening) call.request = request;
+  method_ticket const ticket = methods_.add(std::move(call));
+  method_call& kept = *methods_.find(ticket);
+  if (listening)
+    deliver(ticket, kept, request, at);
+  else
+    methods_.set_due(ticket, kept, add(at.now, how.connect_timeout));
+  return ticket;
+}
+
+inline void hub_core::deliver(method_ticket ticket, method_call& call, method_request const& request, instant at) {
+  call.delivered = true;
+  methods_.set_due(ticket, call, add(at.now, call.response_timeout));
+  call.target->link->deliver_method({ticket, request.name, request.payload});
+}
+
+inline void hub_core::cancel_method(method_ticket ticket) {
+  methods_.erase(ticket);
+  methods_.forget_outcome(ticket);
+}
+
+// --- cloud to device ------------------------------------------------------------------------------------------------
+
+inline result<std::uint64_t> hub_core::send_c2d(std::string_view device_id, c2d_send what, instant at) {
+  if (auto ok = check_fault(fault_point::send_c2d, device_id, at); !ok) return std::move(ok).error();
+  auto found = registry_.get({device_id, {}});
+  if (!found) return std::move(found).error();
+  identity_record& record = **found;
+  if (size_of(what.content) > settings_.limits.c2d_message)
+    return refuse(errc::too_large, 413001, "The message is above " + std::to_string(settings_.limits.c2d_message) +
+                                               " bytes");
+  if (what.content.expiry_time && *what.content.expiry_time <= at.utc)
+    return refuse(errc::forbidden, 403009, "The message has expired already");
+  settle_time(record, false, at);
+  if (record.queue && record.queue->size() >= settings_.limits.c2d_queue)
+    return refuse(errc::queue_full, 403004,
+                  "C2D messages enqueued for the device exceeded the queue limit of " +
+                      std::to_string(settings_.limits.c2d_queue));
+  if (!record.queue) record.queue = std::make_unique<c2d_queue>();
+  c2d_entry entry;
+  entry.expires_at = what.content.expiry_time ? *what.content.expiry_time : at.utc + settings_.c2d_default_ttl;
+  entry.message.content = std::move(what.content);
+  if (entry.message.content.to.empty())
+    entry.message.content.to = std::string{"/devices/"}.append(device_id).append("/messages/devicebound");
+  entry.message.ack = what.ack;
+  entry.message.enqueued_time = at.utc;
+  std::uint64_t const sequence = record.queue->push(std::move(entry)).message.sequence_number;
+  deliver_pending(record, at);
+  set_timer(record, at);
+  return sequence;
+}
+
+inline std::string hub_core::new_lock_token() {
+  std::uint64_t const words[2] = {tokens_(), tokens_()};
+  char bytes[uuid_bytes];
+  for (std::size_t i = 0; i != uuid_bytes; ++i) bytes[i] = static_cast<char>(words[i / 8] >> (8 * (i % 8)));
+  return to_uuid({bytes, sizeof bytes});
+}
+
+// In the order of sending; each message once per connection.
+inline void hub_core::deliver_pending(identity_record& record, instant at) {
+  if (record.link == nullptr || record.c2d == c2d_mode::off || !record.queue) return;
+  while (c2d_entry* const entry = record.queue->next(record.c2d_since)) {
+    bool const again = std::exchange(entry->seen, true);
+    if (record.c2d == c2d_mode::at_most_once) {
+      c2d_entry const gone = record.queue->take(*entry);
+      record.link->deliver_c2d(gone.message, again);
+      depart(record, gone, feedback_status::success, at);
+      continue;
+    }
+    entry->message.lock_token = new_lock_token();
+    entry->locked_until = never;
+    record.link->deliver_c2d(entry->message, again);
+  }
+}
+
+inline void hub_core::settle_time(identity_record& record, bool connection_ended, instant at) {
+  if (!record.queue || record.queue->size() == 0) return;
+  std::vector<c2d_departed> departed;
+  record.queue->settle_time(at, connection_ended, settings_, departed);
+  for (auto& d : departed) depart(record, std::move(d.entry), d.status, at);
+}
+
+// A message left the queue: feedback where it was asked for, and a place among the dead letters where it failed.
+inline void hub_core::depart(identity_record& record, c2d_entry entry, feedback_status status, instant at) {
+  if (wants_feedback(entry.message.ack, status)) {
+    if (feedback_.size() >= settings_.limits.feedback_records) feedback_.pop_front();
+    feedback_.push_back({entry.message.content.message_id, record.key->device_id, std::to_string(record.generation),
+                         at.utc, status});
+  }
+  if (status == feedback_status::success || status == feedback_status::purged) return;
+  log(log_level::info, at, "dead-lettered", {record.key->device_id, {}}, to_string(status));
+  if (settings_.limits.dead_letters == 0) return;
+  if (dead_letters_.size() >= settings_.limits.dead_letters) dead_letters_.pop_front();
+  dead_letters_.push_back({record.key->device_id, std::move(entry.message), status});
+}
+
+inline result<std::optional<c2d_message>> hub_core::receive_c2d(std::string_view device_id, instant at) {
+  last_ = at;
+  auto found = registry_.get({device_id, {}});
+  if (!found) return std::move(found).error();
+  identity_record& record = **found;
+  record.last_activity = at.utc;
+  settle_time(record, false, at);
+  c2d_entry* const entry = record.queue ? record.queue->next() : nullptr;
+  std::optional<c2d_message> out;
+  if (entry != nullptr) {
+    entry->seen = true;
+    entry->message.lock_token = new_lock_token();
+    entry->locked_until = add(at.now, settings_.c2d_lock);
+    out = entry->message;
+  }
+  set_timer(record, at);
+  return out;
+}
+
+inline result<void> hub_core::settle_c2d(device_link& link, std::string_view lock_token, settlement how, instant at) {
+  touch(link, at);
+  if (!link.attached()) return error{errc::not_connected, "the connection is not attached to the hub"};
+  return settle(*link.identity_, lock_token, how, at);
+}
+inline result<void> hub_core::settle_c2d(std::string_view device_id, std::string_view lock_token, settlement how,
+                                         instant at) {
+  last_ = at;
+  auto record = registry_.get({device_id, {}});
+  if (!record) return std::move(record).error();
+  return settle(**record, lock_token, how, at);
+}
+
+inline result<void> hub_core::settle(identity_record& record, std::string_view lock_token, settlement how, instant at) {
+  settle_time(record, false, at);
+  c2d_entry* const entry = record.queue ? record.queue->find_locked(lock_token) : nullptr;
+  if (entry == nullptr) {
+    set_timer(record, at);
+    return refuse(errc::lock_lost, 412002, "The lock of the message is gone");
+  }
+  if (how == settlement::complete) {
+    depart(record, record.queue->take(*entry), feedback_status::success, at);
+  } else if (how == settlement::reject) {
+    depart(record, record.queue->take(*entry), feedback_status::rejected, at);
+  } else if (c2d_queue::unlock(*entry, true, settings_)) {
+    depart(record, record.queue->take(*entry), feedback_status::delivery_count_exceeded, at);
+  }
+  deliver_pending(record, at);
+  set_timer(record, at);
+  return {};
+}
+
+inline result<std::uint32_t> hub_core::purge_c2d(std::string_view device_id, instant at) {
+  last_ = at;
+  auto found = registry_.get({device_id, {}});
+  if (!found) return std::move(found).error();
+  identity_record& record = **found;
+  auto gone = record.queue ? record.queue->take_all() : std::vector<c2d_entry>{};
+  for (auto& entry : gone) depart(record, std::move(entry), feedback_status::purged, at);
+  set_timer(record, at);
+  return static_cast<std::uint32_t>(gone.size());
+}
+
+inline std::vector<feedback_record> hub_core::take_feedback(std::size_t at_most) {
+  std::vector<feedback_record> out;
+  for (; !feedback_.empty() && out.size() != at_most; feedback_.pop_front()) out.push_back(std::move(feedback_.front()));
+  return out;
+}
+
+// --- queries --------------------------------------------------------------------------------------------------------
+
+inline result<query_page> hub_core::query(std::string_view text, std::size_t page_size,
+                                          std::string_view continuation) const {
+  auto tree = parse_query(text, settings_.limits);
+  if (!tree) return std::move(tree).error();
+  twin_rows rows{registry_, tree->from};
+  return run_query(*tree, text, rows, page_size, continuation);
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub
