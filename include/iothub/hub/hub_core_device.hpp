@@ -1,7 +1,7 @@
 // The device side of hub_core: time, connections, telemetry, the device's view of its twin, its answers.
 #pragma once
 
-#include <iothub/hub/hub_core.hpp>
+#include <iothub/hub/hub_core_interface.hpp>
 
 namespace iothub {
 inline namespace v0 {

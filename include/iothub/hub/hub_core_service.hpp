@@ -1,7 +1,7 @@
 // The service side of hub_core: access, identities, twins, method calls, cloud-to-device messages, queries.
 #pragma once
 
-#include <iothub/hub/hub_core.hpp>
+#include <iothub/hub/hub_core_interface.hpp>
 
 namespace iothub {
 inline namespace v0 {
