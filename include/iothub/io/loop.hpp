@@ -70,9 +70,9 @@ class loop : public detail::participant_owner {
   // Does everything that can be done without waiting: how many turns had work.
   std::size_t poll();
 
-  // The first deadline of all participants, `never` when there is none: for embedding into another loop. A participant
-  // that was woken is not counted, so poll() first.
-  [[nodiscard]] time_point next_deadline() const noexcept { return timers_.next_deadline(); }
+  // When the loop wants to run next, without events from outside: for embedding into another loop. now() when somebody
+  // has work already, `never` when there is nothing to wait for.
+  [[nodiscard]] time_point next_deadline() const noexcept { return has_work() ? now() : timers_.next_deadline(); }
   // nullptr in virtual time.
   [[nodiscard]] virtual fd_watcher* watcher() noexcept { return nullptr; }
 
