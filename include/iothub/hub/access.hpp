@@ -151,8 +151,11 @@ inline bool access_control::is_host(std::string_view host) const noexcept {
     host = host.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (iequals(host, settings_.hostname)) return true;
-  for (auto const& alias : settings_.host_aliases)
+  for (std::string_view const alias : settings_.host_aliases) {
     if (iequals(host, alias)) return true;
+    if (!alias.starts_with("*.") || host.size() < alias.size()) continue;
+    if (iequals(host.substr(host.size() - alias.size() + 1), alias.substr(1))) return true;
+  }
   return false;
 }
 

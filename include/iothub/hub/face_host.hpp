@@ -10,12 +10,11 @@ namespace hub {
 
 class face_host {
  public:
-  // The wall clock's reading at this moment of the monotonic one.
-  [[nodiscard]] virtual utc_time utc_at(time_point now) const = 0;
+  [[nodiscard]] virtual utc_time wall_clock() const = 0;
   // A face called the hub core: core.deadline() may have moved.
   virtual void core_touched() = 0;
 
-  [[nodiscard]] instant at(time_point now) const { return {now, utc_at(now)}; }
+  [[nodiscard]] instant at(time_point now) const { return {now, wall_clock()}; }
 
  protected:
   ~face_host() = default;

@@ -21,6 +21,7 @@
 
 #include <iothub/hub/hub_core.hpp>
 #include <iothub/hub/mqtt_front.hpp>
+#include <iothub/hub/telemetry_view.hpp>
 #include <iothub/mqtt/server_session.hpp>
 #include <iothub/wire/device_topics.hpp>
 #include <iothub/wire/message_properties.hpp>
@@ -106,27 +107,6 @@ class mqtt_face : public mqtt::server_handler, public device_link {
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
-
-// The views of a message, with the application's properties in `properties`.
-inline d2c_message view_of(message const& from, std::string_view body, std::vector<property_view>& properties) {
-  properties.clear();
-  for (auto const& p : from.properties) properties.push_back({p.name, p.value, p.has_value});
-  d2c_message d;
-  d.body = body;
-  d.properties = properties;
-  d.message_id = from.message_id;
-  d.correlation_id = from.correlation_id;
-  d.user_id = from.user_id;
-  d.content_type = from.content_type;
-  d.content_encoding = from.content_encoding;
-  d.to = from.to;
-  d.output_name = from.output_name;
-  d.component_name = from.component_name;
-  d.interface_id = from.interface_id;
-  d.creation_time = from.creation_time;
-  d.expiry_time = from.expiry_time;
-  return d;
-}
 
 // The request id of a method call, which the device sends back.
 inline std::string rid_of(method_ticket ticket) {
@@ -403,7 +383,7 @@ inline void mqtt_face::on_telemetry(mqtt::publish const& message, std::string_vi
   if (auto read = read_property_bag(bag, properties); !read) return offend(read.error().message(), at);
   if (message.retain) properties.properties.push_back({"mqtt-retain", "true"});
   auto const taken = front_.core_.send_telemetry(
-      *this, detail::view_of(properties, message.payload, front_.properties_), at);
+      *this, view_of(properties, message.payload, front_.properties_), at);
   if (session_->closed()) return;
   if (taken) return settle(message, *taken, at);
   if (taken.error() == errc::quota_exceeded && front_.core_.options().over_quota == on_offence::tolerate)

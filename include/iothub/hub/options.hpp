@@ -52,7 +52,8 @@ struct retention {
 
 struct options {
   std::string hostname = "localhost";        // the hub's own name; the part before the first dot is the hub's name
-  std::vector<std::string> host_aliases = {"127.0.0.1", "::1", "localhost"};  // also accepted in tokens, with any port
+  std::vector<std::string> host_aliases = {"127.0.0.1", "::1", "localhost"};  // also accepted in tokens, with any port;
+                                                                               // "*.example": every name below
 
   hub::limits limits = {};
   hub::retention retention = {};

@@ -1,0 +1,82 @@
+// The hub's HTTP answers: the header fields that all of them carry, and the bodies of refusals.
+// Sources: recorded answers of the service in azure-sdk-for-net (SessionRecords); Microsoft docs
+// troubleshoot-error-codes.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <iothub/base/ascii.hpp>
+#include <iothub/base/iso8601.hpp>
+#include <iothub/hub/tracking.hpp>
+#include <iothub/http/message.hpp>
+#include <iothub/json/value.hpp>
+#include <iothub/wire/status_map.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
+// Sun, 06 Nov 1994 08:49:37 GMT (RFC 9110 section 5.6.7)
+[[nodiscard]] inline std::string http_date(utc_time t) {
+  constexpr std::string_view days = "SunMonTueWedThuFriSat";
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  auto const iso = to_iso8601(t, 0);
+  auto const day = std::chrono::floor<std::chrono::days>(t);
+  auto const weekday = std::chrono::weekday{day}.c_encoding();
+  auto const month = parse_int<unsigned>(std::string_view{iso}.substr(5, 2)).value_or(1) - 1;
+  std::string text{days.substr(weekday * 3, 3)};
+  text.append(", ").append(iso, 8, 2).append(" ").append(months.substr(month * 3, 3)).append(" ").append(iso, 0, 4);
+  return text.append(" ").append(iso, 11, 8).append(" GMT");
+}
+
+// What one request is answered with.
+class answering {
+ public:
+  answering(std::string request_id, utc_time now) : request_id_{std::move(request_id)}, now_{now} {}
+
+  [[nodiscard]] http::response json(json::value const& body) const {
+    http::response answer;
+    answer.headers.add("Content-Type", "application/json; charset=utf-8");
+    answer.body = body.dump();
+    return dated(std::move(answer));
+  }
+  [[nodiscard]] http::response nothing() const { return dated({.status = 204}); }
+  [[nodiscard]] http::response refusal(error const& why, error_form form = error_form::text) const {
+    return dated(make_error_response(outward(why, request_id_, now_), form));
+  }
+  // A refused method call says how long it was waited.
+  [[nodiscard]] http::response method_refusal(error const& why, std::string_view waited) const {
+    hub_error outside = outward(why, request_id_, now_);
+    if (!waited.empty()) outside.info.set("timeout", waited);
+    return dated(make_error_response(outside, error_form::json));
+  }
+
+ private:
+  [[nodiscard]] http::response dated(http::response answer) const {
+    answer.headers.add("Server", "iothub-fake");
+    answer.headers.add("Date", http_date(now_));
+    answer.headers.add("Vary", "Origin");
+    answer.headers.add("x-ms-request-id", request_id_);
+    return answer;
+  }
+
+  std::string request_id_;
+  utc_time now_;
+};
+
+// 00:00:30
+[[nodiscard]] inline std::string time_span(std::chrono::seconds time) {
+  std::string text;
+  for (auto part : {time.count() / 3600, time.count() / 60 % 60, time.count() % 60}) {
+    if (!text.empty()) text += ':';
+    if (part < 10) text += '0';
+    append_int(text, part);
+  }
+  return text;
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub

@@ -1,0 +1,309 @@
+// The bodies of http_face: each route's request taken apart, and its outcome put together.
+#pragma once
+
+#include <iothub/hub/http_face.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
+namespace detail {
+
+constexpr operation operation_of(route_kind kind) noexcept {
+  switch (kind) {
+    case route_kind::list_devices:
+    case route_kind::get_device:
+    case route_kind::list_modules:
+    case route_kind::get_module: return operation::read_identity;
+    case route_kind::put_device:
+    case route_kind::put_module: return operation::write_identity;
+    case route_kind::delete_device:
+    case route_kind::delete_module: return operation::delete_identity;
+    case route_kind::get_twin: return operation::read_twin;
+    case route_kind::patch_twin:
+    case route_kind::put_twin: return operation::write_twin;
+    case route_kind::invoke_method: return operation::invoke_method;
+    case route_kind::query: return operation::query;
+    case route_kind::registry_statistics: return operation::read_device_statistics;
+    case route_kind::service_statistics: return operation::read_service_statistics;
+    case route_kind::purge_c2d: return operation::purge_c2d;
+    case route_kind::send_telemetry: break;  // a device's own
+  }
+  return operation::read_events;
+}
+
+// A body that has to be there, as JSON. 400005 for none, 400006 for one that does not parse.
+inline result<json::value> read_body(http::request const& what) {
+  if (trim(what.body).empty()) return hub::refuse(errc::bad_request, 400005, "BadRequest");
+  auto parsed = json::parse(what.body);
+  if (!parsed) return hub::refuse(errc::bad_request, 400006, std::string{parsed.error().message()});
+  if (!parsed->is_object()) return hub::refuse(errc::bad_request, 400006, "the body is no JSON object");
+  return parsed;
+}
+inline error invalid(error const& why) { return hub::refuse(errc::bad_request, 400004, std::string{why.message()}); }
+
+}  // namespace detail
+
+inline if_match http_face::visit::condition() const noexcept {
+  auto const header = trim(what.headers.get("If-Match"));
+  auto const read = read_if_match(header);
+  if (read.kind == if_match_kind::exact) return {if_match::kind::exact, read.etag};
+  bool const none = header.empty() || header == "\"\"";
+  return {none ? if_match::kind::absent : if_match::kind::any, {}};
+}
+
+// --- the way of a request -------------------------------------------------------------------------------------------
+
+inline http::ticket http_face::on_request(http::request&& what, http::reply_to to, time_point now) {
+  instant const at = host_.at(now);
+  host_.core_touched();
+  auto request_id = tracking_.next();
+  answering const answer{request_id, at.utc};
+  if (what.headers.has("Host") && !options_.hosts.allows(what.headers.get("Host"))) {
+    to.respond(wrong_host(answer));
+    return http::answered;
+  }
+  auto route = parse_route(what);
+  if (!route) {
+    auto response = route.error() == errc::unsupported   ? not_allowed(what, answer)
+                    : route.error() == errc::bad_request ? answer.refusal(detail::invalid(route.error()))
+                                                         : answer.refusal(refuse(errc::not_found, 404000, "NotFound"));
+    note(what, response, at);
+    to.respond(std::move(response));
+    return http::answered;
+  }
+  visit const v{what, *route, answer, at};
+  grant with;
+  if (auto admitted = admit(v, with); !admitted) {
+    auto response = answer.refusal(admitted.error());
+    note(what, response, at);
+    to.respond(std::move(response));
+    return http::answered;
+  }
+  if (route->kind == route_kind::invoke_method) {
+    method_options how;
+    auto const ticket = invoke(v, how);
+    if (ticket) {
+      calls_.emplace(*ticket, call{to, std::move(request_id), how});
+      return *ticket;
+    }
+    bool const offline = ticket.error() == errc::device_offline;
+    to.respond(answer.method_refusal(ticket.error(), offline ? time_span(how.connect_timeout) : std::string{}));
+    return http::answered;
+  }
+  auto response = dispatch(v, with);
+  note(what, response, at);
+  to.respond(std::move(response));
+  return http::answered;
+}
+
+inline result<void> http_face::admit(visit const& v, grant& with) {
+  if (v.route.api_version.empty())
+    return refuse(errc::bad_request, 400001, "the query parameter api-version is missing");
+  auto const token = v.what.headers.get("Authorization");
+  result<grant> granted = errc::unauthorized;
+  if (v.route.kind == route_kind::send_telemetry) {
+    granted = core_.authorize_device(v.key(), token, v.at);
+  } else {
+    auto path = percent_decode(std::string_view{v.what.target}.substr(1, v.what.target.find('?') - 1));
+    granted = core_.authorize_service(detail::operation_of(v.route.kind), path ? *path : std::string{}, token, v.at);
+  }
+  if (!granted) return std::move(granted).error();
+  with = *granted;
+  return {};
+}
+
+inline http::response http_face::dispatch(visit const& v, grant const& with) {
+  auto const document = [&](auto const& outcome) {
+    return outcome ? v.answer.json(to_json(*outcome)) : v.answer.refusal(outcome.error());
+  };
+  switch (v.route.kind) {
+    case route_kind::list_devices:
+    case route_kind::list_modules: return list(v);
+    case route_kind::get_device: {
+      auto const identity = core_.get_identity(v.key());
+      auto response = document(identity);
+      if (identity) response.headers.add("ETag", quote_etag(identity->etag));
+      return response;
+    }
+    case route_kind::get_module: return document(core_.get_identity(v.key()));
+    case route_kind::put_device:
+    case route_kind::put_module: return put_identity(v);
+    case route_kind::delete_device:
+    case route_kind::delete_module: {
+      auto condition = v.condition();
+      if (condition.what == if_match::kind::absent) condition = unconditional;  // unconfirmed for the real hub
+      auto const done = core_.delete_identity(v.key(), condition, v.at);
+      return done ? v.answer.nothing() : v.answer.refusal(done.error());
+    }
+    case route_kind::get_twin: return document(core_.get_twin(v.key()));
+    case route_kind::patch_twin:
+    case route_kind::put_twin: return change_twin(v);
+    case route_kind::query: return run_query(v);
+    case route_kind::registry_statistics: {
+      auto const s = core_.statistics();
+      return v.answer.json({{"totalDeviceCount", s.total}, {"enabledDeviceCount", s.enabled},
+                            {"disabledDeviceCount", s.disabled}});
+    }
+    case route_kind::service_statistics:
+      return v.answer.json({{"connectedDeviceCount", core_.connected_devices()}});
+    case route_kind::purge_c2d: {
+      auto const purged = core_.purge_c2d(v.route.device_id, v.at);
+      if (!purged) return v.answer.refusal(purged.error());
+      return v.answer.json({{"totalMessagesPurged", *purged}, {"deviceId", v.route.device_id}, {"moduleId", nullptr}});
+    }
+    case route_kind::send_telemetry: return take_telemetry(v, with);
+    case route_kind::invoke_method: break;  // answered later, elsewhere
+  }
+  return v.answer.refusal(errc::server_error);
+}
+
+inline http::response http_face::wrong_host(answering const& answer) const {
+  auto response = answer.refusal(refuse(errc::bad_request, 400000, "the Host field does not name this hub"));
+  response.status = 421;  // RFC 9110 section 15.5.20
+  return response;
+}
+
+// Says which methods there are (RFC 9110 section 15.5.6).
+inline http::response http_face::not_allowed(http::request const& what, answering const& answer) const {
+  auto response = answer.refusal(refuse(errc::bad_request, 405000, "this path does not take that method"));
+  std::string allowed;
+  for (std::string_view const method : {"GET", "PUT", "PATCH", "POST", "DELETE"})
+    if (parse_route(method, what.target)) allowed.append(allowed.empty() ? "" : ", ").append(method);
+  response.headers.add("Allow", std::move(allowed));
+  return response;
+}
+
+// The target holds no secret, the header fields do.
+inline void http_face::note(http::request const& what, http::response const& answer, instant at) {
+  if (log_ == nullptr) return;
+  auto const line = what.method + ' ' + what.target.substr(0, 512) + ' ' + std::to_string(answer.status);
+  log_->write({log_level::debug, at, "request", {}, {}, line});
+}
+
+// --- identities -----------------------------------------------------------------------------------------------------
+
+inline http::response http_face::put_identity(visit const& v) {
+  auto const body = detail::read_body(v.what);
+  if (!body) return v.answer.refusal(body.error());
+  auto wanted = identity_from_json(*body);
+  if (!wanted) return v.answer.refusal(detail::invalid(wanted.error()));
+  auto const key = v.key();
+  if ((!wanted->device_id.empty() && wanted->device_id != key.device_id) ||
+      (!wanted->module_id.empty() && wanted->module_id != key.module_id))
+    return v.answer.refusal(refuse(errc::bad_request, 400004, "the id in the body is not the one in the path"));
+  wanted->device_id = key.device_id;
+  wanted->module_id = key.module_id;
+  auto const condition = v.condition();
+  auto const made = core_.put_identity(*wanted, condition, v.at);
+  if (!made) return v.answer.refusal(made.error());
+  auto response = v.answer.json(
+      to_json(*made, condition.what == if_match::kind::absent ? identity_form::created : identity_form::stored));
+  if (key.module_id.empty()) response.headers.add("ETag", quote_etag(made->etag));
+  return response;
+}
+
+inline http::response http_face::list(visit const& v) {
+  json::value documents = json::value::make_array();
+  if (v.route.kind == route_kind::list_devices) {
+    int const top = v.route.top.value_or(1000);
+    for (auto const& identity : core_.list_devices(top < 1 ? 1000u : static_cast<std::size_t>(top)))
+      documents.push_back(to_json(identity));
+    return v.answer.json(documents);
+  }
+  auto const modules = core_.list_modules(v.route.device_id);
+  if (!modules) return v.answer.refusal(modules.error());
+  for (auto const& identity : *modules) documents.push_back(to_json(identity));
+  return v.answer.json(documents);
+}
+
+// --- twins and queries ----------------------------------------------------------------------------------------------
+
+// A whole twin as it was read may come back: all but tags and desired is passed over (recorded so).
+inline http::response http_face::change_twin(visit const& v) {
+  auto const body = detail::read_body(v.what);
+  if (!body) return v.answer.refusal(body.error());
+  twin_update update;
+  auto const& tags = (*body)["tags"];
+  auto const& desired = (*body)["properties"]["desired"];
+  if (!tags.is_null()) update.tags = &tags;
+  if (!desired.is_null()) update.desired = &desired;
+  auto condition = v.condition();
+  if (condition.what == if_match::kind::absent) condition = unconditional;
+  auto const changed = v.route.kind == route_kind::put_twin ? core_.replace_twin(v.key(), update, condition, v.at)
+                                                            : core_.patch_twin(v.key(), update, condition, v.at);
+  return changed ? v.answer.json(to_json(*changed)) : v.answer.refusal(changed.error());
+}
+
+inline http::response http_face::run_query(visit const& v) {
+  auto const body = detail::read_body(v.what);
+  if (!body) return v.answer.refusal(body.error());
+  auto const text = (*body)["query"].as_string();
+  if (!text) return v.answer.refusal(refuse(errc::bad_request, 400005, "BadRequest"));
+  std::size_t size = 0;
+  if (auto const wanted = v.what.headers.get("x-ms-max-item-count"); !wanted.empty()) {
+    auto const number = parse_int<std::int64_t>(trim(wanted));
+    if (!number) return v.answer.refusal(refuse(errc::bad_request, 400004, "x-ms-max-item-count is no number"));
+    size = *number < 1 ? 0 : *number > 1000 ? 1000 : static_cast<std::size_t>(*number);
+  }
+  auto page = core_.query(*text, size, v.what.headers.get("x-ms-continuation"));
+  if (!page) return v.answer.refusal(page.error());
+  json::value items = json::value::make_array();
+  for (auto& item : page->items) items.push_back(std::move(item));
+  auto response = v.answer.json(items);
+  response.headers.add("x-ms-item-type", page->item_type);
+  // Absent on the last page: an empty field keeps azure-iot-sdk-node and -java asking.
+  if (!page->continuation.empty()) response.headers.add("x-ms-continuation", page->continuation);
+  return response;
+}
+
+// --- telemetry of a device ------------------------------------------------------------------------------------------
+
+inline http::response http_face::take_telemetry(visit const& v, grant const& with) {
+  auto const messages = read_http_telemetry(std::move(v.what));
+  if (!messages) return v.answer.refusal(detail::invalid(messages.error()));
+  std::size_t total = 0;
+  for (auto const& m : *messages) total += message_size(m);
+  if (total > core_.options().limits.d2c_message)
+    return v.answer.refusal(refuse(errc::too_large, 413001, "the message is larger than 256 KB"));
+  for (auto const& m : *messages)
+    if (auto const taken = core_.send_telemetry(v.key(), with, view_of(m, m.body.bytes(), properties_), v.at); !taken)
+      return v.answer.refusal(taken.error());
+  return v.answer.nothing();
+}
+
+// --- direct methods -------------------------------------------------------------------------------------------------
+
+inline result<method_ticket> http_face::invoke(visit const& v, method_options& how) {
+  auto body = detail::read_body(v.what);
+  if (!body) return std::move(body).error();
+  if ((*body)["methodName"].is_null()) return refuse(errc::bad_request, 400005, "BadRequest");
+  auto wanted = method_call_from_json(std::move(*body));
+  if (!wanted) return detail::invalid(wanted.error());
+  how = wanted->options;
+  return core_.invoke_method(v.key(), wanted->request, how, *this, v.at);
+}
+
+inline void http_face::on_method_outcome(method_ticket ticket, result<method_response> outcome) {
+  auto const found = calls_.find(ticket);
+  if (found == calls_.end()) return;
+  call const pending = std::move(found->second);
+  calls_.erase(found);
+  answering const answer{pending.request_id, host_.wall_clock()};
+  if (outcome) return pending.to.respond(answer.json(to_json(*outcome)));
+  auto const& why = outcome.error();
+  std::string const waited = why == errc::device_offline   ? time_span(pending.how.connect_timeout)
+                             : why == errc::device_timeout ? time_span(pending.how.response_timeout)
+                                                           : std::string{};
+  pending.to.respond(answer.method_refusal(why, waited));
+}
+
+inline void http_face::on_cancel(http::ticket pending) {
+  if (calls_.erase(pending) == 0) return;
+  core_.cancel_method(pending);
+  host_.core_touched();
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub

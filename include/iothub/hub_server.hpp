@@ -1,0 +1,121 @@
+// The hub on sockets: MQTT and HTTPS over TLS, for programs that cannot be in its process, such as the official SDKs.
+//
+//   iothub::net::epoll_loop loop;
+//   auto ca = iothub::net::open_certificate_authority("ca", {}, loop.utc_now()).value();
+//   auto hub = iothub::hub_server::start(loop, {.certificate_pem = ca.chain_pem, .private_key_pem = ca.private_key_pem});
+//   … hub.value()->core() …
+//   loop.run_until([] { return false; });
+//
+// It belongs to the loop's thread. The same core and faces as in fake_hub, with real randomness for keys. What a
+// stranger can make it do is bounded: connections, handshakes and requests have limits of number, size and time, a broken
+// connection ends alone, and names in Host that are not the hub's are refused, so that no web page reaches it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <iothub/crypto/openssl.hpp>
+#include <iothub/hub_connections.hpp>
+#include <iothub/hub_runtime.hpp>
+#include <iothub/net/epoll_loop.hpp>
+#include <iothub/net/tcp_listener.hpp>
+#include <iothub/net/tls_context.hpp>
+#include <iothub/net/tls_stream.hpp>
+
+namespace iothub {
+inline namespace v0 {
+
+struct hub_server_options {
+  hub::options hub = {};
+  std::string bind = "127.0.0.1";        // an IP address, or "localhost"
+  std::uint16_t https_port = 443;        // 0: a free one
+  std::uint16_t mqtt_port = 8883;
+  std::string certificate_pem = {};      // the server's chain, leaf first
+  std::string private_key_pem = {};
+  // Names of the hub beside hub.hostname, in Host fields and in tokens; "*.example" stands for all below. The loopback
+  // names and *.azure-devices.net are there anyway.
+  std::vector<std::string> host_names = {};
+  std::size_t max_connections = 10'000;  // on each port
+  iothub::hub::log_sink* log = nullptr;  // must outlive the server
+};
+
+class hub_server {
+ public:
+  // What the system said when a port was refused.
+  struct refused_port {
+    std::uint16_t port = 0;
+    int reason = 0;  // errno: EACCES, EADDRINUSE, …
+  };
+
+  // Both ports listen when it returns. errc::io_error: a port was refused, `refused` says which and why;
+  // errc::invalid_argument: the certificate, its key, or the address to bind.
+  [[nodiscard]] static result<std::unique_ptr<hub_server>> start(loop& on, hub_server_options options,
+                                                                 refused_port* refused = nullptr);
+  hub_server(hub_server const&) = delete;
+  hub_server& operator=(hub_server const&) = delete;
+
+  [[nodiscard]] hub::hub_core& core() noexcept { return runtime_.core(); }
+  [[nodiscard]] hub_runtime<openssl_crypto>& runtime() noexcept { return runtime_; }
+  [[nodiscard]] std::uint16_t https_port() noexcept { return https_.listener().port(); }
+  [[nodiscard]] std::uint16_t mqtt_port() noexcept { return mqtt_.listener().port(); }
+  [[nodiscard]] std::size_t connections() const noexcept { return https_.connections() + mqtt_.connections(); }
+
+ private:
+  struct wrap_tls {
+    net::tls_context context;
+    net::tls_stream<net::tcp_stream> operator()(net::tcp_stream&& stream) const { return {context, std::move(stream)}; }
+  };
+  template <class Protocol>
+  using server = stream_server<net::tcp_listener, Protocol, wrap_tls>;
+
+  hub_server(loop& on, hub_server_options& options, net::tls_context const& context, net::tcp_listener&& https,
+             net::tcp_listener&& mqtt)
+      : runtime_{on, openssl_crypto{}, options.hub, options.log, {.hosts = hub::host_filter{allowed_hosts(options)}}},
+        https_{on, std::move(https), runtime_.http(), wrap_tls{context}, limits(options, "HTTPS")},
+        mqtt_{on, std::move(mqtt), runtime_.mqtt(), wrap_tls{context}, limits(options, "MQTT")} {}
+
+  static stream_server_options limits(hub_server_options const& options, char const* name) {
+    return {.max_connections = options.max_connections, .log = options.log, .name = name};
+  }
+  static std::vector<std::string> allowed_hosts(hub_server_options const& options) {
+    std::vector<std::string> names = options.hub.host_aliases;
+    names.push_back(options.hub.hostname);
+    return names;
+  }
+
+  hub_runtime<openssl_crypto> runtime_;
+  server<http_protocol> https_;
+  server<mqtt_protocol> mqtt_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_server_options options,
+                                                             refused_port* refused) {
+  auto context = net::tls_context::server(
+      {.certificate_pem = options.certificate_pem, .private_key_pem = options.private_key_pem});
+  if (!context) return std::move(context).error();
+  auto& aliases = options.hub.host_aliases;
+  aliases = {"localhost", "127.0.0.1", "::1", "hub.localhost", "*.azure-devices.net", "*.servicebus.windows.net"};
+  for (auto const& name : options.host_names) aliases.push_back(name);
+  if (options.bind != "0.0.0.0" && options.bind != "::") aliases.push_back(options.bind);
+  // errno is asked for even where nobody wants it, to keep one path.
+  refused_port unwanted;
+  refused_port& why = refused != nullptr ? *refused : unwanted;
+  why = {options.https_port, 0};
+  auto https = net::tcp_listener::listen({.address = options.bind, .port = options.https_port}, &why.reason);
+  if (!https) return std::move(https).error();
+  why = {options.mqtt_port, 0};
+  auto mqtt = net::tcp_listener::listen({.address = options.bind, .port = options.mqtt_port}, &why.reason);
+  if (!mqtt) return std::move(mqtt).error();
+  std::unique_ptr<hub_server> server{new hub_server{on, options, *context, std::move(*https), std::move(*mqtt)}};
+  if (auto started = server->https_.start(); !started) return started.error();
+  if (auto started = server->mqtt_.start(); !started) return started.error();
+  return server;
+}
+
+}  // namespace v0
+}  // namespace iothub
