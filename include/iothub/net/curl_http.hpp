@@ -262,9 +262,11 @@ inline result<void> curl_http::core::begin(exchange& e, endpoint const& where) {
   if (multi_ == nullptr || e.easy == nullptr) return error{errc::io_error, "libcurl could not be set up"};
   if (!http::is_token(e.request.method) || !http::is_target(e.request.target) || e.request.target.front() != '/')
     return error{errc::invalid_argument, "HTTP: the method or the target cannot be sent"};
-  auto const checked = http::parse_url("https://" + http::authority(where.host, where.port));
-  if (!checked) return error{errc::invalid_argument, "HTTP: the host name or port cannot be used"};
-  std::string const url = "https://" + http::authority(where.host, where.port) + e.request.target;
+  std::string url = "https://" + http::authority(where.host, where.port);
+  auto const checked = http::parse_url(url);
+  if (!checked || checked->host != where.host)
+    return error{errc::invalid_argument, "HTTP: the host name or port cannot be used"};
+  url += e.request.target;
   curl_easy_setopt(e.easy, CURLOPT_URL, url.c_str());
   set_method(e);
   set_limits(e);
