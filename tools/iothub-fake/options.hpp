@@ -38,6 +38,7 @@ struct options {
   std::uint16_t https = 443;
   std::uint16_t mqtt = 8883;
   std::string ca_folder = {};               // empty: the default folder
+  std::string ca_file = {};                 // as a ports file says
   std::string ports_file = {};
   std::string fixture = {};
   log_format log = log_format::text;
@@ -80,7 +81,7 @@ inline constexpr std::string_view help_text =
   iothub-fake connstr --service
   iothub-fake connstr --device ID [--create]
       Prints a connection string. The key of a device comes from the running hub.
-      --hostname, --https, --ca, --owner-key   as given to serve, or
+      --bind, --hostname, --https, --ca, --owner-key   as given to serve, or
       --ports-file FILE   as written by serve
 
   iothub-fake ca [--ca DIR] [--hostname NAME]
@@ -163,7 +164,7 @@ inline std::string_view known_options(command which) {
       return "--bind --hostname --https --mqtt --ca --ports-file --fixture --log --owner-key --expose-to-network "
              "--ephemeral-ca ";
     case command::connstr:
-      return "--service --device --create --hostname --https --ca --ports-file --owner-key ";
+      return "--service --device --create --bind --hostname --https --ca --ports-file --owner-key ";
     case command::ca:
       return "--ca --hostname ";
     default:

@@ -1,0 +1,47 @@
+// iothub-fake: the fake hub as a program, for clients that cannot be in its process.
+#include <cstdio>
+#include <exception>
+#include <span>
+
+#include <iothub/version.hpp>
+
+#include "connstr.hpp"
+#include "options.hpp"
+#include "serve.hpp"
+
+namespace {
+
+using namespace iothub_fake;
+
+int print_ca(options const& wanted) {
+  iothub::net::epoll_loop const clock;
+  auto const ca = open_ca(wanted, clock.utc_now());
+  if (!ca) return fail(exit_no_tls, ca.error().message());
+  std::printf("%s\n", ca->ca_file.c_str());
+  return exit_ok;
+}
+
+int run(std::span<char const* const> arguments) {
+  auto const parsed = parse_options(arguments);
+  if (!parsed) return fail(exit_usage, std::string{parsed.error().message()} + " (--help says more)");
+  switch (parsed->command) {
+    case command::help: std::fwrite(help_text.data(), 1, help_text.size(), stdout); return exit_ok;
+    case command::version:
+      std::printf("iothub-fake %.*s\n", static_cast<int>(iothub::version_text.size()), iothub::version_text.data());
+      return exit_ok;
+    case command::serve: return served_hub{*parsed}.run();
+    case command::connstr: return print_connection_string(*parsed);
+    case command::ca: return print_ca(*parsed);
+  }
+  return exit_internal;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run({argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});
+  } catch (std::exception const& failure) {
+    return fail(exit_internal, failure.what());
+  }
+}

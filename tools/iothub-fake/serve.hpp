@@ -1,0 +1,190 @@
+// iothub-fake serve, and what it shares with the other commands.
+#pragma once
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <iothub/hub_server.hpp>
+#include <iothub/net/certificate_authority.hpp>
+#include <iothub/net/signals.hpp>
+
+#include "fixture.hpp"
+#include "log.hpp"
+#include "options.hpp"
+
+namespace iothub_fake {
+
+inline int fail(exit_code status, std::string_view why) {
+  std::string line{"iothub-fake: "};
+  detail::append_escaped(line, why, log_format::text);
+  std::fprintf(stderr, "%s\n", line.c_str());
+  return status;
+}
+
+// Writes what is of interest to whoever runs the hub to standard error, a line in one call.
+class stderr_log final : public iothub::hub::log_sink {
+ public:
+  explicit stderr_log(log_format form) : form_{form} {}
+  void write(iothub::hub::log_entry const& entry) override {
+    if (entry.level == iothub::hub::log_level::debug) return;
+    auto const line = format_log(entry, form_);
+    [[maybe_unused]] auto const written = ::write(STDERR_FILENO, line.data(), line.size());
+  }
+  void say(iothub::hub::instant when, std::string_view event, std::string_view text) {
+    write({iothub::hub::log_level::info, when, event, {}, {}, text});
+  }
+
+ private:
+  log_format form_;
+};
+
+inline std::string default_ca_folder() {
+  auto const folder = [](char const* variable, char const* rest) -> std::string {
+    char const* const value = std::getenv(variable);
+    return value != nullptr && *value == '/' ? std::string{value} + rest : std::string{};
+  };
+  auto found = folder("XDG_DATA_HOME", "/iothub-fake");
+  if (found.empty()) found = folder("HOME", "/.local/share/iothub-fake");
+  return found;
+}
+
+// The certificate authority that the options name. With --ephemeral-ca its key is kept nowhere.
+inline iothub::result<iothub::net::certificate_authority> open_ca(options const& wanted, iothub::utc_time now) {
+  auto const folder = wanted.ca_folder.empty() ? default_ca_folder() : wanted.ca_folder;
+  if (folder.empty())
+    return iothub::error{iothub::errc::invalid_argument, "there is no home folder to keep the CA in; name one with --ca"};
+  iothub::net::certificate_authority_options names{.host_names = wanted.hostnames};
+  if (!iothub_fake::is_loopback(wanted.bind) && wanted.bind != "0.0.0.0" && wanted.bind != "::")
+    names.host_names.push_back(wanted.bind);
+  if (!wanted.ephemeral_ca) return iothub::net::open_certificate_authority(folder, names, now);
+  names.ca_lifetime = names.leaf_lifetime = std::chrono::hours{24 * 7};
+  auto made = iothub::net::make_certificate_authority(names, now);
+  if (!made) return made;
+  made->ca_file = folder + "/ephemeral-ca.pem";
+  if (auto folder_made = iothub::net::detail::make_folder(folder); !folder_made) return folder_made.error();
+  if (auto wrote = iothub::net::detail::write_file(made->ca_file, made->ca_pem, 0644); !wrote) return wrote.error();
+  return made;
+}
+
+namespace detail {
+
+// One sentence on why a port was refused, and how to get it.
+inline std::string explain_refusal(iothub::error const& why, iothub::hub_server::refused_port refused,
+                                   options const& wanted) {
+  std::string text{why.message()};
+  auto const port = std::to_string(refused.port);
+  std::string const option = refused.port == wanted.https && refused.port != wanted.mqtt ? "--https" : "--mqtt";
+  auto const other = "take another one with " + option + ", where 0 picks a free one";
+  if (refused.reason == EACCES || refused.reason == EPERM)
+    return text + "; run as root, or give the program the capability (setcap cap_net_bind_service=+ep), or set " +
+           "net.ipv4.ip_unprivileged_port_start=" + port + " with sysctl, or " + other;
+  if (refused.reason == EADDRINUSE) return text + "; some other program listens there: end it, or " + other;
+  if (refused.reason == EADDRNOTAVAIL) return text + "; --bind takes an address of this machine";
+  return text;
+}
+
+// As many descriptors as the system lets us have: every connection takes one.
+inline std::size_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max < 65'536 ? limit.rlim_max : 65'536;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<std::size_t>(limit.rlim_cur);
+}
+
+inline std::string without_blanks(std::string_view path) {
+  std::string out;
+  for (char c : path) out.append(c == ' ' ? std::string_view{"%20"} : std::string_view{&c, 1});
+  return out;
+}
+
+}  // namespace detail
+
+class served_hub {
+ public:
+  explicit served_hub(options wanted) : wanted_{std::move(wanted)}, log_{wanted_.log} {}
+
+  int run() {
+    ::signal(SIGPIPE, SIG_IGN);
+    iothub::net::stop_on_signals const signals{loop_};
+    if (int const status = start(); status != exit_ok) return status;
+    if (int const status = load(); status != exit_ok) return status;
+    if (int const status = announce(); status != exit_ok) return status;
+    (void)loop_.run_until([] { return false; });  // ends by a signal
+    log_.say(now(), "stopped", "ended by a signal");
+    return exit_ok;
+  }
+
+ private:
+  [[nodiscard]] iothub::hub::instant now() { return {loop_.now(), loop_.utc_now()}; }
+
+  int start() {
+    auto ca = open_ca(wanted_, loop_.utc_now());
+    if (!ca) return fail(exit_no_tls, ca.error().message());
+    ca_ = std::move(*ca);
+    iothub::hub_server_options settings;
+    settings.hub.hostname = wanted_.hub_name();
+    settings.hub.owner_key = wanted_.owner_key;
+    settings.bind = wanted_.bind;
+    settings.https_port = wanted_.https;
+    settings.mqtt_port = wanted_.mqtt;
+    settings.certificate_pem = ca_.chain_pem;
+    settings.private_key_pem = ca_.private_key_pem;
+    settings.host_names = wanted_.hostnames;
+    settings.max_connections = detail::raise_descriptor_limit() / 2;
+    settings.log = &log_;
+    iothub::hub_server::refused_port refused;
+    auto hub = iothub::hub_server::start(loop_, std::move(settings), &refused);
+    if (hub) return hub_ = std::move(*hub), exit_ok;
+    if (refused.reason != 0)
+      return fail(exit_cannot_bind, detail::explain_refusal(hub.error(), refused, wanted_));
+    return fail(refused.port != 0 ? exit_cannot_bind : exit_no_tls, hub.error().message());
+  }
+
+  int load() {
+    if (wanted_.fixture.empty()) return exit_ok;
+    bool missing = false;
+    auto text = iothub::net::detail::read_file(wanted_.fixture, missing);
+    if (!text) return fail(exit_bad_fixture, text.error().message());
+    if (missing) return fail(exit_bad_fixture, "there is no file " + wanted_.fixture);
+    auto const loaded = load_fixture(*text, hub_->core(), now());
+    if (!loaded) return fail(exit_bad_fixture, wanted_.fixture + ": " + std::string{loaded.error().message()});
+    log_.say(now(), "fixture", std::to_string(*loaded) + " devices from " + wanted_.fixture);
+    return exit_ok;
+  }
+
+  int announce() {
+    auto const https = std::to_string(hub_->https_port());
+    auto const mqtt = std::to_string(hub_->mqtt_port());
+    if (!wanted_.ports_file.empty()) {
+      iothub::json::value const ports{{"hub", wanted_.hub_name()},
+                                      {"https", hub_->https_port()},
+                                      {"mqtt", hub_->mqtt_port()},
+                                      {"ca", ca_.ca_file}};
+      if (auto wrote = iothub::net::detail::write_file(wanted_.ports_file, ports.dump() + "\n", 0644); !wrote)
+        return fail(exit_internal, wrote.error().message());
+    }
+    if (ca_.created) log_.say(now(), "ca", "made a new CA; clients trust " + ca_.ca_file);
+    if (ca_.extended) log_.say(now(), "ca", "the CA holds new names; clients have to load it again: " + ca_.ca_file);
+    std::printf("iothub-fake ready hub=%s https=%s mqtt=%s ca=%s\n", wanted_.hub_name().c_str(), https.c_str(),
+                mqtt.c_str(), detail::without_blanks(ca_.ca_file).c_str());
+    std::fflush(stdout);
+    return exit_ok;
+  }
+
+  options wanted_;
+  stderr_log log_;
+  iothub::net::epoll_loop loop_;
+  iothub::net::certificate_authority ca_;
+  std::unique_ptr<iothub::hub_server> hub_;
+};
+
+}  // namespace iothub_fake
