@@ -32,7 +32,8 @@ class tls_stream {
   // A client, to be opened.
   tls_stream(tls_context context, Next next, tls_stream_options options = {})
       : context_{std::move(context)}, next_{std::move(next)}, options_{std::move(options)} {
-    if (context_.role() == tls_role::server) start({});
+    if (context_.role() != tls_role::server) return;
+    if (auto started = start({}); !started) last_error_ = std::move(started).error();
   }
   // The server's end of a connection that was accepted: the same constructor, with a server's context.
 
@@ -95,10 +96,7 @@ result<void> tls_stream<Next>::start(std::string const& host) {
   else if (loop_ != nullptr)
     utc = loop_->utc_now();
   auto made = tls_engine::make(context_, host, utc);
-  if (!made) {
-    last_error_ = made.error();
-    return std::move(made).error();
-  }
+  if (!made) return std::move(made).error();
   engine_.emplace(*std::move(made));
   encrypted_ = 0;
   return {};

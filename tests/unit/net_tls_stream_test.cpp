@@ -1,0 +1,274 @@
+#include <iothub/net/tls_stream.hpp>
+
+#include <iothub/memory/fail_at.hpp>
+#include <iothub/memory/pipe.hpp>
+#include <iothub/memory/virtual_loop.hpp>
+
+#include <certificates.hpp>
+#include <talker.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+namespace {
+
+using namespace iothub;
+using namespace std::chrono_literals;
+using iothub_test::certificate;
+using iothub_test::certificate_maker;
+using memory::pipe_options;
+using memory::pipe_stream;
+using net::tls_context;
+using stream = net::tls_stream<pipe_stream>;
+using talker = iothub_test::talker<stream>;
+
+certificate_maker const& maker() {
+  static certificate_maker const one;
+  return one;
+}
+tls_context trusting() { return *tls_context::client({.trust = {.ca_file = {}, .ca_pem = maker().ca_pem()}}); }
+tls_context serving(bool ask_client = false) {
+  static certificate const leaf = maker().issue();
+  return *tls_context::server({.certificate_pem = leaf.pem(),
+                               .private_key_pem = leaf.key_pem(),
+                               .request_client_certificate = ask_client});
+}
+
+struct world {
+  explicit world(pipe_options options = {}, tls_context client_context = trusting(), bool ask_client = false)
+      : net{loop, options},
+        listener{*net.listen({"localhost", 8883})},
+        client{loop, stream{client_context, pipe_stream{net}}} {
+    client.stream.open({"localhost", 8883}, loop.now()).value();
+    loop.run_for(1s).value();
+    server = std::make_unique<talker>(loop, stream{serving(ask_client), *listener.accept(loop.now())});
+  }
+  void run(duration time = 1h) { ASSERT_TRUE(loop.run_for(time)); }
+
+  memory::virtual_loop loop;
+  memory::pipe_network net;
+  memory::pipe_listener listener;
+  talker client;
+  std::unique_ptr<talker> server;
+};
+
+TEST(TlsStream, CarriesBytesBothWaysInPiecesOfAnySize) {
+  std::string const text(100'000, 'x');
+  for (std::size_t const chunk : {0u, 1u, 7u, 1000u}) {
+    world w{{.max_chunk = chunk, .capacity = 5000}};
+    w.client.say(text);
+    w.server->say(text);
+    w.run();
+    EXPECT_EQ(w.server->received, text) << chunk;
+    EXPECT_EQ(w.client.received, text) << chunk;
+  }
+}
+
+TEST(TlsStream, AWriteIsOneRecordAndOneWriteBelow) {
+  world w;
+  w.run();
+  ASSERT_TRUE(w.client.stream.established());
+  memory::failure_plan count;
+  w.client.writes = 0;
+  w.client.say(std::string(5000, 'x'));
+  w.loop.poll();
+  EXPECT_EQ(w.client.writes, 1);
+  EXPECT_EQ(w.server->received.size(), 5000u);
+}
+
+TEST(TlsStream, ClosingSaysCloseNotify) {
+  world w;
+  w.client.say("bye");
+  w.run();
+  w.client.close();
+  w.run();
+  EXPECT_EQ(w.server->received, "bye");
+  EXPECT_TRUE(w.server->ended);
+  EXPECT_FALSE(w.server->failed);
+}
+
+TEST(TlsStream, AnEndWithoutCloseNotifyIsALostConnection) {
+  world w;
+  w.client.say("cut");
+  w.run();
+  w.client.stream.next_layer().close();
+  w.client.closed = true;
+  w.run();
+  EXPECT_EQ(w.server->received, "cut");
+  ASSERT_TRUE(w.server->failed);
+  EXPECT_EQ(*w.server->failed, errc::connection_lost);
+  EXPECT_EQ(w.server->failed->message(), "the connection to the client ended without a TLS close: bytes may be missing");
+}
+
+TEST(TlsStream, AnEndDuringTheHandshakeIsALostConnection) {
+  world w{{.latency = 10ms}};
+  w.server->close();
+  w.run();
+  ASSERT_TRUE(w.client.failed);
+  EXPECT_EQ(*w.client.failed, errc::connection_lost);
+}
+
+TEST(TlsStream, BytesThatAreNoTlsFailTheHandshake) {
+  memory::virtual_loop l;
+  memory::pipe_network net{l};
+  auto listener = *net.listen({"localhost", 8883});
+  talker client{l, stream{trusting(), pipe_stream{net}}};
+  ASSERT_TRUE(client.stream.open({"localhost", 8883}, l.now()));
+  iothub_test::talker<pipe_stream> plain{l, *listener.accept(l.now())};
+  plain.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+  ASSERT_TRUE(l.run_for(1h));
+  ASSERT_TRUE(client.failed);
+  EXPECT_EQ(*client.failed, errc::tls_failed);
+  EXPECT_EQ(client.failed->message(), "the TLS handshake with localhost failed: wrong version number");
+}
+
+TEST(TlsStream, AHandshakeThatGetsNoAnswerTimesOutAtBothEnds) {
+  memory::virtual_loop l;
+  memory::pipe_network net{l};
+  auto listener = *net.listen({"localhost", 8883});
+  talker client{l, stream{trusting(), pipe_stream{net}, {.handshake_timeout = 10s}}};
+  ASSERT_TRUE(client.stream.open({"localhost", 8883}, l.now()));
+  talker server{l, stream{serving(), *listener.accept(l.now()), {.handshake_timeout = 20s}}};
+  net.hold_all();
+  ASSERT_TRUE(l.run_until([&] { return client.failed.has_value(); }));
+  EXPECT_EQ(*client.failed, errc::timeout);
+  EXPECT_EQ(l.elapsed(), 10s);
+  ASSERT_TRUE(l.run_until([&] { return server.failed.has_value(); }));
+  EXPECT_EQ(*server.failed, errc::timeout);
+  EXPECT_EQ(l.elapsed(), 20s);
+}
+
+TEST(TlsStream, ATamperedRecordEndsTheConnection) {
+  world w;
+  w.run();
+  w.server->reading = false;
+  w.client.stream.next_layer().write(std::string_view{"\x17\x03\x03\x00\x14xxxxxxxxxxxxxxxxxxxx", 25}, w.loop.now());
+  w.server->reading = true;
+  w.run();
+  ASSERT_TRUE(w.server->failed);
+  EXPECT_EQ(*w.server->failed, errc::tls_failed);
+  EXPECT_TRUE(w.client.failed);
+}
+
+TEST(TlsStream, ABlockedWriteGoesOnWhereItWas) {
+  world w{{.capacity = 1000}};
+  w.run();
+  w.server->reading = false;
+  std::string const text(20'000, 'y');
+  w.client.say(text);
+  w.run();
+  EXPECT_FALSE(w.client.to_send.empty());
+  w.client.say("end");
+  w.server->reading = true;
+  w.loop.wake(*w.server);
+  w.run();
+  EXPECT_EQ(w.server->received, text + "end");
+}
+
+TEST(TlsStream, TheServerSeesTheClientsCertificateWithoutJudgingIt) {
+  certificate const device{{.common_name = "pump-7", .alternative_names = {}, .extended_key_usage = "clientAuth"}};
+  auto context = tls_context::client({.trust = {.ca_file = {}, .ca_pem = maker().ca_pem()},
+                                      .certificate_pem = device.pem(),
+                                      .private_key_pem = device.key_pem()});
+  ASSERT_TRUE(context);
+  world with{{}, *context, true};
+  with.run();
+  EXPECT_EQ(with.server->stream.peer_certificate(), device.der());
+  world without{{}, trusting(), true};
+  without.run();
+  EXPECT_TRUE(without.server->stream.established());
+  EXPECT_EQ(without.server->stream.peer_certificate(), "");
+}
+
+TEST(TlsStream, CanBeOpenedAgainAfterItFailed) {
+  world w;
+  w.run();
+  w.net.reset_all();
+  w.run();
+  EXPECT_EQ(*w.client.failed, errc::connection_lost);
+  w.client.failed.reset();
+  ASSERT_TRUE(w.client.stream.open({"localhost", 8883}, w.loop.now()));
+  talker again{w.loop, stream{serving(), *w.listener.accept(w.loop.now())}};
+  w.client.say("back");
+  w.run();
+  EXPECT_EQ(again.received, "back");
+}
+
+TEST(TlsStream, MisuseIsSaidAtOnce) {
+  world w;
+  EXPECT_EQ(w.client.stream.open({"localhost", 8883}, w.loop.now()).error(), errc::invalid_state);
+  EXPECT_EQ(w.server->stream.open({"localhost", 8883}, w.loop.now()).error(), errc::unsupported);
+  stream s{trusting(), pipe_stream{w.net}};
+  EXPECT_EQ(s.open({"", 8883}, w.loop.now()).error(), errc::invalid_argument);
+  EXPECT_EQ(s.open({std::string{"a\0b", 3}, 8883}, w.loop.now()).error(), errc::invalid_argument);
+}
+
+// Every call below fails once: both sides must end, with an error or in order, and nothing may leak or hang.
+TEST(TlsStream, SurvivesAFailureAtEveryCallBelow) {
+  using failing = net::tls_stream<memory::fail_at<pipe_stream>>;
+  std::uint64_t call = 2;  // 1 is open() itself
+  for (bool reached = true; reached; ++call) {
+    ASSERT_LT(call, 100u);
+    memory::virtual_loop l;
+    memory::pipe_network net{l};
+    auto listener = *net.listen({"localhost", 8883});
+    memory::failure_plan plan{.fail_call = call};
+    iothub_test::talker<failing> client{l, failing{trusting(), {pipe_stream{net}, plan}}};
+    ASSERT_TRUE(client.stream.open({"localhost", 8883}, l.now()));
+    talker server{l, stream{serving(), *listener.accept(l.now())}};
+    server.echo = true;
+    client.say("ping");
+    ASSERT_TRUE(l.run_for(1h));
+    reached = plan.reached();
+    if (reached) {
+      ASSERT_TRUE(client.failed);
+      EXPECT_EQ(*client.failed, errc::connection_lost);
+      EXPECT_TRUE(server.failed || server.ended);
+    } else {
+      EXPECT_EQ(client.received, "ping");
+    }
+  }
+  EXPECT_GT(call, 6u);
+}
+
+TEST(TlsContext, ClientsWithTheSameTrustShareOneContext) {
+  EXPECT_EQ(trusting().native_handle(), trusting().native_handle());
+  certificate_maker const other;
+  auto const another = tls_context::client({.trust = {.ca_file = {}, .ca_pem = other.ca_pem()}});
+  EXPECT_NE(another->native_handle(), trusting().native_handle());
+}
+
+TEST(TlsContext, AnUnusableCaIsAnErrorThatNamesIt) {
+  auto const missing = tls_context::client({.trust = {.ca_file = "/nonexistent/ca.pem", .ca_pem = {}}});
+  ASSERT_EQ(missing.error(), errc::io_error);
+  EXPECT_EQ(missing.error().message(), "cannot read the CA file /nonexistent/ca.pem: No such file or directory");
+  auto const broken = tls_context::client(
+      {.trust = {.ca_file = {}, .ca_pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}});
+  EXPECT_EQ(broken.error(), errc::malformed);
+}
+
+TEST(TlsContext, ACertificateThatDoesNotFitItsKeyIsRefused) {
+  certificate const a = maker().issue(), b = maker().issue();
+  EXPECT_EQ(tls_context::server({.certificate_pem = a.pem(), .private_key_pem = b.key_pem()}).error(),
+            errc::invalid_argument);
+  EXPECT_EQ(tls_context::server({.certificate_pem = "x", .private_key_pem = b.key_pem()}).error(),
+            errc::invalid_argument);
+  EXPECT_EQ(tls_context::server({.certificate_pem = a.pem(), .private_key_pem = ""}).error(), errc::invalid_argument);
+  EXPECT_EQ(tls_context::server({.certificate_file = "/nonexistent/server.pem"}).error(), errc::io_error);
+}
+
+TEST(TlsEngine, LeavesTheErrorQueueOfTheThreadEmpty) {
+  world w;
+  ERR_put_error(ERR_LIB_SSL, 0, SSL_R_BAD_LENGTH, "", 0);  // somebody else's leftover changes nothing
+  w.client.say("x");
+  w.run();
+  EXPECT_EQ(w.server->received, "x");
+  w.net.reset_all();
+  w.run();
+  EXPECT_EQ(ERR_peek_error(), 0ul);
+}
+
+}  // namespace
