@@ -35,6 +35,8 @@
 #include <iothub/device/token_renewal.hpp>
 #include <iothub/device/twin_requests.hpp>
 #include <iothub/device/twin_sync.hpp>
+#include <iothub/wire/identity_rules.hpp>
+#include <iothub/wire/message_properties.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -65,6 +67,8 @@ class device_core {
   void connect(operation_id id, time_point now);
   // Says goodbye to the hub and ends everything pending with errc::closed. connect() may follow.
   void close(time_point now);
+  // Says goodbye and tells nobody: for a driver that goes away.
+  void abandon(time_point now);
   // errc::too_large, outbox_full, not_connected (nothing is tried: see connection_status::disconnected), timeout (the
   // outcome is unknown once the message was handed over; sending it again may make a duplicate), closed, or what the
   // hub said.

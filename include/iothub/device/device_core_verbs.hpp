@@ -33,6 +33,8 @@ inline void device_core::connect(operation_id id, time_point now) {
                            : "the device twin is not available over this protocol";
     return finish(id, error{errc::unsupported, what});
   }
+  if (wanted_.has(feature::messages) && !parameters_.who.module_id.empty())
+    return finish(id, error{errc::unsupported, "the hub has no cloud-to-device messages for modules"});
   connects_.push(id);
   connect_deadline_ = add(now, settings_.connect_limit);
   if (trying()) return;
@@ -53,7 +55,7 @@ inline void device_core::supply_token(result<std::string> token, duration lifeti
   if (phase_ != phase::token) return;
   if (!token) return link_down(std::move(token).error(), connection_reason::none, now);
   duration const margin = settings_.renewal_margin;
-  renewal_.minted(now, lifetime, margin, reconnect_.jitter(margin / 2));
+  renewal_.minted(now, lifetime, margin, lifetime > duration{0} ? reconnect_.jitter(margin / 2) : duration{0});
   phase_ = phase::opening;
   phase_deadline_ = add(now, settings_.connect_timeout);
   auto const opened = dialect_.open(parameters_, *token, now);
@@ -72,9 +74,15 @@ inline void device_core::close(time_point now) {
   if (was) set_status(connection_status::disconnected, connection_reason::closed);
 }
 
+inline void device_core::abandon(time_point now) {
+  if (trying()) dialect_.close(dialect_close::graceful, now);
+  phase_ = phase::closed;
+  phase_deadline_ = never;
+}
+
 inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout,
                                         time_point now) {
-  std::size_t const size = telemetry_size(what);
+  std::size_t const size = message_size(what);
   if (size > max_telemetry_size)
     return finish(id, error{errc::too_large, "the message is above the hub's limit of 262144 bytes"});
   if (!trying())
@@ -127,6 +135,7 @@ inline void device_core::enable(feature what, time_point now) {
     while (!held_.empty()) {
       actions_.push(held_.take());
       ++inbox_;
+      ++unsettled_;
     }
   }
   pump(now);

@@ -25,12 +25,6 @@ inline namespace v0 {
 // Names a pending operation of a client; chosen by whoever starts it, never 0.
 using operation_id = std::uint64_t;
 
-// Above this the hub closes the connection (Microsoft docs: "Create and read IoT Hub messages", 256 KB).
-inline constexpr std::size_t max_telemetry_size = 262'144;
-
-// The size as the hub counts it: body, values of system properties, names and values of application properties.
-[[nodiscard]] std::size_t telemetry_size(message const& m) noexcept;
-
 class outbox {
  public:
   explicit outbox(outbox_options const& limits) noexcept : limits_{limits} {}
@@ -82,14 +76,6 @@ class outbox {
 };
 
 // --- implementation -------------------------------------------------------------------------------------------------
-
-inline std::size_t telemetry_size(message const& m) noexcept {
-  std::size_t size = m.body.size() + m.message_id.size() + m.correlation_id.size() + m.user_id.size() +
-                     m.content_type.size() + m.content_encoding.size() + m.to.size() + m.output_name.size() +
-                     m.component_name.size() + m.interface_id.size();
-  for (auto const& p : m.properties) size += p.name.size() + p.value.size();
-  return size;
-}
 
 inline result<void> outbox::admit(std::size_t size) const {
   if (count_ >= limits_.messages)

@@ -7,7 +7,8 @@
 #include <utility>
 
 #include <iothub/base/result.hpp>
-#include <iothub/json/parse.hpp>
+#include <iothub/json/value.hpp>
+#include <iothub/wire/model_json.hpp>
 #include <iothub/wire/models.hpp>
 
 namespace iothub {
@@ -31,42 +32,20 @@ struct desired_update {
 
 // --- implementation -------------------------------------------------------------------------------------------------
 
-namespace detail {
-
-// Moves "$version" out of a section and drops "$metadata"; false where the section is no object.
-inline bool split_section(json::value&& document, twin_section& into) {
-  if (!document.is_object()) return false;
-  into.version = document["$version"].as_int().value_or(0);
-  document.erase("$version");
-  document.erase("$metadata");
-  into.properties = std::move(document);
-  return true;
-}
-
-}  // namespace detail
-
 inline result<device_twin> parse_device_twin(std::string_view text) {
   auto document = json::parse(text);
   if (!document) return std::move(document).error();
-  device_twin twin;
-  json::value* const desired = document->find("desired");
-  json::value* const reported = document->find("reported");
-  if (desired == nullptr || !detail::split_section(std::move(*desired), twin.desired))
-    return error{errc::malformed, "the twin has no desired properties"};
-  if (reported == nullptr || !detail::split_section(std::move(*reported), twin.reported))
-    return error{errc::malformed, "the twin has no reported properties"};
-  return twin;
+  return device_twin_from_json(std::move(*document));
 }
 
 inline result<desired_update> parse_desired_notice(std::string_view text, std::int64_t version) {
   auto document = json::parse(text);
   if (!document) return std::move(document).error();
-  twin_section section;
-  if (!detail::split_section(std::move(*document), section))
-    return error{errc::malformed, "the notice of a desired change is no JSON object"};
+  if (!document->is_object()) return error{errc::malformed, "the notice of a desired change is no JSON object"};
   desired_update update;
-  update.properties = std::move(section.properties);
-  update.version = version != 0 ? version : section.version;
+  update.version = version != 0 ? version : std::as_const(*document)["$version"].as_int().value_or(0);
+  document->erase("$version");
+  update.properties = std::move(*document);
   if (update.version <= 0) return error{errc::malformed, "the notice of a desired change has no version"};
   return update;
 }

@@ -1,0 +1,54 @@
+// The transport of a device client: a bundle of all that one protocol needs, chosen by its type.
+// Models: over_mqtt<MqttTransport> and over_https<HttpTransport>, from which net/bundles.hpp and fake_hub.hpp make the
+// ones with names: mqtt_over_tls, https, in_process, piped.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <iothub/device/device_options.hpp>
+#include <iothub/device/dialect.hpp>
+
+namespace iothub {
+inline namespace v0 {
+
+template <class T>
+concept offers_dialect = requires(T& t) {
+  { t.device_dialect() } -> std::same_as<dialect&>;  // lives as long as the bundle
+};
+template <class T>
+concept knows_its_port = requires(device_options const& options) {
+  { T::port(options) } -> std::same_as<std::uint16_t>;  // which of the options' ports to connect to
+};
+template <class T>
+concept device_transport = offers_dialect<T> && knows_its_port<T>;
+
+// A bundle that needs nothing but options, and names the kind of loop it runs on: what from_connection_string() asks
+// for. prepare() says what cannot be had, for example an unreadable CA file, before anything is made.
+template <class T>
+concept self_made_transport = device_transport<T> && requires(device_options const& options) {
+  typename T::loop_type;
+  { T::prepare(options) } -> std::same_as<result<typename T::prepared>>;
+  T(T::prepare(options).value(), options);
+};
+
+namespace detail {
+
+// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
+template <class Policy, class Source>
+Policy make_policy(Source&& source) {
+  if constexpr (std::is_reference_v<Policy>) {
+    return source;
+  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
+    return std::forward<Source>(source)();
+  } else {
+    return Policy(std::forward<Source>(source));
+  }
+}
+
+}  // namespace detail
+
+}  // namespace v0
+}  // namespace iothub

@@ -1,0 +1,144 @@
+// The device core against a scripted peer: token renewal.
+#include "device_scripted_dialect.hpp"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace iothub;
+using namespace iothub_test;
+
+TEST(TokenRenewalOfADevice, ReconnectsBeforeTheTokenExpires) {
+  core_world w;
+  w.core.enable(feature::methods, w.now);
+  w.connect();
+  duration const waited = w.jump();
+  EXPECT_GE(waited, 3600s - 900s);
+  EXPECT_LE(waited, 3600s - 600s);
+  EXPECT_EQ(w.peer.take_calls(), (lines{"close", "open t2", "enable methods"}));
+  EXPECT_EQ(w.take_events(), (lines{"connecting token_renewal", "connected token_renewal"}));
+}
+
+TEST(TokenRenewalOfADevice, HappensTenThousandTimesWithoutALostMessage) {
+  core_world w;
+  w.connect();
+  operation_id next = 10;
+  ticket sent = 0;
+  int renewals = 0;
+  while (renewals != 10'000) {
+    w.core.send_telemetry(++next, text_message("m"), {}, w.now);
+    w.settle();
+    w.peer.settle(++sent);
+    w.settle();
+    ASSERT_EQ(w.take_events(), (lines{std::to_string(next) + " ok"}));
+    w.run(1000s);
+    for (auto const& line : w.take_events()) renewals += line == "connected token_renewal";
+    w.peer.calls.clear();
+  }
+  EXPECT_EQ(w.core.pending_telemetry(), 0u);
+}
+
+TEST(TokenRenewalOfADevice, WaitsForWhatIsInFlightAndHoldsTheRest) {
+  device_options o;
+  o.publish_timeout = 1h;
+  core_world w{o};
+  w.connect();
+  w.core.send_telemetry(2, text_message("a"), {}, w.now);
+  w.settle();
+  w.jump();  // due
+  w.core.send_telemetry(3, text_message("b"), {}, w.now);
+  w.settle();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"send a"}));
+  w.peer.settle(1);
+  w.settle();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"close", "open t2", "send b"}));
+  EXPECT_EQ(w.take_events(), (lines{"2 ok", "connecting token_renewal", "connected token_renewal"}));
+}
+
+TEST(TokenRenewalOfADevice, DoesNotWaitForEver) {
+  device_options o;
+  o.publish_timeout = 2h;
+  core_world w{o};
+  w.connect();
+  w.core.send_telemetry(2, text_message("a"), {}, w.now);
+  w.settle();
+  w.jump();
+  EXPECT_EQ(w.jump(), 10s);
+  EXPECT_EQ(w.peer.take_calls(), (lines{"send a", "close", "open t2"}));
+  w.peer.settle(1);  // the session carried it over
+  w.settle();
+  EXPECT_EQ(w.take_events(), (lines{"connecting token_renewal", "connected token_renewal", "2 ok"}));
+}
+
+TEST(TokenRenewalOfADevice, WaitsForAnOpenMethodCallAndSendsOnMeanwhile) {
+  core_world w;
+  w.core.enable(feature::methods, w.now);
+  w.connect();
+  w.run(2700s - 1s);
+  w.peer.method("slow", "1");
+  w.settle();
+  w.run(301s);  // the renewal is surely due, and waits no longer than 300 s
+  w.core.send_telemetry(2, text_message("a"), {}, w.now);
+  w.settle();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"send a"}));
+  w.peer.settle(1);
+  ASSERT_TRUE(w.core.answer_method(w.last_call, 200, "{}", w.now));
+  w.settle();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"answer 1 200 {}", "close", "open t2", "enable methods"}));
+}
+
+TEST(TokenRenewalOfADevice, LeavesACallThatIsNeverAnswered) {
+  core_world w;
+  w.core.enable(feature::methods, w.now);
+  w.connect();
+  w.peer.method("hangs", "1");
+  w.settle();
+  w.take_events();
+  w.run(3600s);
+  EXPECT_EQ(w.take_events(), (lines{"connecting token_renewal", "connected token_renewal"}));
+  EXPECT_EQ(w.core.answer_method(w.last_call, 200, "{}", w.now).error(), errc::not_connected);
+}
+
+TEST(TokenRenewalOfADevice, DuringADropIsJustTheNextAttempt) {
+  core_world w;
+  w.connect();
+  w.run(2690s);
+  w.peer.stays_silent = true;
+  w.peer.drop();
+  w.settle();
+  for (int i = 0; i != 40; ++i) {  // away for longer than the token is good
+    w.jump();
+    w.peer.drop(errc::connection_refused);
+    w.settle();
+  }
+  w.peer.stays_silent = false;
+  w.jump();
+  time_point const back = w.now;
+  w.events.clear();
+  w.peer.calls.clear();
+  w.jump();  // the fresh token has its whole life before it
+  EXPECT_GE(w.now - back, 2700s);
+  EXPECT_EQ(w.take_events(), (lines{"connecting token_renewal", "connected token_renewal"}));
+}
+
+TEST(TokenRenewalOfADevice, AFailedRenewalIsRetriedLikeALoss) {
+  core_world w;
+  w.connect();
+  w.peer.stays_silent = true;
+  w.jump();
+  w.peer.drop(errc::connection_refused);
+  w.settle();
+  EXPECT_EQ(w.take_events(), (lines{"connecting token_renewal", "retrying not_reachable"}));
+  w.peer.stays_silent = false;
+  w.jump();
+  EXPECT_EQ(w.take_events(), (lines{"connected token_renewal"}));
+}
+
+TEST(TokenRenewalOfADevice, NeverComesForATokenOfTheUsersOwn) {
+  core_world w;
+  w.token_lifetime = 0s;
+  w.connect();
+  EXPECT_EQ(w.core.deadline(), never);
+}
+
+}  // namespace
