@@ -126,6 +126,10 @@ struct requested_fault {
   duration delay = {};
   duration lasting = {};
 };
+// Over MQTT such a fault comes before the PUBACK of the message that asks for it.
+[[nodiscard]] constexpr bool ends_connection(std::string_view type) noexcept {
+  return type.starts_with("Kill") || type.starts_with("ShutDown");
+}
 [[nodiscard]] inline requested_fault find_requested_fault(std::span<property_view const> properties) noexcept {
   requested_fault found;
   constexpr std::string_view prefix = "AzIoTHub_FaultOperation";

@@ -128,27 +128,29 @@ inline result<identity_record*> hub_core::attached(device_link& link, fault_poin
   return record;
 }
 
+// azure-iot-sdk-csharp, FaultInjection.cs: Kill... and ShutDown... end the connection, Invoke... refuse for a while.
 inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
   fault_rule rule;
   rule.device_id = fault.who.device_id;
   rule.times = ~std::uint64_t{0};
   rule.until = add(at.now, fault.lasting);
-  if (fault.type == "InvokeThrottling") {
+  if (fault.type == "InvokeAuthError") {
+    rule.code = errc::unauthorized;
+    rule.hub_code = 401003;
+  } else if (fault.type == "InvokeThrottling" || fault.type == "InvokeMaxMessageQuota") {
     rule.where = fault_point::send_telemetry;
-    rule.code = errc::throttled;
-    return faults_.add(std::move(rule));
+    rule.code = fault.type == "InvokeThrottling" ? errc::throttled : errc::quota_exceeded;
+  } else if (ends_connection(fault.type)) {
+    rule.where = fault_point::connect;
+    rule.code = errc::service_unavailable;
+    rule.hub_code = 400030;
+  } else {
+    return;
   }
-  if (fault.type == "InvokeMaxMessageQuota") {
-    rule.where = fault_point::send_telemetry;
-    rule.code = errc::quota_exceeded;
-    return faults_.add(std::move(rule));
-  }
-  rule.where = fault_point::connect;
-  rule.code = fault.type == "InvokeAuthError" ? errc::unauthorized : errc::service_unavailable;
-  rule.hub_code = fault.type == "InvokeAuthError" ? 401003 : 400030;
+  bool const drops = rule.where == fault_point::connect;
   if (fault.lasting != duration{}) faults_.add(std::move(rule));
-  if (identity_record* const record = registry_.find({fault.who.device_id, fault.who.module_id}))
-    drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
+  identity_record* const record = drops ? registry_.find({fault.who.device_id, fault.who.module_id}) : nullptr;
+  if (record != nullptr) drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
 }
 
 // --- connections ----------------------------------------------------------------------------------------------------
@@ -347,9 +349,11 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
   }
   if (settings_.honour_fault_properties && !what.properties.empty()) {
     requested_fault const asked = find_requested_fault(what.properties);
-    if (!asked.type.empty())
+    if (!asked.type.empty()) {
+      out.withheld = ends_connection(asked.type);
       scheduled_.emplace(add(at.now, asked.delay),
                          scheduled_fault{*record.key, std::string{asked.type}, asked.lasting});
+    }
   }
   event_source from;
   from.device_id = record.key->device_id;
