@@ -1,5 +1,5 @@
-// A server's connection takes any bytes: it never crashes, holds its limits, and what it reads does not depend on how the
-// bytes were cut.
+// A server's connection takes any bytes: it never crashes, holds its limits, and what it reads does not depend on how
+// the bytes were cut.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -38,7 +38,8 @@ std::string run(std::string_view bytes, std::size_t step) {
     }
   }
   // An interim answer depends on whether the body came along, which HTTP allows.
-  for (std::size_t at; (at = answers.find("HTTP/1.1 100 Continue\r\n\r\n")) != std::string::npos;) answers.erase(at, 25);
+  for (std::size_t at; (at = answers.find("HTTP/1.1 100 Continue\r\n\r\n")) != std::string::npos;)
+    answers.erase(at, 25);
   return handler.log + '\0' + answers;
 }
 

@@ -11,11 +11,11 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include <iothub/memory/virtual_loop.hpp>
 #include <iothub/net/certificate_authority.hpp>
 #include <iothub/net/curl_http.hpp>
 #include <iothub/net/epoll_loop.hpp>
 #include <iothub/net/tcp_listener.hpp>
-#include <iothub/memory/virtual_loop.hpp>
 
 #include "http_test_server.hpp"
 
@@ -149,8 +149,9 @@ struct CurlHttp : testing::Test {
   std::shared_ptr<SSL_CTX> context = make_context(authority_of_this_run());
   net::tcp_listener listener = net::tcp_listener::listen({}).value();
   endpoint const hub{"localhost", listener.port()};
-  server_type server{loop, std::move(listener),
-                     [this](net::tcp_stream&& s) { return tls_channel{std::move(s), context.get()}; }};
+  server_type server{loop, std::move(listener), [this](net::tcp_stream&& s) {
+                       return tls_channel{std::move(s), context.get()};
+                     }};
 
   static net::curl_http_options trusting(std::string pem = authority_of_this_run().ca_pem) {
     return {.trust = {.ca_pem = std::move(pem)}};
@@ -182,7 +183,8 @@ TEST_F(CurlHttp, CarriesEveryMethodWithNothingButWhatTheCallerSaid) {
   row const rows[] = {
       {{"GET", "/g?a=%20b", {{"X-Ask", "1"}}, ""}, {{"Host", host}, {"X-Ask", "1"}}},
       {{"PUT", "/p", {{"If-Match", "*"}}, "{}"}, {{"Host", host}, {"If-Match", "*"}, {"Content-Length", "2"}}},
-      {{"POST", "/p", {{"Content-Type", "a/b"}}, "x"}, {{"Host", host}, {"Content-Type", "a/b"}, {"Content-Length", "1"}}},
+      {{"POST", "/p", {{"Content-Type", "a/b"}}, "x"},
+       {{"Host", host}, {"Content-Type", "a/b"}, {"Content-Length", "1"}}},
       {{"POST", "/e", {}, ""}, {{"Host", host}, {"Content-Length", "0"}}},
       {{"PATCH", "/t", {{"Empty", ""}}, "y"}, {{"Host", host}, {"Empty", ""}, {"Content-Length", "1"}}},
       {{"DELETE", "/d", {}, ""}, {{"Host", host}}},
@@ -204,7 +206,8 @@ TEST_F(CurlHttp, CarriesEveryMethodWithNothingButWhatTheCallerSaid) {
 TEST_F(CurlHttp, GivesResponsesAsTheyAre) {
   auto const answer = once(hub, request{.target = "/?status=404", .headers = {{"X-Ask", "q"}}});
   ASSERT_TRUE(answer) << answer.error().message();
-  EXPECT_EQ(*answer, (http::response{404, "Not Found", {{"X-Echo", "q"}, {"Content-Length", "17"}}, "GET /?status=404 "}));
+  EXPECT_EQ(*answer,
+            (http::response{404, "Not Found", {{"X-Echo", "q"}, {"Content-Length", "17"}}, "GET /?status=404 "}));
   EXPECT_EQ(once(hub, request{.target = "/?status=302"})->status, 302);
   EXPECT_EQ(once(hub, request{.target = "/?status=204"})->status, 204);
 }

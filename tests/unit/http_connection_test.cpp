@@ -146,7 +146,8 @@ TEST(HttpConnection, HandsTheRestOnAfterAnUpgrade) {
   link.server.receive(take_output(link.client) + "frames");
   EXPECT_EQ(link.server.next(), h1_event::request);
   EXPECT_EQ(link.server.next(), h1_event::paused);
-  ASSERT_TRUE(link.server.send(response{.status = 101, .headers = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}}));
+  ASSERT_TRUE(
+      link.server.send(response{.status = 101, .headers = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}}));
   EXPECT_EQ(link.server.next(), h1_event::upgraded);
   EXPECT_EQ(link.server.take_input().view(), "frames");
   link.client.receive(take_output(link.server) + "back");
@@ -214,12 +215,12 @@ TEST(HttpConnection, ClientFailsWhenItsServerMisbehaves) {
     bool end;
     errc code;
   };
-  for (row const& r : {row{false, "HTTP/1.1 200 OK\r\n\r\n", false, errc::protocol_error},
-                       row{true, "HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", false, errc::protocol_error},
-                       row{true, "SSH-2.0-x\r\n\r\n", false, errc::protocol_error},
-                       row{true, "", true, errc::connection_lost},
-                       row{true, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", true, errc::connection_lost},
-                       row{true, "HTTP/1.1 200", true, errc::connection_lost}}) {
+  for (row const& r :
+       {row{false, "HTTP/1.1 200 OK\r\n\r\n", false, errc::protocol_error},
+        row{true, "HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", false, errc::protocol_error},
+        row{true, "SSH-2.0-x\r\n\r\n", false, errc::protocol_error}, row{true, "", true, errc::connection_lost},
+        row{true, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", true, errc::connection_lost},
+        row{true, "HTTP/1.1 200", true, errc::connection_lost}}) {
     h1_connection client{h1_role::client};
     if (r.asked) {
       ASSERT_TRUE(client.send(request{}, "h"));

@@ -56,11 +56,31 @@ TEST(HttpUrl, ParsesHostPortAndTarget) {
 }
 
 TEST(HttpUrl, RefusesEverythingElse) {
-  for (char const* text :
-       {"", "http://h/", "h/", "https:/h", "https://", "https:///x", "https://h:/", "https://h:0/", "https://h:65536/",
-        "https://h:-1/", "https://h:80x/", "https://u@h/", "https://u:p@h/", "https://[::1/", "https://[::1]x/",
-        "https://[]/", "https://h h/", "https://h/a b", "https://h/#f", "https://h#f", "https://h/\r\nX: y",
-        "https://h\r\n/", "https://h/\x80", "https://h%2f/", "https://[h]:1/"}) {
+  for (char const* text : {"",
+                           "http://h/",
+                           "h/",
+                           "https:/h",
+                           "https://",
+                           "https:///x",
+                           "https://h:/",
+                           "https://h:0/",
+                           "https://h:65536/",
+                           "https://h:-1/",
+                           "https://h:80x/",
+                           "https://u@h/",
+                           "https://u:p@h/",
+                           "https://[::1/",
+                           "https://[::1]x/",
+                           "https://[]/",
+                           "https://h h/",
+                           "https://h/a b",
+                           "https://h/#f",
+                           "https://h#f",
+                           "https://h/\r\nX: y",
+                           "https://h\r\n/",
+                           "https://h/\x80",
+                           "https://h%2f/",
+                           "https://[h]:1/"}) {
     auto const url = http::parse_url(text);
     ASSERT_FALSE(url) << text;
     EXPECT_EQ(url.error().code(), errc::malformed) << text;
@@ -75,7 +95,12 @@ TEST(HttpUrl, WritesTheAuthorityOfTheHostField) {
 }
 
 TEST(HttpTarget, IsBuiltWithEverythingEncoded) {
-  EXPECT_EQ(http::target_builder{}.segment("twins").segment("a/b c").segment("methods").query("api-version", "2021-04-12").take(),
+  EXPECT_EQ(http::target_builder{}
+                .segment("twins")
+                .segment("a/b c")
+                .segment("methods")
+                .query("api-version", "2021-04-12")
+                .take(),
             "/twins/a%2Fb%20c/methods?api-version=2021-04-12");
   EXPECT_EQ(http::target_builder{}.segment("d").query("a&b", "c=d").query("e", "+").take(), "/d?a%26b=c%3Dd&e=%2B");
   EXPECT_EQ(http::target_builder{}.take(), "/");

@@ -63,20 +63,28 @@ verdict read_both_ways(h1_role role, std::string_view bytes, bool ended = false,
   return whole;
 }
 
-verdict request_of(std::string_view bytes) { return read_both_ways(h1_role::server, bytes); }
-verdict response_of(std::string_view bytes, bool ended = false) { return read_both_ways(h1_role::client, bytes, ended); }
+verdict request_of(std::string_view bytes) {
+  return read_both_ways(h1_role::server, bytes);
+}
+verdict response_of(std::string_view bytes, bool ended = false) {
+  return read_both_ways(h1_role::client, bytes, ended);
+}
 
 TEST(HttpParser, ReadsARequestWithALength) {
-  verdict const v = request_of("PUT /devices/d1?api-version=2021-04-12 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n"
-                               "If-Match:  \"*\" \t\r\n\r\nbodyGET ");
-  EXPECT_EQ(v.request, (http::request{"PUT", "/devices/d1?api-version=2021-04-12",
-                                      {{"Host", "h"}, {"Content-Length", "4"}, {"If-Match", "\"*\""}}, "body"}));
+  verdict const v = request_of(
+      "PUT /devices/d1?api-version=2021-04-12 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n"
+      "If-Match:  \"*\" \t\r\n\r\nbodyGET ");
+  EXPECT_EQ(v.request, (http::request{"PUT",
+                                      "/devices/d1?api-version=2021-04-12",
+                                      {{"Host", "h"}, {"Content-Length", "4"}, {"If-Match", "\"*\""}},
+                                      "body"}));
   EXPECT_EQ(v.left, 4u);
 }
 
 TEST(HttpParser, ReadsARequestWithoutBody) {
   EXPECT_EQ(request_of("GET / HTTP/1.1\r\nHost: h\r\n\r\n").request, (http::request{"GET", "/", {{"Host", "h"}}, ""}));
-  EXPECT_EQ(request_of("OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n").request, (http::request{"OPTIONS", "*", {{"Host", ""}}, ""}));
+  EXPECT_EQ(request_of("OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n").request,
+            (http::request{"OPTIONS", "*", {{"Host", ""}}, ""}));
 }
 
 TEST(HttpParser, SkipsABlankLineBeforeARequest) {
@@ -88,8 +96,9 @@ TEST(HttpParser, SkipsABlankLineBeforeARequest) {
 }
 
 TEST(HttpParser, ReadsChunksExtensionsAndTrailers) {
-  verdict const v = request_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n"
-                               "4\r\nWiki\r\n0005;a=b\r\npedia\r\nA ; x=\"y\"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\nrest");
+  verdict const v = request_of(
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n"
+      "4\r\nWiki\r\n0005;a=b\r\npedia\r\nA ; x=\"y\"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\nrest");
   EXPECT_EQ(v.request.body, "Wikipedia0123456789");
   EXPECT_FALSE(v.request.headers.has("X-Sum"));
   EXPECT_EQ(v.left, 4u);
@@ -123,7 +132,8 @@ TEST(HttpParser, ReadsABodyThatRunsUntilClose) {
 }
 
 TEST(HttpParser, FailsWhenTheInputEndsInTheMiddle) {
-  std::string_view const whole = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+  std::string_view const whole =
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
   for (std::size_t size = 1; size != whole.size(); ++size) {
     verdict const v = read(h1_role::server, whole.substr(0, size), 1, true);
     EXPECT_EQ(v.last, outcome::failed) << size;
@@ -134,7 +144,9 @@ TEST(HttpParser, FailsWhenTheInputEndsInTheMiddle) {
 }
 
 // The head of a request, to which each row adds what breaks it.
-std::string post(std::string_view fields) { return "POST / HTTP/1.1\r\nHost: h\r\n" + std::string{fields}; }
+std::string post(std::string_view fields) {
+  return "POST / HTTP/1.1\r\nHost: h\r\n" + std::string{fields};
+}
 
 TEST(HttpParser, RefusesWhatCouldBeReadInTwoWays) {
   struct row {
@@ -211,9 +223,9 @@ TEST(HttpParser, RefusesWhatCouldBeReadInTwoWays) {
 }
 
 TEST(HttpParser, RefusesBrokenChunks) {
-  for (char const* chunks :
-       {"\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\n", "1 \r\na", "1\na\r\n0\r\n\r\n", "1\r\nab\r\n", "1\r\na\n",
-        "1\r\na\rb", "1;a\x01\r\na\r\n", "1 2\r\na", "0\r\nA: b\n\r\n", "0\r\nbad line\r\n\r\n", "0\r\n a: b\r\n\r\n"}) {
+  for (char const* chunks : {"\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\n", "1 \r\na", "1\na\r\n0\r\n\r\n",
+                             "1\r\nab\r\n", "1\r\na\n", "1\r\na\rb", "1;a\x01\r\na\r\n", "1 2\r\na", "0\r\nA: b\n\r\n",
+                             "0\r\nbad line\r\n\r\n", "0\r\n a: b\r\n\r\n"}) {
     verdict const v = request_of(post("Transfer-Encoding: chunked\r\n\r\n") + chunks);
     EXPECT_EQ(v.last, outcome::failed) << chunks;
     EXPECT_EQ(v.status, 400) << chunks << "\n" << v.problem;
@@ -223,8 +235,9 @@ TEST(HttpParser, RefusesBrokenChunks) {
 }
 
 TEST(HttpParser, RefusesBrokenStatusLines) {
-  for (char const* line : {"", "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 20", "HTTP/1.1 2000 x", "HTTP/1.1 099 x", "HTTP/1.1 600 x",
-                           "HTTP/1.1 2x0 x", "HTTP/1.1  200 x", "HTTP/2 200", "ICY 200 OK", "HTTP/1.1 200 a\x01"}) {
+  for (char const* line :
+       {"", "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 20", "HTTP/1.1 2000 x", "HTTP/1.1 099 x", "HTTP/1.1 600 x",
+        "HTTP/1.1 2x0 x", "HTTP/1.1  200 x", "HTTP/2 200", "ICY 200 OK", "HTTP/1.1 200 a\x01"}) {
     verdict const v = response_of(std::string{line} + "\r\n\r\n");
     EXPECT_EQ(v.last, outcome::failed) << line;
   }
@@ -232,7 +245,9 @@ TEST(HttpParser, RefusesBrokenStatusLines) {
 
 TEST(HttpParser, HoldsItsLimits) {
   h1_limits const small{.max_head = 64, .max_fields = 3, .max_body = 5};
-  auto const status = [&](std::string const& bytes) { return read_both_ways(h1_role::server, bytes, false, small).status; };
+  auto const status = [&](std::string const& bytes) {
+    return read_both_ways(h1_role::server, bytes, false, small).status;
+  };
   std::string const line = "GET / HTTP/1.1\r\nHost: h\r\n";  // 25 bytes
   EXPECT_EQ(status(line + "A: " + std::string(32, 'x') + "\r\n\r\n"), 0);
   EXPECT_EQ(status(line + "A: " + std::string(33, 'x') + "\r\n\r\n"), 431);
@@ -264,7 +279,8 @@ TEST(HttpParser, SaysWhatBecomesOfTheConnection) {
   EXPECT_FALSE(head_of("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").keep_alive);
   EXPECT_TRUE(head_of("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").upgrade);
   EXPECT_FALSE(head_of("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n").upgrade);
-  EXPECT_TRUE(head_of("PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n").expects_continue);
+  EXPECT_TRUE(
+      head_of("PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n").expects_continue);
 }
 
 }  // namespace

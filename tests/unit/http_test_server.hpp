@@ -15,13 +15,15 @@ namespace iothub_test {
 
 // Keeps requests whose target begins with /wait, echoes the others: status from ?status=, body = method, target, body.
 struct http_desk final : iothub::http::request_handler {
-  iothub::http::ticket on_request(iothub::http::request&& what, iothub::http::reply_to to, iothub::time_point) override {
+  iothub::http::ticket on_request(iothub::http::request&& what, iothub::http::reply_to to,
+                                  iothub::time_point) override {
     seen.push_back(what);
     if (what.target.rfind("/wait", 0) == 0) {
       kept[++last] = to;
       return last;
     }
-    iothub::http::response answer{.headers = {{"X-Echo", what.headers.get("X-Ask").empty() ? "none" : std::string{what.headers.get("X-Ask")}}}};
+    iothub::http::response answer{
+        .headers = {{"X-Echo", what.headers.get("X-Ask").empty() ? "none" : std::string{what.headers.get("X-Ask")}}}};
     if (std::size_t const at = what.target.find("status="); at != std::string::npos)
       answer.status = std::stoi(what.target.substr(at + 7));
     if (what.target == "/close") answer.headers.add("Connection", "close");

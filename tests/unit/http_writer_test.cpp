@@ -27,12 +27,14 @@ TEST(HttpWriter, AddsHostAndLength) {
             "PUT /d?v=1 HTTP/1.1\r\nHost: h.azure-devices.net\r\nIf-Match: *\r\nContent-Length: 2\r\n\r\n{}");
   EXPECT_EQ(written(request{}), "GET / HTTP/1.1\r\nHost: h.azure-devices.net\r\n\r\n");
   EXPECT_EQ(written(request{.method = "DELETE"}), "DELETE / HTTP/1.1\r\nHost: h.azure-devices.net\r\n\r\n");
-  EXPECT_EQ(written(request{.method = "POST"}), "POST / HTTP/1.1\r\nHost: h.azure-devices.net\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(written(request{.method = "POST"}),
+            "POST / HTTP/1.1\r\nHost: h.azure-devices.net\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST(HttpWriter, KeepsTheCallersHostButNotItsLength) {
-  EXPECT_EQ(written(request{"POST", "/", {{"host", "x"}, {"content-length", "7"}, {"Transfer-Encoding", "chunked"}}, "a"}),
-            "POST / HTTP/1.1\r\nhost: x\r\nContent-Length: 1\r\n\r\na");
+  EXPECT_EQ(
+      written(request{"POST", "/", {{"host", "x"}, {"content-length", "7"}, {"Transfer-Encoding", "chunked"}}, "a"}),
+      "POST / HTTP/1.1\r\nhost: x\r\nContent-Length: 1\r\n\r\na");
 }
 
 TEST(HttpWriter, WritesResponses) {
@@ -81,8 +83,10 @@ TEST(HttpWriter, RefusesWhatWouldSplitAMessageAndWritesNothing) {
 }
 
 TEST(HttpCodec, ReadsBackWhatItWrote) {
-  request const what{"PATCH", "/twins/a%2Fb?api-version=2021-04-12",
-                     {{"Host", "h:8443"}, {"Empty", ""}, {"X", "\xc3\xa9 tab\tin"}}, std::string(70'000, 'x') + '\0'};
+  request const what{"PATCH",
+                     "/twins/a%2Fb?api-version=2021-04-12",
+                     {{"Host", "h:8443"}, {"Empty", ""}, {"X", "\xc3\xa9 tab\tin"}},
+                     std::string(70'000, 'x') + '\0'};
   for (std::size_t chunk : {std::size_t{0}, std::size_t{1000}}) {
     byte_buffer out;
     ASSERT_TRUE(http::write_request(out, what, "", {.chunk = chunk}));

@@ -2,8 +2,8 @@
 //
 // Theory of operation. HMAC(K, m) = H(K^opad | H(K^ipad | m)) (RFC 2104 section 2). Both inner prefixes are exactly one
 // block, so all that a key ever contributes is two SHA-256 chaining values of 32 bytes. prepare() computes these two;
-// sign() continues from them. That is why a prepared key is 64 bytes, needs no allocation to sign with, and is as secret
-// as the key itself: it is wiped on destruction and when moved from.
+// sign() continues from them. That is why a prepared key is 64 bytes, needs no allocation to sign with, and is as
+// secret as the key itself: it is wiped on destruction and when moved from.
 //
 // The SHA256_* functions are used, not EVP_MAC: they are marked deprecated in OpenSSL 3.0, but they are exported, they
 // never allocate, and a signature costs about half of what a re-initialised EVP_MAC_CTX takes.

@@ -65,7 +65,8 @@ class h1_connection {
   [[nodiscard]] response take_response() noexcept { return std::move(taken_response_); }
 
   // Server: answers the oldest request. errc::invalid_state when there is none, or for 101 to a request that did not
-  // offer it; errc::invalid_argument when the response cannot be written: then nothing was. `close` ends the connection.
+  // offer it; errc::invalid_argument when the response cannot be written: then nothing was. `close` ends the
+  // connection.
   result<void> send(response const& answer, bool close = false);
   // Server: the last words to a peer that broke the rules, when all good requests before it are answered.
   void send_refusal(int status);
@@ -90,7 +91,9 @@ class h1_connection {
   // Requests that wait: for their answer (server), for the response (client: 0 or 1).
   [[nodiscard]] std::size_t open_exchanges() const noexcept { return open_; }
   // Client: another request may be sent.
-  [[nodiscard]] bool reusable() const noexcept { return !over_ && !upgraded_ && !failed_ && open_ == 0 && in_.empty() && out_.empty(); }
+  [[nodiscard]] bool reusable() const noexcept {
+    return !over_ && !upgraded_ && !failed_ && open_ == 0 && in_.empty() && out_.empty();
+  }
   // No message will follow output().
   [[nodiscard]] bool finished() const noexcept { return over_ || failed_; }
   // The last message of this side was sent.
@@ -126,13 +129,13 @@ class h1_connection {
   h1_options options_;
   std::size_t open_ = 0;
   h1_role role_;
-  bool ended_ = false;           // the peer will send no more
-  bool over_ = false;            // neither side will begin another message
+  bool ended_ = false;  // the peer will send no more
+  bool over_ = false;   // neither side will begin another message
   bool failed_ = false;
   bool upgraded_ = false;
-  bool last_request_ = false;    // the latest request ends the connection
-  bool upgrade_offered_ = false; // by the latest request
-  bool continue_due_ = false;    // the peer waits for 100 before it sends its body
+  bool last_request_ = false;     // the latest request ends the connection
+  bool upgrade_offered_ = false;  // by the latest request
+  bool continue_due_ = false;     // the peer waits for 100 before it sends its body
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -142,7 +145,8 @@ inline h1_event h1_connection::next() {
     if (failed_) return h1_event::failed;
     if (upgraded_) return h1_event::upgraded;
     if (over_) return h1_event::closed;
-    if (role_ == h1_role::server && open_ != 0 && (last_request_ || upgrade_offered_ || open_ >= options_.max_pipelined))
+    if (role_ == h1_role::server && open_ != 0 &&
+        (last_request_ || upgrade_offered_ || open_ >= options_.max_pipelined))
       return h1_event::paused;
     h1_parser::outcome seen = h1_parser::outcome::need_data;
     if (role_ == h1_role::client && open_ == 0) {
@@ -155,7 +159,8 @@ inline h1_event h1_connection::next() {
       case h1_parser::outcome::need_data: offer_continue(); return h1_event::none;
       case h1_parser::outcome::failed: failed_ = true; break;
       case h1_parser::outcome::head:
-        continue_due_ = role_ == h1_role::server && parser_.head().expects_continue && parser_.head().has_body && in_.empty();
+        continue_due_ =
+            role_ == h1_role::server && parser_.head().expects_continue && parser_.head().has_body && in_.empty();
         break;
       case h1_parser::outcome::message:
         if (h1_event const event = on_message(); event != h1_event::none) return event;
@@ -232,7 +237,8 @@ inline result<void> h1_connection::send(response const& answer, bool close) {
     return error{errc::invalid_state, "HTTP: 101 to a request that offered no upgrade"};
   if (answer.status < 200 && !upgrade) return error{errc::invalid_argument, "HTTP: an interim status is no answer"};
   close = close || (latest && last_request_) || list_has(answer.headers, "Connection", "close");
-  if (auto done = write_response(out_, answer, {.close = close && !upgrade, .no_body = head_flags_.front() == 'H'}); !done)
+  if (auto done = write_response(out_, answer, {.close = close && !upgrade, .no_body = head_flags_.front() == 'H'});
+      !done)
     return done;
   head_flags_.erase(0, 1);
   --open_;

@@ -2,8 +2,8 @@
 //
 // Theory of operation. The parser takes bytes off the front of a buffer and moves through
 //     head -> [ sized body | chunk size -> chunk data -> chunk end -> ... -> trailers | body until close ] -> message
-// A head or a trailer section is looked at only when it is whole, and a whole message is handed on, body included, since
-// everything an IoT hub says fits the limits below. What it accepts does not depend on how the bytes were cut.
+// A head or a trailer section is looked at only when it is whole, and a whole message is handed on, body included,
+// since everything an IoT hub says fits the limits below. What it accepts does not depend on how the bytes were cut.
 //
 // Two readers of one connection that disagree about where a message ends let a stranger smuggle requests. So whatever
 // could be read in two ways is an error here, also where RFC 9112 would allow a repair: a second Content-Length, even
@@ -30,9 +30,9 @@ inline namespace v0 {
 namespace http {
 
 struct h1_limits {
-  std::size_t max_head = 16 * 1024;   // bytes of a start line with all its fields; of all trailers; of chunk extensions
-  std::size_t max_fields = 128;       // header fields of a message
-  std::size_t max_body = 1024 * 1024; // bytes, chunks put together
+  std::size_t max_head = 16 * 1024;  // bytes of a start line with all its fields; of all trailers; of chunk extensions
+  std::size_t max_fields = 128;      // header fields of a message
+  std::size_t max_body = 1024 * 1024;  // bytes, chunks put together
 };
 
 // What the head of a message says about its connection.
@@ -49,8 +49,8 @@ class h1_parser {
 
   h1_parser(h1_role reader, h1_limits limits) noexcept : limits_{limits}, reader_{reader} {}
 
-  // Consumes from the front of `in`. `head` comes once per message, before its body; `message` when it is whole: take it
-  // with request() or response(), then restart(). After `failed` nothing helps.
+  // Consumes from the front of `in`. `head` comes once per message, before its body; `message` when it is whole: take
+  // it with request() or response(), then restart(). After `failed` nothing helps.
   [[nodiscard]] outcome parse(byte_buffer& in);
   // The peer will send no more: ends a body that runs until close. Everything else that is incomplete has failed.
   [[nodiscard]] outcome end_of_input();
@@ -59,7 +59,9 @@ class h1_parser {
   void expect_no_body(bool none) noexcept { no_body_ = none; }
   void restart() noexcept;
   // The connection's own verdict, from outside the grammar of one message: fails with that text.
-  outcome refuse(char const* what, errc code = errc::protocol_error, int status = 400) { return fail(status, code, what); }
+  outcome refuse(char const* what, errc code = errc::protocol_error, int status = 400) {
+    return fail(status, code, what);
+  }
 
   [[nodiscard]] http::request& request() noexcept { return request_; }
   [[nodiscard]] http::response& response() noexcept { return response_; }
@@ -71,7 +73,17 @@ class h1_parser {
   [[nodiscard]] int status() const noexcept { return status_; }
 
  private:
-  enum class state : unsigned char { head, sized, chunk_size, chunk_data, chunk_end, trailers, until_close, whole, failed };
+  enum class state : unsigned char {
+    head,
+    sized,
+    chunk_size,
+    chunk_data,
+    chunk_end,
+    trailers,
+    until_close,
+    whole,
+    failed
+  };
   enum class scan : unsigned char { partial, whole, failed };
 
   outcome fail(int status, errc code, char const* what);
@@ -99,8 +111,8 @@ class h1_parser {
   http::response response_;
   std::optional<iothub::error> error_;
   h1_limits limits_;
-  std::uint64_t remaining_ = 0;      // bytes of the sized body or of the chunk
-  std::size_t scanned_ = 0;          // how far the buffer was searched for the end of a line
+  std::uint64_t remaining_ = 0;  // bytes of the sized body or of the chunk
+  std::size_t scanned_ = 0;      // how far the buffer was searched for the end of a line
   std::size_t line_start_ = 0;
   std::size_t extension_bytes_ = 0;  // of chunk extensions and blank lines, which carry nothing
   int status_ = 0;
@@ -197,8 +209,8 @@ inline h1_parser::outcome h1_parser::read_head(byte_buffer& in) {
   }
   std::string_view const block = in.view().substr(0, size - 2);
   std::size_t const line = block.find('\n') + 1;
-  bool const good = read_start_line(block.substr(0, line < 2 ? 0 : line - 2)) && read_fields(block.substr(line), &fields()) &&
-                    read_framing();
+  bool const good = read_start_line(block.substr(0, line < 2 ? 0 : line - 2)) &&
+                    read_fields(block.substr(line), &fields()) && read_framing();
   in.consume(size);
   return good ? outcome::head : outcome::failed;
 }

@@ -24,7 +24,8 @@ enum class h1_role : unsigned char { client, server };
 
 constexpr bool is_token(std::string_view text) noexcept {
   for (char c : text)
-    if (!is_alnum(c) && (c < '!' || std::string_view{"!#$%&'*+-.^_`|~"}.find(c) == std::string_view::npos)) return false;
+    if (!is_alnum(c) && (c < '!' || std::string_view{"!#$%&'*+-.^_`|~"}.find(c) == std::string_view::npos))
+      return false;
   return !text.empty();
 }
 

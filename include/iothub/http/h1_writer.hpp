@@ -17,15 +17,16 @@ namespace http {
 
 // How a message is written.
 struct h1_write {
-  bool close = false;       // adds Connection: close
-  bool no_body = false;     // the answer to a HEAD request: the fields only
-  std::size_t chunk = 0;    // send the body in chunks of this size; 0 sends it whole with Content-Length
+  bool close = false;     // adds Connection: close
+  bool no_body = false;   // the answer to a HEAD request: the fields only
+  std::size_t chunk = 0;  // send the body in chunks of this size; 0 sends it whole with Content-Length
 };
 
 // Appends the message, or nothing at all: errc::invalid_argument for a method, target, reason, field name or value that
 // cannot be written (CR, LF, NUL above all). `host` becomes the Host field unless the request has one. Content-Length
 // and Transfer-Encoding are the writer's: those of the caller are left out.
-[[nodiscard]] inline result<void> write_request(byte_buffer& out, request const& what, std::string_view host, h1_write how = {});
+[[nodiscard]] inline result<void> write_request(byte_buffer& out, request const& what, std::string_view host,
+                                                h1_write how = {});
 [[nodiscard]] inline result<void> write_response(byte_buffer& out, response const& what, h1_write how = {});
 
 // ---------------------------------------------------------------------------------------------------------------------

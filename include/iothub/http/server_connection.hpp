@@ -1,13 +1,14 @@
 // The server's side of one connection, without I/O: bytes in, requests to a handler, answers in order, bytes out.
 //
-// Theory of operation. The driver hands bytes to receive() as long as wants_input() holds, and writes output(). Each whole
-// request goes to the handler (http/server.hpp); answers may come in any order and are held until those before them are
-// there, since HTTP/1.1 answers in the order of the requests. Three things stop the reading: max_pipelined requests
-// wait, output_limit bytes were not taken by a slow peer, or the connection ends. So what one peer can make the
-// server hold is bounded by the options.
+// Theory of operation. The driver hands bytes to receive() as long as wants_input() holds, and writes output(). Each
+// whole request goes to the handler (http/server.hpp); answers may come in any order and are held until those before
+// them are there, since HTTP/1.1 answers in the order of the requests. Three things stop the reading: max_pipelined
+// requests wait, output_limit bytes were not taken by a slow peer, or the connection ends. So what one peer can make
+// the server hold is bounded by the options.
 //
 // A broken request is answered once with its 4xx or 5xx, in its turn, and the connection ends. When the peer goes away,
-// everything still pending is cancelled at the handler. All time limits are deadlines: call on_time() when deadline() is due.
+// everything still pending is cancelled at the handler. All time limits are deadlines: call on_time() when deadline()
+// is due.
 #pragma once
 
 #include <cstddef>
@@ -39,7 +40,8 @@ struct server_options {
 
 class server_connection final : public reply_sink {
  public:
-  explicit server_connection(request_handler& handler, time_point now, server_options options = {}, std::string peer = {})
+  explicit server_connection(request_handler& handler, time_point now, server_options options = {},
+                             std::string peer = {})
       : h1_{h1_role::server, options.h1}, options_{options}, handler_{&handler}, peer_{std::move(peer)}, since_{now} {}
   server_connection(server_connection const&) = delete;
   server_connection& operator=(server_connection const&) = delete;
@@ -122,7 +124,7 @@ class server_connection final : public reply_sink {
   wait wait_ = wait::request;
   bool since_unknown_ = false;  // an answer came from outside, and brought no time with it
   bool inside_ = false;
-  bool broken_ = false;         // the peer sent something that is no request
+  bool broken_ = false;  // the peer sent something that is no request
   bool ended_ = false;
   bool aborted_ = false;
 };

@@ -43,9 +43,9 @@ struct target_parts {
   return {cut.before, cut.after};
 }
 
-// The path's segments, decoded one by one: "/devices/a%2Fb" is {"devices", "a/b"}. A slash at the end counts for nothing
-// (some service clients send "/devices/?api-version=..."). errc::malformed where an escape is broken, or stands for
-// something that is no clean text.
+// The path's segments, decoded one by one: "/devices/a%2Fb" is {"devices", "a/b"}. A slash at the end counts for
+// nothing (some service clients send "/devices/?api-version=..."). errc::malformed where an escape is broken, or stands
+// for something that is no clean text.
 [[nodiscard]] inline result<std::vector<std::string>> path_segments(std::string_view path);
 
 // The value of the first parameter of that name, decoded; nothing where there is none or its escapes are broken. Names
@@ -91,7 +91,8 @@ constexpr bool is_host_char(char c, bool bracketed) noexcept {
 inline result<void> parse_authority(std::string_view text, url& out) {
   bool const bracketed = !text.empty() && text.front() == '[';
   std::size_t end = bracketed ? text.find(']') : text.find(':');
-  if (bracketed && end == std::string_view::npos) return error{errc::malformed, "URL: an address lacks its closing bracket"};
+  if (bracketed && end == std::string_view::npos)
+    return error{errc::malformed, "URL: an address lacks its closing bracket"};
   std::string_view const host = bracketed ? text.substr(1, end - 1) : text.substr(0, end);
   if (host.empty()) return error{errc::malformed, "URL: the host name is empty"};
   for (char c : host)

@@ -21,10 +21,10 @@ namespace iothub {
 inline namespace v0 {
 namespace memory {
 
-// The peer gets the request inside start(); what it answers there can be taken at once, with no turn of the loop between.
-// It must outlive this transport. The endpoint is not looked at: there is only this one peer. No Host field is added.
-// An exchange allocates nothing of its own once the transport is warm. An idle transport that was never used is four
-// words.
+// The peer gets the request inside start(); what it answers there can be taken at once, with no turn of the loop
+// between. It must outlive this transport. The endpoint is not looked at: there is only this one peer. No Host field is
+// added. An exchange allocates nothing of its own once the transport is warm. An idle transport that was never used is
+// four words.
 template <http::peer Peer>
 class direct_http {
  public:
@@ -41,9 +41,7 @@ class direct_http {
     if (table_) table_->cancel(id);
   }
   void step(time_point /*now*/) noexcept {}
-  std::optional<http_completion> next_completion() {
-    return table_ ? table_->next_completion() : std::nullopt;
-  }
+  std::optional<http_completion> next_completion() { return table_ ? table_->next_completion() : std::nullopt; }
   [[nodiscard]] time_point deadline() const noexcept { return never; }
   void attach(loop& on, participant& whom) noexcept {
     loop_ = &on;

@@ -2,12 +2,13 @@
 //
 // Theory of operation. libcurl's multi interface does the work; it says which sockets it waits for and when it wants to
 // be called again. The sockets go to the loop's fd_watcher, level-triggered and on behalf of the attached participant;
-// the time is deadline(). step() tells libcurl what became ready and collects what is done. Callbacks only store: no user
-// code runs in them and no exception leaves them, since both would cross C frames.
+// the time is deadline(). step() tells libcurl what became ready and collects what is done. Callbacks only store: no
+// user code runs in them and no exception leaves them, since both would cross C frames.
 //
-// Safety is not an option here: the peer's certificate and name are always checked (also against OpenSSL's own name check
-// where libcurl uses the same OpenSSL as we do, since libcurl alone accepts a name in the subject), TLS is 1.2 or newer,
-// only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are limited.
+// Safety is not an option here: the peer's certificate and name are always checked (also against OpenSSL's own name
+// check where libcurl uses the same OpenSSL as we do, since libcurl alone accepts a name in the subject), TLS is 1.2 or
+// newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are
+// limited.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +26,6 @@
 #include <openssl/x509v3.h>
 
 #include <iothub/base/ascii.hpp>
-#include <iothub/base/config.hpp>
 #include <iothub/base/error.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
@@ -34,6 +34,7 @@
 #include <iothub/http/url.hpp>
 #include <iothub/io/fd_watcher.hpp>
 #include <iothub/io/loop.hpp>
+#include <iothub/net/curl_support.hpp>
 #include <iothub/net/trust.hpp>
 #include <iothub/policy/endpoint.hpp>
 #include <iothub/policy/http_transport.hpp>
@@ -49,8 +50,8 @@ struct curl_http_options {
   std::size_t max_body = 1024 * 1024;                    // of a response, bytes
   std::size_t max_head = 16 * 1024;                      // of a response, bytes
   long max_connections = 16;                             // to one host; further exchanges wait
-  std::string proxy = {};                                // "http://host:port"; empty: none, whatever the environment says
-  std::string user_agent = {};                           // for requests that bring no User-Agent; empty: none
+  std::string proxy = {};       // "http://host:port"; empty: none, whatever the environment says
+  std::string user_agent = {};  // for requests that bring no User-Agent; empty: none
 };
 
 // Movable. It must be attached to a loop with an fd_watcher before the first start(), and the loop must outlive it.
@@ -62,7 +63,8 @@ class curl_http {
   [[nodiscard]] result<void> ready() const { return core_->ready(); }
 
   // The outcomes of an exchange: errc::host_not_found, connection_refused, certificate_rejected, tls_failed, timeout,
-  // connection_lost, protocol_error, too_large, invalid_argument (a request that cannot be sent), invalid_state (no loop).
+  // connection_lost, protocol_error, too_large, invalid_argument (a request that cannot be sent), invalid_state (no
+  // loop).
   exchange_id start(endpoint const& where, http::request&& what, time_point now) {
     return core_->start(where, std::move(what), now);
   }
@@ -129,7 +131,7 @@ class curl_http {
     void collect();
     void watch(curl_socket_t fd, int what);
     void forget(curl_socket_t fd) noexcept;
-    void release(std::size_t index) noexcept;
+    std::unique_ptr<exchange> release(std::size_t index) noexcept;
     [[nodiscard]] error explain(exchange const& e, CURLcode code) const;
 
     static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void*) noexcept;
@@ -158,67 +160,6 @@ class curl_http {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-namespace detail {
-
-inline void curl_start_up() {
-  static CURLcode const done = curl_global_init(CURL_GLOBAL_DEFAULT);
-  (void)done;
-}
-
-// Whether libcurl's TLS objects are those of the OpenSSL that this program is built with.
-inline bool curl_shares_openssl() {
-  static bool const shares = [] {
-    char const* const text = curl_version_info(CURLVERSION_NOW)->ssl_version;
-    std::string_view const name = text == nullptr ? std::string_view{} : std::string_view{text};
-    return name.substr(0, 8) == "OpenSSL/" && name.size() > 8 && name[8] - '0' == OPENSSL_VERSION_MAJOR;
-  }();
-  return shares;
-}
-
-inline errc from_curl(CURLcode code) noexcept {
-  switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY: return errc::host_not_found;
-    case CURLE_COULDNT_CONNECT: return errc::connection_refused;
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_ISSUER_ERROR: return errc::certificate_rejected;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CIPHER:
-    case CURLE_USE_SSL_FAILED: return errc::tls_failed;
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_OUT_OF_MEMORY:
-    case CURLE_FAILED_INIT: return errc::io_error;
-    case CURLE_OPERATION_TIMEDOUT: return errc::timeout;
-    case CURLE_FILESIZE_EXCEEDED: return errc::too_large;
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_BAD_CONTENT_ENCODING: return errc::protocol_error;
-    case CURLE_URL_MALFORMAT: return errc::invalid_argument;
-    default: return errc::connection_lost;
-  }
-}
-
-// Runs what libcurl called. Only memory can run out in there, and that must not cross libcurl's frames.
-template <class Act, class Fail>
-auto guarded(Act const& act, [[maybe_unused]] Fail const& fail) noexcept {
-#if IOTHUB_EXCEPTIONS
-  try {
-    return act();
-  } catch (...) {
-    return fail();
-  }
-#else
-  return act();
-#endif
-}
-
-inline long milliseconds(duration d) noexcept {
-  auto const count = std::chrono::ceil<std::chrono::milliseconds>(d).count();
-  return count > 0x7fffffff ? 0x7fffffffL : static_cast<long>(count < 1 ? 1 : count);
-}
-
-}  // namespace detail
-
 inline curl_http::core::core(curl_http_options options)
     : options_{std::move(options)}, trust_{resolve_trust(options_.trust)} {
   detail::curl_start_up();
@@ -245,7 +186,7 @@ inline exchange_id curl_http::core::start(endpoint const& where, http::request&&
   e->id = id;
   e->host = where.host;
   e->request = std::move(what);
-  done_.reserve(done_.size() + 1);
+  done_.reserve(done_.size() + running_.size() + 1);  // for every completion that can come
   running_.reserve(running_.size() + 1);
   if (auto begun = begin(*e, where); begun)
     running_.push_back(std::move(e));
@@ -349,7 +290,7 @@ inline result<void> curl_http::core::set_fields(exchange& e) {
 
 inline void curl_http::core::cancel(exchange_id id) {
   for (std::size_t i = 0; i != running_.size(); ++i)
-    if (running_[i]->id == id) return release(i);
+    if (running_[i]->id == id) return void(release(i));
   for (std::size_t i = 0; i != done_.size(); ++i)
     if (done_[i].id == id) return void(done_.erase(done_.begin() + static_cast<std::ptrdiff_t>(i)));
 }
@@ -382,13 +323,10 @@ inline void curl_http::core::collect() {
     CURLcode const code = message->data.result;
     std::size_t i = 0;
     while (running_[i]->easy != message->easy_handle) ++i;
-    exchange& e = *running_[i];
-    done_.push_back(http_completion{.id = e.id});
-    if (code == CURLE_OK)
-      done_.back().outcome = std::move(e.response);
-    else
-      done_.back().outcome = explain(e, code);
-    release(i);
+    std::unique_ptr<exchange> const e = release(i);
+    // start() made room. Should memory run out for the explanation, the exchange still ends, in a word.
+    done_.push_back(http_completion{.id = e->id, .outcome = e->broken.value_or(detail::from_curl(code))});
+    done_.back().outcome = code == CURLE_OK ? result<http::response>{std::move(e->response)} : explain(*e, code);
   }
 }
 
@@ -415,9 +353,11 @@ inline void curl_http::core::attach(loop& on, participant& whom) {
   for (watched const& socket : sockets_) (void)watcher_->watch(socket.fd, socket.interest, whom, fd_trigger::level);
 }
 
-inline void curl_http::core::release(std::size_t index) noexcept {
-  curl_multi_remove_handle(multi_, running_[index]->easy);
+inline std::unique_ptr<curl_http::exchange> curl_http::core::release(std::size_t index) noexcept {
+  std::unique_ptr<exchange> e = std::move(running_[index]);
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+  curl_multi_remove_handle(multi_, e->easy);
+  return e;
 }
 
 inline void curl_http::core::watch(curl_socket_t fd, int what) {

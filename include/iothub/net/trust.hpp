@@ -1,6 +1,6 @@
 // Whom a TLS client trusts. One rule for both stacks, the TLS stream and libcurl (which does not read SSL_CERT_FILE by
-// itself): what the options name, else the file that the environment variable SSL_CERT_FILE names, else the system's own
-// certificates. The first of these that is given replaces the others. There is no way to trust everybody.
+// itself): what the options name, else the file that the environment variable SSL_CERT_FILE names, else the system's
+// own certificates. The first of these that is given replaces the others. There is no way to trust everybody.
 #pragma once
 
 #include <cerrno>
@@ -76,7 +76,8 @@ inline result<trust> resolve_trust(trust_options const& options) {
   if (file.empty()) return out;
   auto text = detail::read_certificates(file);
   if (!text) return std::move(text).error();
-  if (!detail::has_certificate(*text)) return error{errc::malformed, "the CA file " + file + " holds no PEM certificate"};
+  if (!detail::has_certificate(*text))
+    return error{errc::malformed, "the CA file " + file + " holds no PEM certificate"};
   if (!out.pem.empty()) out.pem += '\n';
   out.pem += *text;
   out.origin = std::move(file);

@@ -20,11 +20,11 @@
 namespace iothub {
 inline namespace v0 {
 
-// The function is called from step(), one exchange a step, in the order they were started; so start() does not block, but
-// the loop stands still while the function runs. What it throws becomes errc::io_error of that exchange.
+// The function is called from step(), one exchange a step, in the order they were started; so start() does not block,
+// but the loop stands still while the function runs. What it throws becomes errc::io_error of that exchange.
 template <class Call>
-  requires std::is_invocable_r_v<result<http::response>, Call&, endpoint const&, http::request const&>
-class blocking_http {
+requires std::is_invocable_r_v<result<http::response>, Call&, endpoint const&,
+                               http::request const&> class blocking_http {
  public:
   explicit blocking_http(Call call) : call_(std::move(call)) {}
 

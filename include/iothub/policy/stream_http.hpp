@@ -2,9 +2,9 @@
 //
 // Theory of operation. A connection carries one exchange at a time, so as many exchanges as connections run at once; an
 // exchange takes an idle connection to its endpoint, else a new one, else waits its turn behind max_connections. An
-// idle connection is watched: when its peer ends it, it is dropped at once, so that no request is written to the dead. The
-// race that remains (the peer closes while a request is on its way) is repaired by a second try for GET and HEAD alone;
-// anything else ends with errc::connection_lost, since it may have been carried out.
+// idle connection is watched: when its peer ends it, it is dropped at once, so that no request is written to the dead.
+// The race that remains (the peer closes while a request is on its way) is repaired by a second try for GET and HEAD
+// alone; anything else ends with errc::connection_lost, since it may have been carried out.
 #pragma once
 
 #include <cstddef>
@@ -32,9 +32,9 @@ inline namespace v0 {
 
 struct stream_http_options {
   http::h1_limits limits = {};
-  std::size_t max_connections = 16;                   // to one endpoint; further exchanges wait
+  std::size_t max_connections = 16;                      // to one endpoint; further exchanges wait
   duration exchange_timeout = std::chrono::minutes{11};  // from start() on; a direct method may take 300 s + 300 s
-  duration idle_timeout = std::chrono::seconds{60};   // an unused connection is closed
+  duration idle_timeout = std::chrono::seconds{60};      // an unused connection is closed
 };
 
 // Makes the streams where Stream needs no argument; else pass a callable that returns one.
@@ -50,8 +50,8 @@ class stream_http {
       : make_(std::move(make)), options_{options} {}
 
   // The outcomes of an exchange, beside the stream's own errors: errc::timeout, errc::connection_lost,
-  // errc::protocol_error and errc::too_large for a response that breaks HTTP or its limits, errc::invalid_argument for a
-  // request that cannot be written.
+  // errc::protocol_error and errc::too_large for a response that breaks HTTP or its limits, errc::invalid_argument for
+  // a request that cannot be written.
   exchange_id start(endpoint const& where, http::request&& what, time_point now);
   void cancel(exchange_id id);
   void step(time_point now);
@@ -77,8 +77,8 @@ class stream_http {
     exchange now_running = {};
     endpoint where = {};
     time_point idle_until = never;
-    bool reused = false;    // an exchange was completed before this one
-    bool answering = false; // a byte of the response came
+    bool reused = false;     // an exchange was completed before this one
+    bool answering = false;  // a byte of the response came
     bool dead = false;
   };
   static constexpr std::size_t read_size = 16 * 1024;
@@ -116,8 +116,8 @@ class stream_http {
 
 template <byte_stream Stream, class Factory>
 exchange_id stream_http<Stream, Factory>::start(endpoint const& where, http::request&& what, time_point now) {
-  waiting_.push_back(exchange{.id = last_id_ + 1, .where = where, .what = std::move(what),
-                              .until = add(now, options_.exchange_timeout)});
+  waiting_.push_back(exchange{
+      .id = last_id_ + 1, .where = where, .what = std::move(what), .until = add(now, options_.exchange_timeout)});
   exchange_id const id = ++last_id_;
   assign(now);
   wake();
@@ -195,7 +195,8 @@ void stream_http<Stream, Factory>::assign(time_point now) {
 }
 
 template <byte_stream Stream, class Factory>
-auto stream_http<Stream, Factory>::find_connection(endpoint const& where, time_point now, error& problem) -> connection* {
+auto stream_http<Stream, Factory>::find_connection(endpoint const& where, time_point now, error& problem)
+    -> connection* {
   std::size_t open = 0;
   for (auto& c : pool_) {
     if (c->dead || !(c->where == where)) continue;
