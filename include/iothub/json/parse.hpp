@@ -344,7 +344,7 @@ class parser {
   // --- strings
   place string(place p, unit& out) {
     place const start = ++p;
-#if IOTHUB_JSON_VECTORS
+#if defined(__SSE2__) && defined(__GNUC__)
     if (end_ - p >= 16) {  // most strings end within 16 bytes
       auto const block = detail::load16(p);
       unsigned const stops = detail::stops_plain_ascii(block);
@@ -384,7 +384,7 @@ class parser {
   }
   // The first byte that is not plain ASCII text.
   [[nodiscard]] place plain_end(place p) const noexcept {
-#if IOTHUB_JSON_VECTORS
+#if defined(__SSE2__) && defined(__GNUC__)
     for (; end_ - p >= 16; p += 16)
       if (unsigned const stops = detail::stops_plain_ascii(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
 #endif

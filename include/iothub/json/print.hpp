@@ -178,7 +178,7 @@ class printer {
 
   void short_text(unit const& u) {
     std::size_t const size = u.raw[15] >> 4;
-#if IOTHUB_JSON_VECTORS
+#if defined(__SSE2__) && defined(__GNUC__)
     if ((detail::stops_plain_text(detail::load16(u.raw)) & ((1u << size) - 1)) == 0) {
       *at_ = '"';
       std::memcpy(at_ + 1, u.raw, 16);
@@ -207,7 +207,7 @@ class printer {
     *at_++ = '"';
   }
   static char const* plain_end(char const* p, char const* end) noexcept {
-#if IOTHUB_JSON_VECTORS
+#if defined(__SSE2__) && defined(__GNUC__)
     for (; end - p >= 16; p += 16)
       if (unsigned const stops = detail::stops_plain_text(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
 #endif

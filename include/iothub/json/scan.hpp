@@ -4,14 +4,6 @@
 #include <cstdint>
 #include <cstring>
 
-// Sixteen bytes at a time where the processor has it for certain; the vector types are the compilers' own and need no
-// header.
-#if defined(__SSE2__) && defined(__GNUC__)
-#define IOTHUB_JSON_VECTORS 1
-#else
-#define IOTHUB_JSON_VECTORS 0
-#endif
-
 namespace iothub {
 inline namespace v0 {
 namespace json {
@@ -27,7 +19,9 @@ constexpr std::uint64_t special_bytes(std::uint64_t x) noexcept {
   return (((x - repeat(0x20)) & ~x) | ((quote - repeat(1)) & ~quote) | ((slash - repeat(1)) & ~slash)) & repeat(0x80);
 }
 
-#if IOTHUB_JSON_VECTORS
+// Sixteen bytes at a time where the processor has it for certain. The vector types are the compilers' own and need no
+// header.
+#if defined(__SSE2__) && defined(__GNUC__)
 using block16 = signed char __attribute__((vector_size(16)));
 
 inline block16 load16(void const* from) noexcept {

@@ -1,0 +1,389 @@
+// The driver of a service client: carries requests over an HTTP transport, on a loop. Not a template; what depends on
+// policies is behind virtual functions, filled in by service_client.hpp.
+//
+// Theory of operation. Two participants share the state.
+//   - The I/O participant steps the transport and ends operations: by their answer, by their deadline, or it sends them
+//     again. It runs no user code.
+//   - The handler participant runs completions, in the order in which operations ended. The loop never steps it while its
+//     own step is on the stack: completions of one client never nest.
+//   - A blocking call waits for its own operation, whose end is handed to it directly; so it works inside a completion.
+//   - Whoever is on the stack holds a frame. The handle may go away at any time; the state follows when the last frame
+//     has returned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <iothub/base/ascii.hpp>
+#include <iothub/base/function.hpp>
+#include <iothub/base/result.hpp>
+#include <iothub/base/time.hpp>
+#include <iothub/http/message.hpp>
+#include <iothub/io/loop.hpp>
+#include <iothub/io/participant.hpp>
+#include <iothub/io/retry.hpp>
+#include <iothub/policy/http_transport.hpp>
+#include <iothub/service/service_options.hpp>
+
+namespace iothub {
+inline namespace v0 {
+
+class service_driver {
+ public:
+  using completion = function<void(result<http::response>&&)>;
+  struct submission {
+    http::request request = {};
+    bool only_reads = false;
+    duration hub_time = {};
+  };
+
+  service_driver(loop& on, std::string host, service_options options, std::uint64_t seed)
+      : loop_{on}, host_{std::move(host)}, options_{std::move(options)}, seed_{seed} {}
+  service_driver(service_driver const&) = delete;
+  service_driver& operator=(service_driver const&) = delete;
+  // Called by the handle: at once when nothing of this client is on the stack, else when the last frame returns.
+  void release() noexcept;
+
+  // Sends the request and runs the loop until it has ended.
+  result<http::response> wait_for(submission&& what);
+  // Sends it; `done` is called from the loop, once.
+  void begin(submission&& what, completion done);
+  // Calls `done` from the loop with this error.
+  void refuse(error why, completion done);
+  // Ends all that is pending with errc::closed, and runs those completions unless this is inside one.
+  void close();
+
+  [[nodiscard]] loop& on() noexcept { return loop_; }
+  [[nodiscard]] std::string const& host() const noexcept { return host_; }
+  [[nodiscard]] std::size_t pending() const noexcept { return operations_.size(); }
+  template <class Run>
+  auto run(Run run) -> decltype(run()) {  // with a frame, so that a completion may destroy the client meanwhile
+    frame const f{*this};
+    return run();
+  }
+
+ protected:
+  virtual ~service_driver() = default;
+  // The HTTP policy.
+  virtual exchange_id start_exchange(endpoint const& where, http::request&& what, time_point now) = 0;
+  virtual void cancel_exchange(exchange_id id) = 0;
+  virtual void step_transport(time_point now) = 0;
+  virtual std::optional<http_completion> next_completion() = 0;
+  [[nodiscard]] virtual time_point transport_deadline() const = 0;
+  virtual void attach_transport(loop& on, participant& whom) = 0;
+  // The value of the Authorization header; the view holds until the next call.
+  virtual result<std::string_view> authorization() = 0;
+  // Joins the loop; the transport is there.
+  void start() {
+    attach_transport(loop_, io_);
+    loop_.add(io_);
+    loop_.add(handlers_);
+  }
+
+ private:
+  class io_part final : public participant {
+   public:
+    explicit io_part(service_driver& d) noexcept : driver_{d} {}
+    void step(time_point now) override { driver_.step_io(now); }
+    [[nodiscard]] time_point deadline() const override { return driver_.deadline(); }
+    [[nodiscard]] std::string describe() const override { return driver_.describe(); }
+
+   private:
+    service_driver& driver_;
+  };
+  class handler_part final : public participant {
+   public:
+    explicit handler_part(service_driver& d) noexcept : driver_{d} {}
+    void step(time_point) override { driver_.step_handlers(); }
+    [[nodiscard]] time_point deadline() const override { return never; }
+    [[nodiscard]] nesting nested() const noexcept override { return nesting::handler; }
+
+   private:
+    service_driver& driver_;
+  };
+  class frame {
+   public:
+    explicit frame(service_driver& d) noexcept : driver_{d} { ++d.frames_; }
+    frame(frame const&) = delete;
+    frame& operator=(frame const&) = delete;
+    ~frame() {
+      if (--driver_.frames_ == 0 && driver_.released_) delete &driver_;
+    }
+
+   private:
+    service_driver& driver_;
+  };
+  // Where a blocking call waits; lives on its stack.
+  struct waiter {
+    std::optional<result<http::response>> outcome = {};
+  };
+  struct operation {
+    std::string what = {};         // "GET /devices/d1", for messages
+    http::request request = {};    // kept only while it may be sent again
+    bool may_repeat = false;
+    std::uint32_t attempts = 1;
+    exchange_id exchange = 0;      // 0: waits for retry_at
+    time_point retry_at = never;
+    time_point deadline = never;
+    waiter* blocked = nullptr;
+    completion done = {};
+  };
+  struct finished {
+    completion done;
+    result<http::response> outcome;
+  };
+
+  result<void> add(submission&& what, waiter* blocked, completion&& done, time_point now);
+  result<exchange_id> send(http::request&& request, time_point now);
+  void step_io(time_point now);
+  void collect(time_point now);
+  void on_answer(std::size_t index, result<http::response>&& outcome, time_point now);
+  [[nodiscard]] std::optional<time_point> retry_time(operation const& o, result<http::response> const& outcome,
+                                                     time_point now) const;
+  void on_time(time_point now);
+  void finish(std::size_t index, result<http::response>&& outcome);
+  void make_room();
+  void step_handlers();
+  void abandon(waiter const& w) noexcept;
+  void cancel_all() noexcept;
+  [[nodiscard]] time_point deadline() const;
+  [[nodiscard]] std::string describe() const;
+
+  loop& loop_;
+  std::string host_;
+  service_options options_;
+  std::uint64_t seed_;
+  std::uint64_t retries_ = 0;
+  io_part io_{*this};
+  handler_part handlers_{*this};
+  std::vector<operation> operations_;
+  std::vector<finished> finished_;  // completions to run
+  std::size_t next_finished_ = 0;
+  int frames_ = 0;
+  int handler_frames_ = 0;
+  bool released_ = false;
+};
+
+// --- bodies ---------------------------------------------------------------------------------------------------------
+
+inline void service_driver::release() noexcept {
+  released_ = true;
+  cancel_all();
+  loop_.remove(io_);
+  loop_.remove(handlers_);
+  if (frames_ == 0) delete this;
+}
+
+inline void service_driver::cancel_all() noexcept {
+  for (auto const& o : operations_)
+    if (o.exchange != 0) cancel_exchange(o.exchange);
+  operations_.clear();
+}
+
+inline result<http::response> service_driver::wait_for(submission&& what) {
+  frame const f{*this};
+  waiter w;
+  struct abandoned_at_last {  // also when an exception leaves the loop
+    service_driver& driver;
+    waiter const& w;
+    ~abandoned_at_last() { driver.abandon(w); }
+  } const guard{*this, w};
+  time_point const now = loop_.now();
+  if (auto added = add(std::move(what), &w, {}, now); !added) return std::move(added).error();
+  collect(now);  // a transport in process has answered already
+  if (w.outcome) return *std::move(w.outcome);
+  loop_.wake(io_);
+  auto ended = loop_.run_until([&] { return w.outcome.has_value() || released_; });
+  if (w.outcome) return *std::move(w.outcome);
+  if (released_) return error{errc::closed, "the client was destroyed meanwhile"};
+  return std::move(ended).error();
+}
+
+inline void service_driver::begin(submission&& what, completion done) {
+  if (auto added = add(std::move(what), nullptr, std::move(done), loop_.now()); !added)
+    refuse(std::move(added).error(), std::move(done));
+  loop_.wake(io_);
+}
+
+inline void service_driver::refuse(error why, completion done) {
+  make_room();
+  finished_.push_back({std::move(done), std::move(why)});
+  loop_.wake(handlers_);
+}
+
+inline void service_driver::close() {
+  frame const f{*this};
+  while (!operations_.empty()) {
+    auto const& last = operations_.front();
+    if (last.exchange != 0) cancel_exchange(last.exchange);
+    finish(0, error{errc::closed, "the client was closed"});
+  }
+  if (handler_frames_ != 0) return;  // told when that completion has returned
+  (void)loop_.run_until([this] { return released_ || next_finished_ == finished_.size(); }, loop_.now());
+}
+
+// For one more operation and for the ends of all: nothing may fail between sending and remembering, or when one ends.
+inline void service_driver::make_room() {
+  auto const at_least = [](auto& list, std::size_t size) {
+    if (list.capacity() < size) list.reserve(size < 2 * list.capacity() ? 2 * list.capacity() : size);
+  };
+  at_least(operations_, operations_.size() + 1);
+  at_least(finished_, finished_.size() + operations_.size() + 2);
+}
+
+// `done` stays the caller's when this fails.
+inline result<void> service_driver::add(submission&& what, waiter* blocked, completion&& done, time_point now) {
+  if (operations_.size() >= options_.max_pending)
+    return error{errc::outbox_full, "too many operations are pending (service_options.max_pending)"};
+  make_room();
+  operation o;
+  o.what = what.request.method + " " + what.request.target.substr(0, what.request.target.find('?'));
+  o.may_repeat = what.only_reads && options_.read_retries != 0;
+  if (o.may_repeat) o.request = what.request;
+  o.deadline = iothub::add(now, what.hub_time > duration{0} ? what.hub_time + options_.method_margin
+                                                            : options_.request_timeout);
+  auto sent = send(std::move(what.request), now);
+  if (!sent) return std::move(sent).error();
+  o.exchange = *sent;
+  o.blocked = blocked;
+  o.done = std::move(done);
+  operations_.push_back(std::move(o));
+  return {};
+}
+
+inline result<exchange_id> service_driver::send(http::request&& request, time_point now) {
+  auto token = authorization();
+  if (!token) return std::move(token).error();
+  request.headers.add("Authorization", std::string{*token});
+  request.headers.add("User-Agent", options_.user_agent);
+  return start_exchange(endpoint{.host = host_, .port = options_.https_port}, std::move(request), now);
+}
+
+inline void service_driver::step_io(time_point now) {
+  frame const f{*this};
+  step_transport(now);
+  if (released_) return;
+  collect(now);
+  on_time(now);
+}
+
+inline void service_driver::collect(time_point now) {
+  while (auto ended = next_completion()) {
+    std::size_t at = 0;
+    while (at != operations_.size() && operations_[at].exchange != ended->id) ++at;
+    if (at != operations_.size()) on_answer(at, std::move(ended->outcome), now);
+  }
+}
+
+inline void service_driver::on_answer(std::size_t index, result<http::response>&& outcome, time_point now) {
+  operation& o = operations_[index];
+  auto const again = retry_time(o, outcome, now);
+  if (!again) return finish(index, std::move(outcome));
+  o.exchange = 0;
+  o.retry_at = *again;
+  ++o.attempts;
+  ++retries_;
+}
+
+// When to send it again; nothing when this answer is the last word.
+inline std::optional<time_point> service_driver::retry_time(operation const& o, result<http::response> const& outcome,
+                                                            time_point now) const {
+  if (!o.may_repeat || o.attempts > options_.read_retries) return std::nullopt;
+  bool const busy = outcome && (outcome->status == 429 || outcome->status == 503);
+  bool const broken = !outcome && outcome.error() == errc::connection_lost;
+  if (!busy && !broken) return std::nullopt;
+  duration wait = retry_delay(options_.retry, o.attempts - 1, seed_ + retries_);
+  if (busy)
+    if (auto const asked = parse_int<std::int64_t>(outcome->headers.get("Retry-After")); asked && *asked >= 0)
+      wait = *asked > 86'400 ? duration{std::chrono::hours{24}} : duration{std::chrono::seconds{*asked}};
+  time_point const at = iothub::add(now, wait);
+  if (at >= o.deadline) return std::nullopt;
+  return at;
+}
+
+inline void service_driver::on_time(time_point now) {
+  for (std::size_t i = 0; i != operations_.size();) {
+    operation& o = operations_[i];
+    if (o.deadline <= now) {
+      if (o.exchange != 0) cancel_exchange(o.exchange);
+      std::string text = host_ + " did not answer " + o.what + " in time; whether it was done is not known";
+      finish(i, error{errc::timeout, std::move(text)});
+      continue;
+    }
+    if (o.retry_at <= now) {
+      auto sent = send(http::request{o.request}, now);
+      if (!sent) {
+        finish(i, std::move(sent).error());
+        continue;
+      }
+      o.retry_at = never;
+      o.exchange = *sent;
+      loop_.wake(io_);  // it may be answered already
+    }
+    ++i;
+  }
+}
+
+inline void service_driver::finish(std::size_t index, result<http::response>&& outcome) {
+  operation o = std::move(operations_[index]);
+  operations_.erase(operations_.begin() + static_cast<std::ptrdiff_t>(index));
+  if (o.blocked != nullptr) {
+    o.blocked->outcome.emplace(std::move(outcome));
+    return;
+  }
+  finished_.push_back({std::move(o.done), std::move(outcome)});  // there is room: add() saw to it
+  loop_.wake(handlers_);
+}
+
+inline void service_driver::step_handlers() {
+  frame const f{*this};
+  struct counted {
+    explicit counted(int& n) noexcept : count{n} { ++count; }
+    counted(counted const&) = delete;
+    counted& operator=(counted const&) = delete;
+    ~counted() { --count; }
+    int& count;
+  } const inside{handler_frames_};
+  for (int budget = 32; next_finished_ != finished_.size() && !released_; --budget) {
+    if (budget == 0) return loop_.wake(handlers_);
+    finished next = std::move(finished_[next_finished_]);
+    if (++next_finished_ == finished_.size()) {
+      finished_.clear();
+      next_finished_ = 0;
+    }
+    next.done(std::move(next.outcome));
+  }
+}
+
+inline void service_driver::abandon(waiter const& w) noexcept {
+  for (std::size_t i = 0; i != operations_.size(); ++i) {
+    if (operations_[i].blocked != &w) continue;
+    if (operations_[i].exchange != 0) cancel_exchange(operations_[i].exchange);
+    operations_.erase(operations_.begin() + static_cast<std::ptrdiff_t>(i));
+    return;
+  }
+}
+
+inline time_point service_driver::deadline() const {
+  time_point first = transport_deadline();
+  for (auto const& o : operations_) {
+    if (o.deadline < first) first = o.deadline;
+    if (o.retry_at < first) first = o.retry_at;
+  }
+  return first;
+}
+
+inline std::string service_driver::describe() const {
+  if (operations_.empty()) return {};
+  std::string text = "a service client waits for " + host_ + " to answer " + operations_.front().what;
+  if (operations_.size() > 1) text += " and " + std::to_string(operations_.size() - 1) + " more";
+  return text;
+}
+
+}  // namespace v0
+}  // namespace iothub
