@@ -144,7 +144,7 @@ TEST(Pipe, ListenersShareNeitherEndpointNorPortZero) {
 TEST(Pipe, ChunksSplitReadsAndWritesTheSameWayForTheSameSeed) {
   std::string const text(5000, 'x');
   std::vector<int> counts;
-  for (std::uint64_t const seed : {1, 1, 2}) {
+  for (std::uint64_t const seed : {1u, 1u, 2u}) {
     world w{{.max_chunk = 7, .seed = seed}};
     w.connect();
     w.client->say(text);
@@ -185,7 +185,7 @@ TEST(Pipe, ASlowReaderMakesTheWriterWait) {
 }
 
 TEST(Pipe, DropAfterCutsTheConnectionAtThatByte) {
-  for (std::uint64_t const at : {0, 1, 5, 6, 7}) {
+  for (std::uint64_t const at : {0u, 1u, 5u, 6u, 7u}) {
     world w{{.drop_after = at}};
     w.connect();
     w.client->say("abcdef");
