@@ -31,7 +31,8 @@ inline std::string bytes(std::string_view text) {
 // "4002000a"
 inline std::string hex(std::string_view raw) {
   std::string out;
-  for (unsigned char const c : raw) {
+  for (char const each : raw) {
+    auto const c = static_cast<unsigned char>(each);
     out += "0123456789abcdef"[c >> 4];
     out += "0123456789abcdef"[c & 15];
   }

@@ -47,8 +47,12 @@ TEST_F(MqttReconnect, MQTT_4_4_0_1_AKeptSessionGetsWhatIsUnacknowledgedAgainWith
   EXPECT_EQ(puback(2), "published 2");
   lose();
   EXPECT_EQ(connect_at(1, true),
-            "3a06000174" "0001" "61"    // MQTT-3.3.1-1: DUP; MQTT-2.3.1-3: the same id
-            "3a06000174" "0003" "63");  // MQTT-4.6.0-1: in the first order
+            "3a06000174"
+            "0001"
+            "61"  // MQTT-3.3.1-1: DUP; MQTT-2.3.1-3: the same id
+            "3a06000174"
+            "0003"
+            "63");  // MQTT-4.6.0-1: in the first order
   EXPECT_EQ(publish("d"), 4u);
   EXPECT_EQ(puback(1), "published 1");
   EXPECT_EQ(puback(3), "published 3");
@@ -58,11 +62,23 @@ TEST_F(MqttReconnect, ALostSessionGetsThemAsNewOnesInTheSameOrder) {
   connect_at(0, false);
   for (std::string_view each : {"a", "b"}) publish(each);
   lose();
-  EXPECT_EQ(connect_at(1, false), "3206000174" "0001" "61" "3206000174" "0002" "62");
+  EXPECT_EQ(connect_at(1, false),
+            "3206000174"
+            "0001"
+            "61"
+            "3206000174"
+            "0002"
+            "62");
   EXPECT_EQ(publish("c"), 3u);
   EXPECT_EQ(puback(1), "published 1") << "once, however many connections later";
   lose();
-  EXPECT_EQ(connect_at(2, true), "3a06000174" "0002" "62" "3a06000174" "0003" "63");
+  EXPECT_EQ(connect_at(2, true),
+            "3a06000174"
+            "0002"
+            "62"
+            "3a06000174"
+            "0003"
+            "63");
 }
 
 TEST_F(MqttReconnect, AnAbandonedMessageIsNotSentAgainAndItsIdStaysReserved) {
@@ -73,7 +89,10 @@ TEST_F(MqttReconnect, AnAbandonedMessageIsNotSentAgainAndItsIdStaysReserved) {
   session.abandon(1);
   session.abandon(999);
   lose();
-  EXPECT_EQ(connect_at(1, true), "3a06000174" "0002" "62");
+  EXPECT_EQ(connect_at(1, true),
+            "3a06000174"
+            "0002"
+            "62");
   for (int i = 0; i < 65533; ++i) {
     std::uint16_t const id = publish("x");
     ASSERT_NE(id, 1u);

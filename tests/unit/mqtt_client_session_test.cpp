@@ -55,7 +55,11 @@ class MqttClient : public ::testing::Test {
 TEST_F(MqttClient, MQTT_3_1_0_1_ConnectIsTheFirstPacket) {
   EXPECT_EQ(publish("x").error(), errc::not_connected);
   ASSERT_TRUE(session.open(how(), at(0)));
-  EXPECT_EQ(sink.taken(), "100f00044d51545404" "00" "003c" "0003646576");
+  EXPECT_EQ(sink.taken(),
+            "100f00044d51545404"
+            "00"
+            "003c"
+            "0003646576");
   EXPECT_EQ(publish("x").error(), errc::not_connected) << "not before CONNACK";
   EXPECT_EQ(session.open(how(), at(0)).error(), errc::invalid_state);
   EXPECT_EQ(server_says("20 02 00 00"), "connected");
@@ -99,7 +103,11 @@ TEST_F(MqttClient, PublishesAtQos0And1) {
   EXPECT_EQ(*publish("a", 0), 0u);
   EXPECT_EQ(*publish("b"), 1u);
   EXPECT_EQ(*publish("c"), 2u);
-  EXPECT_EQ(sink.taken(), "3004000174" "61" "3206000174000162" "3206000174000263");
+  EXPECT_EQ(sink.taken(),
+            "3004000174"
+            "61"
+            "3206000174000162"
+            "3206000174000263");
   EXPECT_EQ(server_says("40 02 0002"), "published 2");
   EXPECT_EQ(server_says("40 02 0001"), "published 1");
   EXPECT_EQ(server_says("40 02 0001"), "none") << "comes once";
@@ -134,7 +142,9 @@ TEST_F(MqttClient, APublishNeverGoesOutWithDupTheFirstTime) {
   EXPECT_EQ(*session.publish(m, at(0)), 0u);
   m.qos = 1;
   EXPECT_EQ(*session.publish(m, at(0)), 1u);
-  EXPECT_EQ(sink.taken(), "3003000174" "32050001740001");
+  EXPECT_EQ(sink.taken(),
+            "3003000174"
+            "32050001740001");
 }
 
 TEST_F(MqttClient, BoundsWhatIsInFlightAndWhatTheLinkHolds) {
@@ -178,13 +188,21 @@ TEST_F(MqttClient, SubscribesAndUnsubscribes) {
   connected();
   subscription const filters[] = {{"a/#", 1}, {"b", 0}};
   EXPECT_EQ(*session.subscribe(filters, at(0)), 1u);
-  EXPECT_EQ(sink.taken(), "820c0001" "0003612f23" "01" "000162" "00");
+  EXPECT_EQ(sink.taken(),
+            "820c0001"
+            "0003612f23"
+            "01"
+            "000162"
+            "00");
   EXPECT_EQ(session.waits_for(), "SUBACK");
   EXPECT_EQ(server_says("90 04 0001 01 80"), "subscribed 1: 1 128");
   EXPECT_EQ(server_says("90 04 0001 01 80"), "none");
   std::string_view const names[] = {"a/#", "b"};
   EXPECT_EQ(*session.unsubscribe(names, at(0)), 2u);
-  EXPECT_EQ(sink.taken(), "a20a0002" "0003612f23" "000162");
+  EXPECT_EQ(sink.taken(),
+            "a20a0002"
+            "0003612f23"
+            "000162");
   EXPECT_EQ(session.waits_for(), "UNSUBACK");
   EXPECT_EQ(server_says("90 03 0002 00"), "none") << "SUBACK does not answer UNSUBSCRIBE";
   EXPECT_EQ(server_says("40 02 0002"), "none") << "PUBACK does not answer UNSUBSCRIBE";
@@ -232,7 +250,9 @@ TEST_F(MqttClient, MQTT_4_6_0_2_AcknowledgesInTheOrderOfTheMessages) {
   session.acknowledge(2, at(0));
   EXPECT_EQ(sink.taken(), "");
   session.acknowledge(1, at(0));
-  EXPECT_EQ(sink.taken(), "40020001" "40020002");
+  EXPECT_EQ(sink.taken(),
+            "40020001"
+            "40020002");
 }
 
 TEST_F(MqttClient, MQTT_4_3_2_2_AfterItsAcknowledgementAnIdIsANewMessage) {
@@ -244,8 +264,8 @@ TEST_F(MqttClient, MQTT_4_3_2_2_AfterItsAcknowledgementAnIdIsANewMessage) {
 
 TEST_F(MqttClient, MQTT_4_8_0_1_WhatAServerMustNotSendEndsTheConnection) {
   for (std::string_view bad :
-       {"10 0f 0004 'MQTT' 04 00 00f0 0003 'dev'", "82 06 0001 0001 'a' 00", "a2 05 0001 0001 'a'", "c0 00", "e0 00", "20 02 00 00",
-        "50 02 0001", "62 02 0001", "70 02 0001", "34 05 0001 't' 0001", "f0 00"}) {
+       {"10 0f 0004 'MQTT' 04 00 00f0 0003 'dev'", "82 06 0001 0001 'a' 00", "a2 05 0001 0001 'a'", "c0 00", "e0 00",
+        "20 02 00 00", "50 02 0001", "62 02 0001", "70 02 0001", "34 05 0001 't' 0001", "f0 00"}) {
     connected();
     EXPECT_EQ(server_says(bad), "closed protocol_error") << bad;
     EXPECT_EQ(server_says("30 03 0001 't'"), "none") << "nothing after the end";

@@ -35,14 +35,17 @@ std::string connect_with(std::string_view flags, std::string_view fields) {
 }
 
 TEST(MqttRules, MQTT_1_5_3_1_StringsAreUtf8) {
-  for (std::string_view bad : {"eda080", "edbfbf", "c0af", "e282", "f4908080", "80", "c3", "ff", "f8888080", "e08080", "f0808080"}) {
+  for (std::string_view bad :
+       {"eda080", "edbfbf", "c0af", "e282", "f4908080", "80", "c3", "ff", "f8888080", "e08080", "f0808080"}) {
     std::size_t const size = bad.size() / 2;
     std::string const topic = "000" + std::to_string(size) + std::string{bad};
     EXPECT_EQ(id_of("30 0" + std::to_string(size + 2) + topic), "MQTT-1.5.3-1") << bad;
     EXPECT_EQ(id_of(connect_with("02", topic)), "MQTT-1.5.3-1") << bad;
   }
   for (std::string_view good : {"c3a4", "e282ac", "f09f9880", "ee8080", "f48fbfbf", "ed9fbf"})
-    EXPECT_EQ(rule_of("30 0" + std::to_string(good.size() / 2 + 2) + "000" + std::to_string(good.size() / 2) + std::string{good}), "");
+    EXPECT_EQ(rule_of("30 0" + std::to_string(good.size() / 2 + 2) + "000" + std::to_string(good.size() / 2) +
+                      std::string{good}),
+              "");
 }
 
 TEST(MqttRules, MQTT_1_5_3_2_NoNulInStrings) {
@@ -55,7 +58,9 @@ TEST(MqttRules, MQTT_1_5_3_3_ByteOrderMarkIsData) {
   packet what;
   filter_scratch scratch;
   ASSERT_EQ(decode(raw, 100, what, scratch).status, decode_status::complete);
-  EXPECT_EQ(what.publish.topic, "\xef\xbb\xbf" "a");
+  EXPECT_EQ(what.publish.topic,
+            "\xef\xbb\xbf"
+            "a");
 }
 
 TEST(MqttRules, MQTT_2_2_2_2_WrongHeaderFlags) {
@@ -151,8 +156,12 @@ TEST(MqttRules, Connack) {
   EXPECT_EQ(id_of("20 02 0006"), "3.2.2.3");
 }
 
-TEST(MqttRules, MQTT_3_3_1_2_NoDupAtQos0) { EXPECT_EQ(id_of("38 03 0001 't'"), "MQTT-3.3.1-2"); }
-TEST(MqttRules, MQTT_3_3_1_4_NoQos3) { EXPECT_EQ(id_of("36 05 0001 't' 0001"), "MQTT-3.3.1-4"); }
+TEST(MqttRules, MQTT_3_3_1_2_NoDupAtQos0) {
+  EXPECT_EQ(id_of("38 03 0001 't'"), "MQTT-3.3.1-2");
+}
+TEST(MqttRules, MQTT_3_3_1_4_NoQos3) {
+  EXPECT_EQ(id_of("36 05 0001 't' 0001"), "MQTT-3.3.1-4");
+}
 TEST(MqttRules, MQTT_3_3_2_1_TopicComesFirst) {
   EXPECT_EQ(id_of("30 00"), "MQTT-3.3.2-1");
   EXPECT_EQ(id_of("30 01 00"), "MQTT-3.3.2-1");
@@ -184,7 +193,8 @@ TEST(MqttRules, SubackCodes) {
   EXPECT_EQ(id_of("90 00"), "MQTT-2.3.1-7");
 }
 TEST(MqttRules, AcknowledgementsAndPingsHaveFixedLengths) {
-  for (std::string_view each : {"40 01 00", "40 03 000100", "50 00", "62 01 01", "70 01 00", "b0 00", "c0 01 00", "d0 01 00", "e0 01 00"})
+  for (std::string_view each :
+       {"40 01 00", "40 03 000100", "50 00", "62 01 01", "70 01 00", "b0 00", "c0 01 00", "d0 01 00", "e0 01 00"})
     EXPECT_EQ(id_of(each), "MQTT-4.8.0-1") << each;
 }
 

@@ -117,7 +117,8 @@ TEST_F(MqttDirect, SubscribesAndReceives) {
   ASSERT_EQ(*peer.session->publish({.topic = "a/b", .payload = "hello", .qos = 1}), 1u);
   ASSERT_EQ(*peer.session->publish({.topic = "a/c", .payload = "bye"}), 0u);
   run();
-  EXPECT_EQ(device.taken(), (lines{"subscribed 1: 1", "unsubscribed 2", "message a/b hello qos1 id1", "message a/c bye qos0"}));
+  EXPECT_EQ(device.taken(),
+            (lines{"subscribed 1: 1", "unsubscribed 2", "message a/b hello qos1 id1", "message a/c bye qos0"}));
   EXPECT_EQ(peer.owner.taken(), (lines{"subscribe a/#:1", "unsubscribe a/#", "puback 1"}));
 }
 
@@ -197,7 +198,8 @@ TEST_F(MqttDirect, WaitsWhileTheServersOwnerIsBehind) {
   peer.options.max_unacknowledged = 1;
   connected();
   peer.owner.acknowledges = false;
-  for (std::string_view each : {"a", "b", "c"}) ASSERT_TRUE(client.publish({.topic = "t", .payload = each, .qos = 1}, world.now()));
+  for (std::string_view each : {"a", "b", "c"})
+    ASSERT_TRUE(client.publish({.topic = "t", .payload = each, .qos = 1}, world.now()));
   EXPECT_EQ(peer.owner.taken(), lines{"publish t a qos1"});
   peer.owner.acknowledges = true;
   peer.session->acknowledge(1);
@@ -223,8 +225,12 @@ TEST(MqttPacketQueue, GivesBackWhatWasPutIn) {
   packet_queue queue;
   std::uint8_t const codes[] = {1, 0x80};
   publish m{.topic = "t", .payload = "p", .id = 7, .qos = 1, .dup = true, .retain = true};
-  packet const all[] = {connack{true, connect_code::accepted}, connack{false, connect_code::not_authorized}, m,
-                        suback{3, codes}, packet{packet_type::puback, 9}, packet{packet_type::unsuback, 4},
+  packet const all[] = {connack{true, connect_code::accepted},
+                        connack{false, connect_code::not_authorized},
+                        m,
+                        suback{3, codes},
+                        packet{packet_type::puback, 9},
+                        packet{packet_type::unsuback, 4},
                         packet{packet_type::pingresp}};
   for (packet const& each : all) queue.push(each);
   for (packet const& each : all) {

@@ -25,7 +25,9 @@ struct test_case {
   std::string raw;
 };
 
-std::string str(json::value const& v) { return std::string{v.as_string().value_or("")}; }
+std::string str(json::value const& v) {
+  return std::string{v.as_string().value_or("")};
+}
 
 std::vector<test_case> load_cases(std::string const& file) {
   json::value const document = iothub_test::load(file);
@@ -95,10 +97,12 @@ std::vector<std::size_t> split_points(std::size_t size) {
 template <class Run>
 void check(test_case const& c, Run run) {
   outcome const whole = run(std::vector<std::string_view>{c.raw});
-  EXPECT_TRUE(fulfils_one_of(whole, c.expect)) << c.name << ": expected " << c.expect << ", " << ::testing::PrintToString(whole);
+  EXPECT_TRUE(fulfils_one_of(whole, c.expect))
+      << c.name << ": expected " << c.expect << ", " << ::testing::PrintToString(whole);
   for (std::size_t const split : split_points(c.raw.size())) {
     std::string_view const raw = c.raw;
-    ASSERT_EQ(run(std::vector<std::string_view>{raw.substr(0, split), raw.substr(split)}), whole) << c.name << " split at " << split;
+    ASSERT_EQ(run(std::vector<std::string_view>{raw.substr(0, split), raw.substr(split)}), whole)
+        << c.name << " split at " << split;
   }
   std::vector<std::string_view> single;
   for (char const& byte : c.raw) single.push_back({&byte, 1});

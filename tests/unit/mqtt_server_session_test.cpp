@@ -102,7 +102,11 @@ TEST_F(MqttServer, MQTT_3_1_4_5_HoldsWhatComesBehindConnectUntilItIsDecided) {
   EXPECT_EQ(owner.taken(), lines{"connect c1"});
   link.session().accept(false, at(1));
   link.step(at(1));
-  EXPECT_EQ(answer(), "20020000" "9003000101" "40020005" "d000");
+  EXPECT_EQ(answer(),
+            "20020000"
+            "9003000101"
+            "40020005"
+            "d000");
   EXPECT_EQ(owner.taken(), (lines{"subscribe a:1", "publish t x qos1"}));
 }
 
@@ -131,7 +135,9 @@ TEST_F(MqttServer, MQTT_3_12_4_1_AnswersPings) {
 TEST_F(MqttServer, PubacksOfABurstLeaveTogetherAndInOrder) {
   connected();
   EXPECT_EQ(client_says("32 05 0001 't' 0003  32 05 0001 't' 0001  32 05 0001 't' 0002"),
-            "40020003" "40020001" "40020002");
+            "40020003"
+            "40020001"
+            "40020002");
 }
 
 TEST_F(MqttServer, ADelayedPubackHoldsTheLaterOnesUp) {
@@ -142,11 +148,15 @@ TEST_F(MqttServer, ADelayedPubackHoldsTheLaterOnesUp) {
   link.session().acknowledge(77);
   EXPECT_EQ(answer(), "");
   link.session().acknowledge(1);
-  EXPECT_EQ(answer(), "40020001" "40020002");
+  EXPECT_EQ(answer(),
+            "40020001"
+            "40020002");
   owner.acknowledges = true;
   EXPECT_EQ(client_says("32 05 0001 't' 0004"), "") << "3 is still owed";
   link.session().acknowledge(3);
-  EXPECT_EQ(answer(), "40020003" "40020004");
+  EXPECT_EQ(answer(),
+            "40020003"
+            "40020004");
 }
 
 TEST_F(MqttServer, AWithheldPubackNeverComesAndHoldsNobodyUp) {
@@ -227,7 +237,8 @@ TEST_F(MqttServer, TheOwnerCanEndTheSessionWithoutAWord) {
   EXPECT_EQ(owner.taken(), lines{});
 }
 
-// --- messages to the client -------------------------------------------------------------------------------------------
+// --- messages to the client
+// -------------------------------------------------------------------------------------------
 
 TEST_F(MqttServer, MQTT_2_3_1_4_PublishesWithFreshIds) {
   EXPECT_EQ(link.session().publish({.topic = "t"}).error(), errc::not_connected);
@@ -235,7 +246,11 @@ TEST_F(MqttServer, MQTT_2_3_1_4_PublishesWithFreshIds) {
   EXPECT_EQ(*link.session().publish({.topic = "t", .payload = "a"}), 0u);
   EXPECT_EQ(*link.session().publish({.topic = "t", .payload = "b", .qos = 1}), 1u);
   EXPECT_EQ(*link.session().publish({.topic = "t", .payload = "c", .qos = 1}), 2u);
-  EXPECT_EQ(answer(), "3004000174" "61" "3206000174000162" "3206000174000263");
+  EXPECT_EQ(answer(),
+            "3004000174"
+            "61"
+            "3206000174000162"
+            "3206000174000263");
   EXPECT_EQ(client_says("40 02 0002 40 02 0001 40 02 0001 40 02 0077"), "");
   EXPECT_EQ(owner.taken(), (lines{"puback 2", "puback 1"}));
 }

@@ -105,7 +105,11 @@ TEST_F(MqttStream, OpensTheStreamAndSendsConnectWhenItCan) {
   stream.writable = SIZE_MAX;
   stream.reads.push_back(bytes("20 02 00 00"));
   EXPECT_EQ(turn(), "connected\n");
-  EXPECT_EQ(stream.writes.back(), "51545404" "00" "003c" "0003646576");
+  EXPECT_EQ(stream.writes.back(),
+            "51545404"
+            "00"
+            "003c"
+            "0003646576");
   EXPECT_EQ(client.open({"hub", 8883}, how(), at(0)).error(), errc::invalid_state);
 }
 
@@ -119,7 +123,10 @@ TEST_F(MqttStream, EverythingOfATurnGoesOutInOneWrite) {
   publish("b", 0);
   EXPECT_TRUE(stream.writes.empty());
   turn();
-  EXPECT_EQ(stream.writes, std::vector<std::string>{"40020001" "40020002" "3206000174000161" "300400017462"});
+  EXPECT_EQ(stream.writes, std::vector<std::string>{"40020001"
+                                                    "40020002"
+                                                    "3206000174000161"
+                                                    "300400017462"});
 }
 
 TEST_F(MqttStream, AStreamThatCannotBeOpenedIsAnError) {
@@ -183,7 +190,8 @@ TEST_F(MqttStream, GracefulCloseSaysDisconnect) {
   connected();
   publish("a", 0);
   client.close(close_mode::graceful, at(0));
-  EXPECT_EQ(stream.writes, std::vector<std::string>{"300400017461" "e000"});
+  EXPECT_EQ(stream.writes, std::vector<std::string>{"300400017461"
+                                                    "e000"});
   EXPECT_EQ(stream.closes, 1);
   EXPECT_EQ(turn(), "");
 }

@@ -22,6 +22,7 @@
 #include <iothub/base/bytes.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/mqtt/client_session.hpp>
+#include <iothub/mqtt/codec.hpp>
 #include <iothub/mqtt/packet_queue.hpp>
 #include <iothub/mqtt/server_session.hpp>
 #include <iothub/policy/mqtt_transport.hpp>

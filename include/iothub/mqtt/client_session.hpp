@@ -1,7 +1,7 @@
 // The client role of one MQTT 3.1.1 session, packet by packet: no bytes, no clock, no I/O.
 //
-// Theory of operation. open() sends CONNECT to the sink and waits for CONNACK; receive() takes each packet of the server
-// and gives at most one event for it. The session outlives its connections:
+// Theory of operation. open() sends CONNECT to the sink and waits for CONNACK; receive() takes each packet of the
+// server and gives at most one event for it. The session outlives its connections:
 //   - a QoS 1 publish is kept until its PUBACK. After a reconnect all that are kept are sent again in their first order
 //     (MQTT-4.6.0-1), before anything new: with DUP and their ids when the server kept the session (MQTT-4.4.0-1), as
 //     new publishes otherwise; the ids stay the same then too, so the owner need not know.
@@ -27,7 +27,7 @@
 #include <iothub/base/time.hpp>
 #include <iothub/mqtt/ack_queue.hpp>
 #include <iothub/mqtt/client_event.hpp>
-#include <iothub/mqtt/codec.hpp>
+#include <iothub/mqtt/encode.hpp>
 #include <iothub/mqtt/inflight.hpp>
 #include <iothub/mqtt/packet.hpp>
 #include <iothub/mqtt/packet_ids.hpp>
@@ -66,8 +66,9 @@ class client_session {
   // What the session waits for, for a stall report.
   [[nodiscard]] std::string_view waits_for() const noexcept;
 
-  // --- for the owner: the verbs of policy/mqtt_transport.hpp -----------------------------------------------------------
-  // Fails with errc::invalid_state when not closed and errc::invalid_argument for a CONNECT that must not be sent.
+  // --- for the owner: the verbs of policy/mqtt_transport.hpp
+  // ----------------------------------------------------------- Fails with errc::invalid_state when not closed and
+  // errc::invalid_argument for a CONNECT that must not be sent.
   result<void> open(mqtt::connect const& how, time_point now);
   result<std::uint16_t> publish(mqtt::publish const& message, time_point now);
   // QoS 2 is not supported: errc::unsupported. No filter, or one that is not valid: errc::invalid_argument.
@@ -79,8 +80,9 @@ class client_session {
   void abandon(std::uint16_t id) noexcept { inflight_.remove(id); }
   void close(close_mode mode);
 
-  // --- for the link: each returns the event that it caused, or nullptr -------------------------------------------------
-  // The event's views are those of the packet. It holds until the next call of a non-const member.
+  // --- for the link: each returns the event that it caused, or nullptr
+  // ------------------------------------------------- The event's views are those of the packet. It holds until the
+  // next call of a non-const member.
   client_event const* receive(packet const& what, time_point now);
   // The server sent what no decoder takes.
   client_event const* broken(violation rule);
@@ -169,7 +171,8 @@ inline result<std::uint16_t> client_session::publish(mqtt::publish const& messag
   if (message.qos > 1) return error{errc::unsupported, "QoS 2 is not supported"};
   if (message.topic.size() > 65535 || message.topic.size() + message.payload.size() > max_remaining_length - 4)
     return errc::too_large;
-  if (violation const bad = check_topic_name(message.topic)) return error{errc::invalid_argument, std::string{bad.what()}};
+  if (violation const bad = check_topic_name(message.topic))
+    return error{errc::invalid_argument, std::string{bad.what()}};
   if (out_->backlog() > options_.max_backlog) return errc::outbox_full;
   mqtt::publish first = message;
   first.dup = false;  // MQTT-4.3.1-1, MQTT-4.3.2-1
@@ -379,6 +382,7 @@ inline client_event const* client_session::on_time(time_point now) {
     return told;
   }
   if (ping_sent_ == never) ping_sent_ = now;
+  inflight_.shrink();
   send(packet{packet_type::pingreq}, now);  // MQTT-3.1.2-23
   return nullptr;
 }

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include <iothub/base/bytes.hpp>
-#include <iothub/mqtt/codec.hpp>
+#include <iothub/mqtt/decode.hpp>
 
 namespace iothub {
 inline namespace v0 {

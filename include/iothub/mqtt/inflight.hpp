@@ -49,6 +49,8 @@ class inflight_store {
     }
     return false;
   }
+  // For a quiet moment: gives back the memory that a busy session keeps.
+  void shrink() noexcept { records_.shrink(); }
   // f(publish) for each, oldest first; the views hold during the call, which must not change the store.
   template <class F>
   void for_each(F&& f) const {
@@ -75,7 +77,7 @@ class inflight_store {
     bool retain;
     bool live;
   };
-  static constexpr std::size_t keep = 512;  // bytes an idle session may own
+  static constexpr std::size_t keep = 2048;  // bytes that stay between two messages
 
   [[nodiscard]] head head_at(std::size_t offset) const noexcept {
     head h;

@@ -1,4 +1,5 @@
-// Where a session puts what it sends. A byte connection encodes it, the in-process wiring hands it to the other session.
+// Where a session puts what it sends. A byte connection encodes it, the in-process wiring hands it to the other
+// session.
 #pragma once
 
 #include <cstddef>

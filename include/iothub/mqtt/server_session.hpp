@@ -63,7 +63,8 @@ struct server_options {
 // Implemented by the owner of the session, one handler per session. Views hold during the call only.
 class server_handler {
  public:
-  // A valid CONNECT; answer with accept() or refuse(), now or later. An empty client id comes only with a clean session.
+  // A valid CONNECT; answer with accept() or refuse(), now or later. An empty client id comes only with a clean
+  // session.
   virtual void on_connect(mqtt::connect const& how, time_point now) = 0;
   // A PUBLISH at QoS 0 or 1. At QoS 1 the owner calls acknowledge(message.id), now or later, or withhold(message.id).
   // MQTT-3.3.1-3: message.dup says something about this copy on this link only.
@@ -115,8 +116,8 @@ class server_session {
   void withhold(std::uint16_t id);
   void suback(std::uint16_t id, std::span<std::uint8_t const> codes);
   void unsuback(std::uint16_t id);
-  // Sends at QoS 0 or 1 and returns the packet id (0 at QoS 0). At QoS 1 `message.id` 0 takes a fresh id; another one is
-  // kept, for a message of an earlier connection that is sent again (MQTT-4.4.0-1; the caller sets dup). Fails with
+  // Sends at QoS 0 or 1 and returns the packet id (0 at QoS 0). At QoS 1 `message.id` 0 takes a fresh id; another one
+  // is kept, for a message of an earlier connection that is sent again (MQTT-4.4.0-1; the caller sets dup). Fails with
   // errc::not_connected, errc::invalid_argument (topic, QoS 2, id in use), errc::outbox_full, errc::too_large.
   result<std::uint16_t> publish(mqtt::publish message);
   // Ends the session without a word, as for a takeover; MQTT 3.1.1 has no reason to send. No on_closed follows.
@@ -171,27 +172,20 @@ inline void server_session::receive(packet const& what, time_point now) {
     return on_connect(what.connect, now);
   }
   switch (what.type) {
-    case packet_type::publish:
-      return on_publish(what.publish, now);
+    case packet_type::publish: return on_publish(what.publish, now);
     case packet_type::puback:
       if (ids_.release(what.id)) owner_->on_puback(what.id, now);
       return;
-    case packet_type::subscribe:
-      return owner_->on_subscribe(what.subscribe, now);
-    case packet_type::unsubscribe:
-      return owner_->on_unsubscribe(what.unsubscribe, now);
-    case packet_type::pingreq:
-      return send(packet{packet_type::pingresp});  // MQTT-3.12.4-1
-    case packet_type::disconnect:
-      return finish(error{errc::closed}, true, now);
-    case packet_type::connect:
-      return broken("MQTT-3.1.0-2: a second CONNECT on one connection", now);
+    case packet_type::subscribe: return owner_->on_subscribe(what.subscribe, now);
+    case packet_type::unsubscribe: return owner_->on_unsubscribe(what.unsubscribe, now);
+    case packet_type::pingreq: return send(packet{packet_type::pingresp});  // MQTT-3.12.4-1
+    case packet_type::disconnect: return finish(error{errc::closed}, true, now);
+    case packet_type::connect: return broken("MQTT-3.1.0-2: a second CONNECT on one connection", now);
     case packet_type::pubrec:
     case packet_type::pubrel:
     case packet_type::pubcomp:
       return broken("MQTT-4.8.0-1: an acknowledgement of QoS 2, which this server never uses", now);
-    default:
-      return broken("MQTT-4.8.0-1: a packet that only a server may send", now);
+    default: return broken("MQTT-4.8.0-1: a packet that only a server may send", now);
   }
 }
 
@@ -284,7 +278,8 @@ inline void server_session::unsuback(std::uint16_t id) {
 inline result<std::uint16_t> server_session::publish(mqtt::publish message) {
   if (state_ != state_type::open) return errc::not_connected;
   if (message.qos > 1) return error{errc::invalid_argument, "QoS 2 is not supported"};
-  if (violation const bad = check_topic_name(message.topic)) return error{errc::invalid_argument, std::string{bad.what()}};
+  if (violation const bad = check_topic_name(message.topic))
+    return error{errc::invalid_argument, std::string{bad.what()}};
   if (message.topic.size() + message.payload.size() > max_remaining_length - 4) return errc::too_large;
   if (out_->backlog() > options_->max_backlog) return errc::outbox_full;
   if (message.qos == 0) {

@@ -17,6 +17,7 @@
 #include <iothub/io/loop.hpp>
 #include <iothub/mqtt/client_session.hpp>
 #include <iothub/mqtt/decoder.hpp>
+#include <iothub/mqtt/encode.hpp>
 #include <iothub/policy/byte_stream.hpp>
 #include <iothub/policy/mqtt_transport.hpp>
 
@@ -25,18 +26,18 @@ inline namespace v0 {
 
 // ByteStream may be a reference: then the stream is the caller's and must live longer.
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
+requires byte_stream<std::remove_reference_t<ByteStream>>
 class stream_mqtt final : private mqtt::packet_sink {
  public:
   using stream_type = std::remove_reference_t<ByteStream>;
 
   // Where the stream needs nothing to be made: stream_mqtt<S>{}.
   template <class S = ByteStream>
-    requires std::is_default_constructible_v<S>
-  stream_mqtt() : session_{*this}, input_{session_.options().max_packet_size} {}
+  requires std::is_default_constructible_v<S> stream_mqtt()
+      : session_{*this}, input_{session_.options().max_packet_size} {}
   // The stream is made from the remaining arguments.
   template <class... Args>
-    requires std::is_constructible_v<ByteStream, Args&&...>
+  requires std::is_constructible_v<ByteStream, Args&&...>
   explicit stream_mqtt(mqtt::client_options const& options, Args&&... args)
       : session_{*this, options}, input_{options.max_packet_size}, stream_(std::forward<Args>(args)...) {}
   stream_mqtt(stream_mqtt const&) = delete;
@@ -67,8 +68,8 @@ class stream_mqtt final : private mqtt::packet_sink {
   }
 
  private:
-  static constexpr std::size_t first_read = 512;         // most of what comes to a device is small
-  static constexpr std::size_t largest_read = 65'536;    // per call, and bound of a step
+  static constexpr std::size_t first_read = 512;       // most of what comes to a device is small
+  static constexpr std::size_t largest_read = 65'536;  // per call, and bound of a step
 
   void send(mqtt::packet const& what) override {
     mqtt::encode(what, output_);
@@ -98,8 +99,8 @@ class stream_mqtt final : private mqtt::packet_sink {
 // ---------------------------------------------------------------------------------------------------------------------
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
-result<void> stream_mqtt<ByteStream>::open(endpoint const& where, mqtt::connect const& how, time_point now) {
+requires byte_stream<std::remove_reference_t<ByteStream>> result<void> stream_mqtt<ByteStream>::open(
+    endpoint const& where, mqtt::connect const& how, time_point now) {
   if (session_.state() != mqtt::client_session::state_type::closed) return errc::invalid_state;
   drop();
   now_ = now;
@@ -113,7 +114,7 @@ result<void> stream_mqtt<ByteStream>::open(endpoint const& where, mqtt::connect 
 }
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
+requires byte_stream<std::remove_reference_t<ByteStream>>
 void stream_mqtt<ByteStream>::close(mqtt::close_mode mode, time_point now) {
   session_.close(mode);
   if (mode == mqtt::close_mode::graceful && !lost_) write(now);
@@ -121,7 +122,7 @@ void stream_mqtt<ByteStream>::close(mqtt::close_mode mode, time_point now) {
 }
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
+requires byte_stream<std::remove_reference_t<ByteStream>>
 void stream_mqtt<ByteStream>::step(time_point now) {
   now_ = now;
   if (session_.state() == mqtt::client_session::state_type::closed || lost_) return;
@@ -130,7 +131,7 @@ void stream_mqtt<ByteStream>::step(time_point now) {
 }
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
+requires byte_stream<std::remove_reference_t<ByteStream>>
 void stream_mqtt<ByteStream>::write(time_point now) {
   while (!output_.empty()) {
     io_result const moved = stream_.write(output_.view(), now);
@@ -145,7 +146,7 @@ void stream_mqtt<ByteStream>::write(time_point now) {
 }
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
+requires byte_stream<std::remove_reference_t<ByteStream>>
 void stream_mqtt<ByteStream>::read(time_point now) {
   std::size_t const enough = session_.options().max_packet_size + largest_read;
   std::size_t total = 0;
@@ -174,8 +175,8 @@ void stream_mqtt<ByteStream>::read(time_point now) {
 }
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
-mqtt::client_event const* stream_mqtt<ByteStream>::next_event() {
+requires byte_stream<std::remove_reference_t<ByteStream>> mqtt::client_event const*
+stream_mqtt<ByteStream>::next_event() {
   if (session_.state() == mqtt::client_session::state_type::closed) return nullptr;
   mqtt::client_event const* event = nullptr;
   mqtt::packet what;
@@ -195,8 +196,8 @@ mqtt::client_event const* stream_mqtt<ByteStream>::next_event() {
 }
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
-time_point stream_mqtt<ByteStream>::deadline() const {
+requires byte_stream<std::remove_reference_t<ByteStream>> time_point stream_mqtt<ByteStream>::deadline()
+const {
   if (session_.state() == mqtt::client_session::state_type::closed) return never;
   time_point const ours = session_.deadline();
   time_point const theirs = stream_.deadline();
@@ -204,7 +205,7 @@ time_point stream_mqtt<ByteStream>::deadline() const {
 }
 
 template <class ByteStream>
-  requires byte_stream<std::remove_reference_t<ByteStream>>
+requires byte_stream<std::remove_reference_t<ByteStream>>
 void stream_mqtt<ByteStream>::drop() {
   stream_.close();
   input_.reset();

@@ -38,7 +38,7 @@ struct mock_mqtt_transport {
   MOCK_METHOD(void, step, (time_point now));
   MOCK_METHOD(mqtt::client_event const*, next_event, ());
   MOCK_METHOD(time_point, deadline, (), (const));
-  MOCK_METHOD(void, attach, (loop& on, participant& whom));
+  MOCK_METHOD(void, attach, (loop & on, participant& whom));
 
  private:
   std::uint16_t next_id() noexcept { return ++last_id_ == 0 ? ++last_id_ : last_id_; }
