@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <iothub/device/device_core.hpp>
+#include <iothub/io/loop.hpp>
 
 namespace iothub_test {
 
@@ -20,6 +21,7 @@ class scripted_dialect final : public iothub::dialect {
                                                iothub::feature::desired_properties | iothub::feature::messages};
   iothub::errc refuse_send = iothub::errc{};  // non-zero: send_telemetry() fails with it
   bool stays_silent = false;                  // no automatic `ready` and `features_ready`
+  bool confirms = false;                      // settles each message at once, answers each patch
 
   std::vector<std::string> take_calls() { return std::exchange(calls, {}); }
 
@@ -29,6 +31,7 @@ class scripted_dialect final : public iothub::dialect {
     e.kind = kind;
     e.outcome = std::move(outcome);
     events_.push_back(std::move(e));
+    if (loop_ != nullptr) loop_->wake(*whom_);
   }
   void ready() { say(iothub::device_event_kind::ready); }
   void drop(iothub::errc why = iothub::errc::connection_lost) { say(iothub::device_event_kind::closed, iothub::error{why}); }
@@ -95,7 +98,9 @@ class scripted_dialect final : public iothub::dialect {
   iothub::result<iothub::ticket> send_telemetry(iothub::message const& what, iothub::time_point) override {
     if (refuse_send != iothub::errc{}) return refuse_send;
     calls.push_back("send " + std::string{what.body.bytes()});
-    return ++last_;
+    ++last_;
+    if (confirms) settle(last_);
+    return last_;
   }
   void abandon_telemetry(iothub::ticket which) override { calls.push_back("abandon " + std::to_string(which)); }
   iothub::result<iothub::ticket> get_twin(iothub::time_point) override {
@@ -104,7 +109,9 @@ class scripted_dialect final : public iothub::dialect {
   }
   iothub::result<iothub::ticket> patch_reported(std::string_view patch, iothub::time_point) override {
     calls.push_back("patch " + std::string{patch});
-    return ++last_;
+    ++last_;
+    if (confirms) patched(last_, 2);
+    return last_;
   }
   iothub::result<void> answer_method(std::string_view rid, int status, std::string_view payload,
                                      iothub::time_point) override {
@@ -138,7 +145,10 @@ class scripted_dialect final : public iothub::dialect {
   [[nodiscard]] iothub::time_point deadline() const override {
     return events_.empty() ? iothub::never : iothub::time_point::min();
   }
-  void attach(iothub::loop&, iothub::participant&) override {}
+  void attach(iothub::loop& on, iothub::participant& whom) override {
+    loop_ = &on;
+    whom_ = &whom;
+  }
 
  private:
   struct scripted {
@@ -154,6 +164,8 @@ class scripted_dialect final : public iothub::dialect {
   std::vector<scripted> events_;
   scripted current_;
   iothub::ticket last_ = 0;
+  iothub::loop* loop_ = nullptr;
+  iothub::participant* whom_ = nullptr;
 };
 
 // A core, its peer, and a clock that the test moves.

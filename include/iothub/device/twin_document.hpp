@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,9 @@ struct desired_update {
 inline result<device_twin> parse_device_twin(std::string_view text) {
   auto document = json::parse(text);
   if (!document) return std::move(document).error();
+  for (char const* const name : {"desired", "reported"})
+    if (!std::as_const(*document)[name].is_object())
+      return error{errc::malformed, std::string{"the twin has no "} + name + " properties"};
   return device_twin_from_json(std::move(*document));
 }
 
