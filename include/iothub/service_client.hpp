@@ -407,6 +407,15 @@ Policy make_service_policy(Source&& source) {
   }
 }
 
+template <class Crypto>
+std::uint64_t make_service_seed(service_options const& options, Crypto& crypto) {
+  std::uint64_t seed = options.seed;
+  char bytes[sizeof seed];
+  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
+  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
+  return seed;
+}
+
 // Policies first, so that they outlive the driver's base; the loop, where it is this client's own, outlives all.
 template <class Http, class Clock, class Crypto>
 struct service_policies {
@@ -433,7 +442,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
   service_state(loop& on, std::unique_ptr<loop> own, H&& http, C&& clock, K&& crypto, std::string const& host,
                 service_options const& options)
       : policies(std::move(own), std::forward<H>(http), std::forward<C>(clock), std::forward<K>(crypto)),
-        service_driver(on, host, named(options), seed(options)) {
+        service_driver(on, host, named(options), make_service_seed(options, this->crypto_)) {
     start();
   }
 
@@ -466,14 +475,6 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
     options.user_agent = std::move(name);
     return options;
   }
-  std::uint64_t seed(service_options const& options) {
-    std::uint64_t out = options.seed;
-    char bytes[sizeof out];
-    if (out != 0 || !this->crypto_.fill_random(byte_span{bytes, sizeof bytes})) return out;
-    for (char const b : bytes) out = out << 8 | static_cast<unsigned char>(b);
-    return out;
-  }
-
   result<std::string_view> authorization() override {
     if (signer_ && signer_->renewal_due()) {
       wipe(token_);

@@ -155,6 +155,7 @@ inline result<twin> read_twin(http::response&& answer) {
 inline result<method_response> read_method_response(http::response&& answer) {
   auto document = read_document(answer);
   if (!document) return std::move(document).error();
+  if (!(*document)["status"].is_number()) return bad_answer("it has no status");  // which must not pass for a 200
   return checked_answer(method_response_from_json(*std::move(document)));
 }
 inline result<registry_statistics> read_registry_statistics(http::response&& answer) {
