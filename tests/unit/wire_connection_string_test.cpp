@@ -35,17 +35,21 @@ TEST(DeviceConnectionString, ReadsEveryCanonicalForm) {
   EXPECT_EQ(module.connect_host(), "gw.local");
   EXPECT_TRUE(parse_device_connection_string("HostName=h;DeviceId=d;x509=TRUE").value().x509);
   auto const token = parse_device_connection_string(
-      "HostName=h;DeviceId=d;SharedAccessSignature=SharedAccessSignature sr=h&sig=a%3D&se=1").value();
+                         "HostName=h;DeviceId=d;SharedAccessSignature=SharedAccessSignature sr=h&sig=a%3D&se=1")
+                         .value();
   EXPECT_EQ(token.shared_access_signature.reveal(), "SharedAccessSignature sr=h&sig=a%3D&se=1");
   auto const policy = parse_device_connection_string(device + ";SharedAccessKeyName=device").value();
   EXPECT_EQ(policy.shared_access_key_name, "device");
 }
 
 TEST(DeviceConnectionString, ReadsTheFieldsInAnyOrder) {
-  std::vector<std::string> fields{"DeviceId=d1", "GatewayHostName=gw", "HostName=h", "ModuleId=m", "SharedAccessKey=" + key};
+  std::vector<std::string> fields{"DeviceId=d1", "GatewayHostName=gw", "HostName=h", "ModuleId=m",
+                                  "SharedAccessKey=" + key};
   auto const wanted = std::string{
       parse_device_connection_string(fields[0] + ";" + fields[1] + ";" + fields[2] + ";" + fields[3] + ";" + fields[4])
-          .value().print().reveal()};
+          .value()
+          .print()
+          .reveal()};
   do {
     std::string text;
     for (auto const& f : fields) text.append(text.empty() ? "" : ";").append(f);
@@ -102,7 +106,8 @@ TEST(DeviceConnectionString, RefusesTwoWaysToAuthenticate) {
 }
 
 TEST(DeviceConnectionString, ChecksKeyTokenAndPolicy) {
-  EXPECT_EQ(why("HostName=h;DeviceId=d;SharedAccessKey=not base64"), "connection string: SharedAccessKey is not base64");
+  EXPECT_EQ(why("HostName=h;DeviceId=d;SharedAccessKey=not base64"),
+            "connection string: SharedAccessKey is not base64");
   EXPECT_EQ(why("HostName=h;DeviceId=d;SharedAccessKey=" + key.substr(0, 43)),
             "connection string: SharedAccessKey is not base64");
   EXPECT_EQ(why("HostName=h;DeviceId=d;SharedAccessSignature=sr=h"),
@@ -113,8 +118,9 @@ TEST(DeviceConnectionString, ChecksKeyTokenAndPolicy) {
 
 TEST(DeviceConnectionString, KeepsIdsLiteralAndAcceptsAllPunctuation) {
   std::string const id = "a-:.+%41_#*?!(),=@$'z";
-  EXPECT_EQ(parse_device_connection_string("HostName=localhost;DeviceId=" + id + ";SharedAccessKey=" + key).value().device_id,
-            id);
+  EXPECT_EQ(
+      parse_device_connection_string("HostName=localhost;DeviceId=" + id + ";SharedAccessKey=" + key).value().device_id,
+      id);
   EXPECT_NE(why("HostName=h;DeviceId=a;b;SharedAccessKey=" + key), "");  // ; cannot be written in an id
 }
 
@@ -147,7 +153,8 @@ TEST(ServiceConnectionString, NamesWhatIsWrong) {
   auto const message = [](std::string const& text) {
     return std::string{parse_service_connection_string(text).error().message()};
   };
-  EXPECT_EQ(message(device), "connection string: this is a device's string, a back end needs one with SharedAccessKeyName");
+  EXPECT_EQ(message(device),
+            "connection string: this is a device's string, a back end needs one with SharedAccessKeyName");
   EXPECT_EQ(message("HostName=h;SharedAccessKey=" + key), "connection string: SharedAccessKeyName is missing");
   EXPECT_EQ(message("HostName=h;SharedAccessKeyName=p"), "connection string: there is no SharedAccessKey");
   EXPECT_EQ(message("SharedAccessKeyName=p;SharedAccessKey=" + key), "connection string: HostName is missing");

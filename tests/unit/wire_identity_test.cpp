@@ -37,7 +37,8 @@ TEST(IdentityRules, SayWhatIsWrongWithAnId) {
 TEST(IdentityRules, MethodNamesArePrintableWithoutSeparators) {
   EXPECT_TRUE(is_valid_method_name("SetTelemetryInterval"));
   EXPECT_TRUE(is_valid_method_name("a-b_c.d!%41|~`^&*'"));
-  for (char c : std::string{"$()<>@,;:\\\"/[]?={} \t+#\x7f\x80"}) EXPECT_FALSE(is_valid_method_name(std::string("a") + c));
+  for (char c : std::string{"$()<>@,;:\\\"/[]?={} \t+#\x7f\x80"})
+    EXPECT_FALSE(is_valid_method_name(std::string("a") + c));
   EXPECT_EQ(check_method_name("").error().message(), "the method name is empty");
   EXPECT_EQ(check_method_name("a b").error(), errc::invalid_argument);
   EXPECT_EQ(check_method_name(std::string(101, 'x')).error(), errc::invalid_argument);
@@ -53,8 +54,10 @@ TEST(IdentityRules, RequestIdsCannotChangeTheTopicTheyAreSentBackIn) {
 }
 
 TEST(IdentityRules, HostNamesAreLabels) {
-  for (auto good : {"localhost", "127.0.0.1", "my-hub.azure-devices.net", "a_b.c"}) EXPECT_TRUE(is_valid_host_name(good));
-  for (auto bad : {"", ".", "a.", ".a", "a..b", "a:1", "a/b", "a b", "[::1]"}) EXPECT_FALSE(is_valid_host_name(bad)) << bad;
+  for (auto good : {"localhost", "127.0.0.1", "my-hub.azure-devices.net", "a_b.c"})
+    EXPECT_TRUE(is_valid_host_name(good));
+  for (auto bad : {"", ".", "a.", ".a", "a..b", "a:1", "a/b", "a b", "[::1]"})
+    EXPECT_FALSE(is_valid_host_name(bad)) << bad;
   EXPECT_FALSE(is_valid_host_name(std::string(64, 'a')));
 }
 

@@ -60,14 +60,18 @@ TEST(SasToken, RefusesEveryTruncationThatLosesAField) {
 
 TEST(SasToken, VerifiesOverTheResourceAsItCame) {
   EXPECT_TRUE(made_with_the_key(device1));
-  EXPECT_TRUE(made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net%2fdevices%2fdevice1"
-                                "&sig=iIyvul1z7xsjQDMXvGvUxZi%2blqnXkFn5lOgyNrICYDM%3d&se=1700000000"));
-  EXPECT_TRUE(made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net/devices/device1"
-                                "&sig=NlrxHOPrp0Ykah29gS5LOHFu7Y/i4fWSpV//MjSnuQ8%3D&se=1700000000"));
-  EXPECT_FALSE(made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdevice2"
-                                 "&sig=gFSfLGMXDOvf906%2FiaX3KwzLLNFHgaFZyCbsGjxtd1Y%3D&se=1700000000"));
-  EXPECT_FALSE(made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdevice1"
-                                 "&sig=gFSfLGMXDOvf906%2FiaX3KwzLLNFHgaFZyCbsGjxtd1Y%3D&se=1700000001"));
+  EXPECT_TRUE(
+      made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net%2fdevices%2fdevice1"
+                        "&sig=iIyvul1z7xsjQDMXvGvUxZi%2blqnXkFn5lOgyNrICYDM%3d&se=1700000000"));
+  EXPECT_TRUE(
+      made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net/devices/device1"
+                        "&sig=NlrxHOPrp0Ykah29gS5LOHFu7Y/i4fWSpV//MjSnuQ8%3D&se=1700000000"));
+  EXPECT_FALSE(
+      made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdevice2"
+                        "&sig=gFSfLGMXDOvf906%2FiaX3KwzLLNFHgaFZyCbsGjxtd1Y%3D&se=1700000000"));
+  EXPECT_FALSE(
+      made_with_the_key("SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdevice1"
+                        "&sig=gFSfLGMXDOvf906%2FiaX3KwzLLNFHgaFZyCbsGjxtd1Y%3D&se=1700000001"));
 }
 
 TEST(SasToken, ResourceCoversWholeSegmentsOnly) {
@@ -106,10 +110,12 @@ TEST(SasToken, ExpiresAtItsSecondUnlessClocksMayDiffer) {
 
 TEST(SasSigner, MintsTheDocumentedToken) {
   fixed_clock clock;
-  auto device = signer::make(clock, {}, secret{key_text},
-                             {.host_name = "myhub.azure-devices.net", .device_id = "device1"}).value();
+  auto device =
+      signer::make(clock, {}, secret{key_text}, {.host_name = "myhub.azure-devices.net", .device_id = "device1"})
+          .value();
   EXPECT_EQ(device.token().value(), device1);
-  auto hub = signer::make(clock, {}, secret{key_text}, {.host_name = "myhub.azure-devices.net", .policy = "a@b"}).value();
+  auto hub =
+      signer::make(clock, {}, secret{key_text}, {.host_name = "myhub.azure-devices.net", .policy = "a@b"}).value();
   EXPECT_EQ(hub.token().value(),
             "SharedAccessSignature sr=myhub.azure-devices.net&sig=iIzEw6hi6GK79RY5jNXO6QeQkSL%2FAx4zTmy44X2G1VY%3D"
             "&se=1700000000&skn=a%40b");

@@ -21,12 +21,16 @@ inline char* grow(std::string& out, std::size_t size) {
 inline void settle(std::string& out, char const*, char const* end) {
   out.resize(static_cast<std::size_t>(end - out.data()));
 }
-inline char* grow(byte_buffer& out, std::size_t size) { return out.prepare(size).data(); }
+inline char* grow(byte_buffer& out, std::size_t size) {
+  return out.prepare(size).data();
+}
 inline void settle(byte_buffer& out, char const* begin, char const* end) noexcept {
   out.commit(static_cast<std::size_t>(end - begin));
 }
 
-inline char* put(char* out, std::string_view text) noexcept { return out + text.copy(out, text.size()); }
+inline char* put(char* out, std::string_view text) noexcept {
+  return out + text.copy(out, text.size());
+}
 
 }  // namespace detail
 }  // namespace v0

@@ -14,7 +14,9 @@
 namespace iothub {
 inline namespace v0 {
 
-constexpr std::size_t base64_size(std::size_t bytes) noexcept { return (bytes + 2) / 3 * 4; }
+constexpr std::size_t base64_size(std::size_t bytes) noexcept {
+  return (bytes + 2) / 3 * 4;
+}
 
 // A SHA-256 digest in base64 has 44 characters.
 inline constexpr std::size_t base64_digest_size = 44;

@@ -1,6 +1,6 @@
 // Percent-encoding (RFC 3986 section 2.1). Encoding keeps the unreserved characters of section 2.3 and writes every
-// other byte as % and two upper-case digits, which is what topics, targets and SAS resources of IoT Hub want. A blank is
-// %20; a plus sign stands for itself, in both directions.
+// other byte as % and two upper-case digits, which is what topics, targets and SAS resources of IoT Hub want. A blank
+// is %20; a plus sign stands for itself, in both directions.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
-// A small seeded generator for jitter and simulated ids; never for keys. The same seed gives the same numbers with every
-// compiler and library, which <random>'s distributions do not promise. The algorithms are xoshiro256** 1.0 seeded by
-// SplitMix64, both of Blackman and Vigna, in the public domain.
+// A small seeded generator for jitter and simulated ids; never for keys. The same seed gives the same numbers with
+// every compiler and library, which <random>'s distributions do not promise. The algorithms are xoshiro256** 1.0 seeded
+// by SplitMix64, both of Blackman and Vigna, in the public domain.
 #pragma once
 
 #include <array>

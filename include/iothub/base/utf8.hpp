@@ -67,16 +67,19 @@ constexpr bool any_below(std::uint64_t word, std::uint64_t n) noexcept {
 }  // namespace detail
 
 inline bool is_utf8(std::string_view text) noexcept {
-  return detail::walk_utf8(text, [](unsigned char) { return true; }, [](std::uint64_t) { return false; });
+  return detail::walk_utf8(
+      text, [](unsigned char) { return true; }, [](std::uint64_t) { return false; });
 }
 inline bool is_mqtt_text(std::string_view text) noexcept {
-  return detail::walk_utf8(text, [](unsigned char c) { return c != 0; },
-                           [](std::uint64_t word) { return detail::any_below(word, 1); });
+  return detail::walk_utf8(
+      text, [](unsigned char c) { return c != 0; }, [](std::uint64_t word) { return detail::any_below(word, 1); });
 }
 inline bool is_clean_text(std::string_view text) noexcept {
-  return detail::walk_utf8(text, [](unsigned char c) { return c >= 0x20 && c != 0x7f; }, [](std::uint64_t word) {
-    return detail::any_below(word, 0x20) || detail::any_below(word ^ 0x7f7f7f7f7f7f7f7fu, 1);
-  });
+  return detail::walk_utf8(
+      text, [](unsigned char c) { return c >= 0x20 && c != 0x7f; },
+      [](std::uint64_t word) {
+        return detail::any_below(word, 0x20) || detail::any_below(word ^ 0x7f7f7f7f7f7f7f7fu, 1);
+      });
 }
 
 }  // namespace v0

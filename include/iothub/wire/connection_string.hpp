@@ -28,11 +28,11 @@ inline namespace v0 {
 // What a device, a module or a back end needs to reach its hub. Exactly one of the three ways to authenticate is set:
 // a key, a ready-made token, or (devices only) a certificate that comes from elsewhere.
 struct connection_string {
-  std::string host_name = {};          // the hub; also in the user name and in tokens
-  std::string device_id = {};          // empty for a back end
-  std::string module_id = {};          // empty for a device
+  std::string host_name = {};               // the hub; also in the user name and in tokens
+  std::string device_id = {};               // empty for a back end
+  std::string module_id = {};               // empty for a device
   std::string shared_access_key_name = {};  // the policy; empty when the key is the device's own
-  secret shared_access_key = {};       // base64
+  secret shared_access_key = {};            // base64
   secret shared_access_signature = {};
   std::string gateway_host_name = {};
   bool x509 = false;
@@ -49,11 +49,11 @@ struct connection_string {
 enum class unknown_names : std::uint8_t { refuse, ignore };
 
 // errc::malformed, with a sentence for a person, when the string breaks a rule above or has no DeviceId.
-[[nodiscard]] inline result<connection_string> parse_device_connection_string(std::string_view text,
-                                                                              unknown_names unknown = unknown_names::refuse);
+[[nodiscard]] inline result<connection_string> parse_device_connection_string(
+    std::string_view text, unknown_names unknown = unknown_names::refuse);
 // The same for back ends: HostName, SharedAccessKeyName and SharedAccessKey (or SharedAccessSignature).
-[[nodiscard]] inline result<connection_string> parse_service_connection_string(std::string_view text,
-                                                                               unknown_names unknown = unknown_names::refuse);
+[[nodiscard]] inline result<connection_string> parse_service_connection_string(
+    std::string_view text, unknown_names unknown = unknown_names::refuse);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -71,8 +71,8 @@ enum connection_field : std::uint8_t {
   field_count
 };
 inline constexpr std::string_view connection_field_names[field_count] = {
-    "HostName",        "DeviceId",              "ModuleId", "SharedAccessKeyName",
-    "SharedAccessKey", "SharedAccessSignature", "x509",     "GatewayHostName"};
+    "HostName", "DeviceId",       "ModuleId", "SharedAccessKeyName", "SharedAccessKey", "SharedAccessSignature",
+    "x509",     "GatewayHostName"};
 
 struct connection_fields {
   std::string_view values[field_count] = {};
@@ -102,7 +102,8 @@ inline result<void> take_connection_pair(split_pair pair, std::size_t number, un
       return {};
     }
     if (iequals(trim(name), known))
-      return bad_connection_element(number, std::string{": write "}.append(known).append(" exactly so, without blanks"));
+      return bad_connection_element(number,
+                                    std::string{": write "}.append(known).append(" exactly so, without blanks"));
   }
   if (unknown == unknown_names::ignore) return {};
   return bad_connection_element(number, " has an unknown name");

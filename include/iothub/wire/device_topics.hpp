@@ -41,11 +41,11 @@ enum class inbound_kind : std::uint8_t { unknown, c2d, module_input, method_requ
 
 struct inbound_topic {
   inbound_kind kind = inbound_kind::unknown;
-  std::int16_t status = 0;        // twin_response: 100 to 999
-  std::string_view name = {};     // method_request: the method; module_input: the input
-  std::string_view rid = {};      // method_request, twin_response
-  std::string_view bag = {};      // c2d, module_input: for read_c2d_bag() or read_property_bag()
-  std::int64_t version = 0;       // twin_response where it has one, desired_change: at least 1; else 0
+  std::int16_t status = 0;     // twin_response: 100 to 999
+  std::string_view name = {};  // method_request: the method; module_input: the input
+  std::string_view rid = {};   // method_request, twin_response
+  std::string_view bag = {};   // c2d, module_input: for read_c2d_bag() or read_property_bag()
+  std::int64_t version = 0;    // twin_response where it has one, desired_change: at least 1; else 0
   friend bool operator==(inbound_topic const&, inbound_topic const&) = default;
 };
 
@@ -72,8 +72,8 @@ class device_topics {
   explicit device_topics(device_key const& who);
   [[nodiscard]] std::string prefix() const { return telemetry_.substr(0, prefix_size_); }
 
-  std::string telemetry_;         // devices/{d}/messages/events/
-  std::size_t prefix_size_ = 0;   // of "devices/{d}/" in it
+  std::string telemetry_;        // devices/{d}/messages/events/
+  std::size_t prefix_size_ = 0;  // of "devices/{d}/" in it
   bool is_module_ = false;
 };
 
@@ -93,12 +93,12 @@ enum class publish_kind : std::uint8_t { unknown, telemetry, method_response, tw
 
 struct device_publish {
   publish_kind kind = publish_kind::unknown;
-  std::string_view device_id = {};       // telemetry
-  std::string_view module_id = {};       // telemetry of a module
-  std::string_view bag = {};             // telemetry: for read_property_bag()
-  std::string_view rid = {};             // the others; empty where there is none
-  std::optional<int> status = {};        // method_response; nothing where it is no 32-bit number
-  std::int64_t version = 0;              // reported_patch of azure-iot-sdk-java: the expected one; else 0
+  std::string_view device_id = {};  // telemetry
+  std::string_view module_id = {};  // telemetry of a module
+  std::string_view bag = {};        // telemetry: for read_property_bag()
+  std::string_view rid = {};        // the others; empty where there is none
+  std::optional<int> status = {};   // method_response; nothing where it is no 32-bit number
+  std::int64_t version = 0;         // reported_patch of azure-iot-sdk-java: the expected one; else 0
   friend bool operator==(device_publish const&, device_publish const&) = default;
 };
 
@@ -133,7 +133,8 @@ template <class Out>
 [[nodiscard]] result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message const& m);
 // devices/{d}/modules/{m}/inputs/{input}/{bag}, always with the / behind the input, which azure-iot-sdk-node wants.
 template <class Out>
-[[nodiscard]] result<void> append_input_topic(Out& out, device_key const& who, std::string_view input, message const& m);
+[[nodiscard]] result<void> append_input_topic(Out& out, device_key const& who, std::string_view input,
+                                              message const& m);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -307,8 +308,8 @@ result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message 
 }
 template <class Out>
 result<void> append_input_topic(Out& out, device_key const& who, std::string_view input, message const& m) {
-  return detail::append_input_bag(
-      out, {"devices/", who.device_id, "/modules/", who.module_id, "/inputs/", input, "/"}, m);
+  return detail::append_input_bag(out, {"devices/", who.device_id, "/modules/", who.module_id, "/inputs/", input, "/"},
+                                  m);
 }
 
 namespace detail {

@@ -27,9 +27,12 @@ constexpr std::string_view unquote_etag(std::string_view tag) noexcept {
   if (tag.size() >= 2 && tag.front() == '"' && tag.back() == '"') return tag.substr(1, tag.size() - 2);
   return tag;
 }
-[[nodiscard]] inline std::string quote_etag(std::string_view tag) { return std::string{"\""}.append(tag).append("\""); }
+[[nodiscard]] inline std::string quote_etag(std::string_view tag) {
+  return std::string{"\""}.append(tag).append("\"");
+}
 
-// A tag without quotes is no condition: the real service ignored those (azure-iot-sdk-node issue 606), and so it is here.
+// A tag without quotes is no condition: the real service ignored those (azure-iot-sdk-node issue 606), and so it is
+// here.
 constexpr if_match read_if_match(std::string_view header) noexcept {
   header = trim(header);
   if (header == "*" || header == "\"*\"") return {if_match_kind::any, {}};

@@ -107,7 +107,8 @@ inline result<void> check_id(std::string_view id, std::string_view what) {
 inline result<void> check_mqtt_id(std::string_view id, std::string_view what) {
   if (auto valid = check_id(id, what); !valid) return valid;
   if (id.find_first_of("+#") == std::string_view::npos) return {};
-  return error{errc::unsupported, std::string{"the "}.append(what).append(" holds + or #, which MQTT topics cannot hold")};
+  return error{errc::unsupported,
+               std::string{"the "}.append(what).append(" holds + or #, which MQTT topics cannot hold")};
 }
 
 inline bool is_valid_method_name(std::string_view name) noexcept {

@@ -64,9 +64,11 @@ struct bag_options {
 // %24., no value and empty value, a / at the end (reading stops there), /? or ? at the beginning, nothing at all.
 // errc::malformed: an empty name or pair, a second = in a pair, a broken escape, text that is no UTF-8 or holds U+0000.
 // errc::too_large: more than max_properties. After an error the message holds some of the properties.
-[[nodiscard]] inline result<void> read_property_bag(std::string_view bag, message& into, bag_options const& options = {});
+[[nodiscard]] inline result<void> read_property_bag(std::string_view bag, message& into,
+                                                    bag_options const& options = {});
 // The same, with iothub-ack taken out of the application properties.
-[[nodiscard]] inline result<void> read_c2d_bag(std::string_view bag, c2d_message& into, bag_options const& options = {});
+[[nodiscard]] inline result<void> read_c2d_bag(std::string_view bag, c2d_message& into,
+                                               bag_options const& options = {});
 
 // What counts against max_telemetry_size: the body, the values of system properties, and names and values of the
 // application's (Microsoft docs: iot-hub-devguide-messages-construct).
@@ -94,17 +96,21 @@ namespace detail {
 
 // The system properties that are text, in the order in which they are sent.
 struct text_property {
-  std::string_view key;          // behind the "$."
+  std::string_view key;  // behind the "$."
   std::string message::*field;
-  bool sent_by_device = true;    // edge adds the others
+  bool sent_by_device = true;  // edge adds the others
 };
-inline constexpr text_property text_properties[] = {
-    {"on", &message::output_name},           {"mid", &message::message_id},
-    {"cid", &message::correlation_id},       {"uid", &message::user_id},
-    {"to", &message::to},                    {"ct", &message::content_type},
-    {"ce", &message::content_encoding},      {"ifid", &message::interface_id},
-    {"sub", &message::component_name},       {"cdid", &message::connection_device_id, false},
-    {"cmid", &message::connection_module_id, false}};
+inline constexpr text_property text_properties[] = {{"on", &message::output_name},
+                                                    {"mid", &message::message_id},
+                                                    {"cid", &message::correlation_id},
+                                                    {"uid", &message::user_id},
+                                                    {"to", &message::to},
+                                                    {"ct", &message::content_type},
+                                                    {"ce", &message::content_encoding},
+                                                    {"ifid", &message::interface_id},
+                                                    {"sub", &message::component_name},
+                                                    {"cdid", &message::connection_device_id, false},
+                                                    {"cmid", &message::connection_module_id, false}};
 
 enum class bag_fault : std::uint8_t { none, empty_name, reserved_name, bad_text };
 
@@ -112,7 +118,8 @@ inline error bag_error(bag_fault fault) {
   switch (fault) {
     case bag_fault::empty_name: return error{errc::invalid_argument, "a message property has an empty name"};
     case bag_fault::reserved_name:
-      return error{errc::invalid_argument, "the name of an application property begins with $., as system properties do"};
+      return error{errc::invalid_argument,
+                   "the name of an application property begins with $., as system properties do"};
     default: return error{errc::invalid_argument, "a message property is not UTF-8 or holds U+0000"};
   }
 }
@@ -262,7 +269,9 @@ result<void> append_input_bag(Out& out, message const& m) {
 
 namespace detail {
 
-inline error bad_bag(char const* why) { return error{errc::malformed, std::string{"property bag: "}.append(why)}; }
+inline error bad_bag(char const* why) {
+  return error{errc::malformed, std::string{"property bag: "}.append(why)};
+}
 
 // The bag without what clients put around it.
 inline std::string_view bag_core(std::string_view bag) noexcept {

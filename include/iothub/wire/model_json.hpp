@@ -48,8 +48,8 @@ enum class identity_form : std::uint8_t { created, stored };
 [[nodiscard]] inline json::value to_json(device_identity const& identity, identity_form form = identity_form::stored);
 // What a back end sends to create or update: only what it may set.
 [[nodiscard]] inline json::value identity_request(device_identity const& identity);
-// Either of them. Without a type the authentication is self-signed when there is a thumbprint (azure-iot-sdk-node), else
-// by keys.
+// Either of them. Without a type the authentication is self-signed when there is a thumbprint (azure-iot-sdk-node),
+// else by keys.
 [[nodiscard]] inline result<device_identity> identity_from_json(json::value const& document);
 
 [[nodiscard]] inline json::value to_json(registry_statistics const& s);
@@ -78,7 +78,8 @@ struct method_call {
   method_options options = {};
 };
 [[nodiscard]] inline json::value to_json(method_call const& call);
-// errc::malformed without a methodName; errc::invalid_argument for a time-out outside its range, in the service's words.
+// errc::malformed without a methodName; errc::invalid_argument for a time-out outside its range, in the service's
+// words.
 [[nodiscard]] inline result<method_call> method_call_from_json(json::value document);
 [[nodiscard]] inline json::value to_json(method_response const& response);
 [[nodiscard]] inline result<method_response> method_response_from_json(json::value document);
@@ -160,7 +161,9 @@ class json_reader {
   std::string_view failed_ = {};
 };
 
-inline json::value text_or_null(std::string_view text) { return text.empty() ? json::value{} : json::value{text}; }
+inline json::value text_or_null(std::string_view text) {
+  return text.empty() ? json::value{} : json::value{text};
+}
 
 inline json::value thumbprints_to_json(std::string_view primary, std::string_view secondary) {
   return {{"primaryThumbprint", text_or_null(primary)}, {"secondaryThumbprint", text_or_null(secondary)}};
@@ -316,7 +319,9 @@ inline json::value to_json(registry_statistics const& s) {
           {"enabledDeviceCount", s.enabled_device_count},
           {"disabledDeviceCount", s.disabled_device_count}};
 }
-inline json::value to_json(service_statistics const& s) { return {{"connectedDeviceCount", s.connected_device_count}}; }
+inline json::value to_json(service_statistics const& s) {
+  return {{"connectedDeviceCount", s.connected_device_count}};
+}
 
 inline result<registry_statistics> registry_statistics_from_json(json::value const& document) {
   registry_statistics s;

@@ -44,10 +44,10 @@ class message_body {
  public:
   message_body() = default;
   message_body(std::initializer_list<json::member> object) : bytes_{json::value{object}.dump()} {}
-  message_body(json::value const& document) : bytes_{document.dump()} {}             // NOLINT
-  message_body(std::string bytes) noexcept : bytes_{std::move(bytes)} {}             // NOLINT
-  message_body(std::string_view bytes) : bytes_{bytes} {}                            // NOLINT
-  message_body(char const* text) : bytes_{text} {}                                   // NOLINT
+  message_body(json::value const& document) : bytes_{document.dump()} {}  // NOLINT
+  message_body(std::string bytes) noexcept : bytes_{std::move(bytes)} {}  // NOLINT
+  message_body(std::string_view bytes) : bytes_{bytes} {}                 // NOLINT
+  message_body(char const* text) : bytes_{text} {}                        // NOLINT
 
   [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
@@ -63,15 +63,15 @@ class message_body {
 struct message {
   message_body body = {};
   property_list properties = {};
-  std::string message_id = {};         // at most 128 of letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '
+  std::string message_id = {};  // at most 128 of letters, digits and - : . + % _ # * ? ! ( ) , = @ ; $ '
   std::string correlation_id = {};
   std::string user_id = {};
-  std::string content_type = {};       // for example application/json
-  std::string content_encoding = {};   // for example utf-8
+  std::string content_type = {};      // for example application/json
+  std::string content_encoding = {};  // for example utf-8
   std::string to = {};
-  std::string output_name = {};        // modules: which output (telemetry)
-  std::string component_name = {};     // Plug and Play component, `$.sub`
-  std::string interface_id = {};       // urn:azureiot:Security:SecurityAgent:1 for security messages
+  std::string output_name = {};           // modules: which output (telemetry)
+  std::string component_name = {};        // Plug and Play component, `$.sub`
+  std::string interface_id = {};          // urn:azureiot:Security:SecurityAgent:1 for security messages
   std::string connection_device_id = {};  // module inputs: which device and module it comes from
   std::string connection_module_id = {};
   std::optional<utc_time> creation_time = {};
@@ -102,11 +102,11 @@ struct telemetry_event {
   device_key source = {};
   message content = {};
   utc_time enqueued_time = no_time;
-  std::uint64_t sequence_number = 0;   // per partition, from 0
+  std::uint64_t sequence_number = 0;  // per partition, from 0
   std::uint32_t partition = 0;
   std::uint64_t offset = 0;
-  std::string generation_id = {};      // of the sending identity
-  std::string auth_method = {};        // JSON text
+  std::string generation_id = {};  // of the sending identity
+  std::string auth_method = {};    // JSON text
   std::string model_id = {};
   std::string message_source = "Telemetry";
 };
@@ -135,7 +135,7 @@ enum class connection_state : std::uint8_t { disconnected, connected };
 
 struct authentication {
   authentication_type type = authentication_type::sas;
-  std::string primary_key = {};   // base64; empty on create: the hub makes both keys
+  std::string primary_key = {};  // base64; empty on create: the hub makes both keys
   std::string secondary_key = {};
   std::string primary_thumbprint = {};
   std::string secondary_thumbprint = {};
@@ -156,8 +156,8 @@ struct device_identity {
   utc_time last_activity_time = no_time;
   std::uint32_t cloud_to_device_message_count = 0;
   iothub::authentication authentication = {};
-  bool iot_edge = false;               // the one capability
-  std::string managed_by = {};         // modules
+  bool iot_edge = false;        // the one capability
+  std::string managed_by = {};  // modules
   std::string device_scope = {};
   std::vector<std::string> parent_scopes = {};
   friend bool operator==(device_identity const&, device_identity const&) = default;
@@ -222,9 +222,9 @@ struct service_statistics {
 // --- queries --------------------------------------------------------------------------------------------------------
 
 struct query_page {
-  std::string item_type = {};           // Twin, Raw, DeviceJob
+  std::string item_type = {};  // Twin, Raw, DeviceJob
   std::vector<json::value> items = {};
-  std::string continuation = {};        // empty: this was the last page
+  std::string continuation = {};  // empty: this was the last page
 };
 
 }  // namespace v0

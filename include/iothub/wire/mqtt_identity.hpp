@@ -20,7 +20,7 @@ namespace iothub {
 inline namespace v0 {
 
 struct mqtt_identity {
-  std::string host_name = {};    // the hub, also when a gateway stands before it
+  std::string host_name = {};  // the hub, also when a gateway stands before it
   std::string device_id = {};
   std::string module_id = {};
   std::string api_version = std::string{device_api_version};
@@ -59,7 +59,9 @@ inline std::string mqtt_user_name(mqtt_identity const& identity) {
 
 namespace detail {
 
-inline error bad_user_name(char const* why) { return error{errc::malformed, std::string{"MQTT user name: "}.append(why)}; }
+inline error bad_user_name(char const* why) {
+  return error{errc::malformed, std::string{"MQTT user name: "}.append(why)};
+}
 
 inline result<void> read_user_name_query(std::string_view query, mqtt_identity& identity) {
   bool seen_version = false, seen_type = false, seen_model = false;

@@ -29,15 +29,15 @@ enum class route_kind : std::uint8_t {
   get_module,
   put_module,
   delete_module,
-  get_twin,         // of a module where module_id is not empty; so are the next three
+  get_twin,  // of a module where module_id is not empty; so are the next three
   patch_twin,
   put_twin,
   invoke_method,
   query,
   registry_statistics,
   service_statistics,
-  purge_c2d,        // throws away what waits for a device
-  send_telemetry,   // the device's own; of a module where module_id is not empty
+  purge_c2d,       // throws away what waits for a device
+  send_telemetry,  // the device's own; of a module where module_id is not empty
 };
 
 struct rest_route {
@@ -124,7 +124,8 @@ inline bool match_shape(std::string_view path, std::string_view shape, route_ids
 inline result<void> read_route_id(std::string_view encoded, std::string& id, std::string_view what) {
   if (encoded.empty()) return {};
   auto text = percent_decode(encoded);
-  if (!text) return error{errc::bad_request, std::string{"the "}.append(what).append(" in the path has a broken escape")};
+  if (!text)
+    return error{errc::bad_request, std::string{"the "}.append(what).append(" in the path has a broken escape")};
   if (auto valid = check_id(*text, what); !valid) return error{errc::bad_request, std::string{valid.error().message()}};
   id = *std::move(text);
   return {};
@@ -166,8 +167,10 @@ inline result<rest_route> parse_route(std::string_view method, std::string_view 
     rest_route route;
     route.kind = shape.kind;
     route.api_version.clear();
-    if (auto read = detail::read_route_id(ids.device, route.device_id, "device id"); !read) return std::move(read).error();
-    if (auto read = detail::read_route_id(ids.module, route.module_id, "module id"); !read) return std::move(read).error();
+    if (auto read = detail::read_route_id(ids.device, route.device_id, "device id"); !read)
+      return std::move(read).error();
+    if (auto read = detail::read_route_id(ids.module, route.module_id, "module id"); !read)
+      return std::move(read).error();
     if (auto read = detail::read_route_query(cut.after, route); !read) return std::move(read).error();
     return route;
   }

@@ -29,7 +29,7 @@ struct sas_options {
   std::string host_name = {};  // the hub, also when a gateway stands before it
   std::string device_id = {};  // empty: the whole hub, with a policy
   std::string module_id = {};
-  std::string policy = {};     // the name of the key; empty for an identity's own
+  std::string policy = {};  // the name of the key; empty for an identity's own
   // How long a token is good. The official SDKs take an hour.
   std::chrono::seconds lifetime{3600};
   // How long before its end the next one is due; less than the lifetime. Zero stands for a fifth of it, as in
@@ -39,14 +39,15 @@ struct sas_options {
 
 // `Clock` and `Crypto` are values or references.
 template <class Clock, class Crypto>
-  requires clock<std::remove_reference_t<Clock>> && crypto<std::remove_reference_t<Crypto>>
+requires clock<std::remove_reference_t<Clock>> && crypto<std::remove_reference_t<Crypto>>
 class basic_sas_signer {
  public:
   using signing_key = typename std::remove_reference_t<Crypto>::signing_key;
 
   // errc::malformed when the key is not base64; errc::invalid_argument for a lifetime below a second, a margin that is
   // not below it, or no host name; else what the crypto policy says of the key.
-  [[nodiscard]] static result<basic_sas_signer> make(Clock clock, Crypto crypto, secret const& key, sas_options options);
+  [[nodiscard]] static result<basic_sas_signer> make(Clock clock, Crypto crypto, secret const& key,
+                                                     sas_options options);
 
   // A new token, good from now for the lifetime. Allocates the string and nothing else.
   [[nodiscard]] result<std::string> token() {
@@ -85,9 +86,10 @@ class basic_sas_signer {
 // ---------------------------------------------------------------------------------------------------------------------
 
 template <class Clock, class Crypto>
-  requires clock<std::remove_reference_t<Clock>> && crypto<std::remove_reference_t<Crypto>>
-result<basic_sas_signer<Clock, Crypto>> basic_sas_signer<Clock, Crypto>::make(Clock clock, Crypto crypto,
-                                                                            secret const& key, sas_options options) {
+requires clock<std::remove_reference_t<Clock>> && crypto<std::remove_reference_t<Crypto>>
+    result<basic_sas_signer<Clock, Crypto>> basic_sas_signer<Clock, Crypto>::make(Clock clock, Crypto crypto,
+                                                                                  secret const& key,
+                                                                                  sas_options options) {
   if (options.host_name.empty()) return error{errc::invalid_argument, "SAS signer: there is no host name"};
   if (options.lifetime.count() < 1) return error{errc::invalid_argument, "SAS signer: a lifetime below one second"};
   if (options.margin.count() < 0 || options.margin >= options.lifetime)
@@ -103,8 +105,8 @@ result<basic_sas_signer<Clock, Crypto>> basic_sas_signer<Clock, Crypto>::make(Cl
 }
 
 template <class Clock, class Crypto>
-  requires clock<std::remove_reference_t<Clock>> && crypto<std::remove_reference_t<Crypto>>
-result<void> basic_sas_signer<Clock, Crypto>::append_token(std::string& out) {
+requires clock<std::remove_reference_t<Clock>> && crypto<std::remove_reference_t<Crypto>> result<void>
+basic_sas_signer<Clock, Crypto>::append_token(std::string& out) {
   std::int64_t const expiry = unix_seconds(clock_.utc_now()) + lifetime_.count();
   auto const signature = crypto_.sign(key_, shape_.string_to_sign(expiry));
   if (!signature) return signature.error();

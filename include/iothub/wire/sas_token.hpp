@@ -30,7 +30,7 @@ struct sas_token_view {
   std::string_view expiry_text = {};  // as it stands there
   std::string_view policy = {};       // percent-encoded; empty when the identity's own key signed
   digest256 signature = {};
-  std::int64_t expiry = 0;            // seconds since 1970-01-01T00:00:00Z
+  std::int64_t expiry = 0;  // seconds since 1970-01-01T00:00:00Z
 };
 
 // errc::malformed: no or another scheme, a field missing or there twice, an expiry that is no whole number of at least
@@ -59,8 +59,8 @@ template <class Crypto>
 [[nodiscard]] inline std::string sas_resource(std::string_view host, std::string_view device_id = {},
                                               std::string_view module_id = {});
 
-// All of a token but expiry and signature, prepared once. For whoever signs elsewhere: ask for string_to_sign(), have it
-// signed, and append().
+// All of a token but expiry and signature, prepared once. For whoever signs elsewhere: ask for string_to_sign(), have
+// it signed, and append().
 class sas_template {
  public:
   sas_template() = default;
@@ -75,9 +75,9 @@ class sas_template {
   [[nodiscard]] std::size_t size() const noexcept;
 
  private:
-  std::string to_sign_;          // resource, line feed, room for the expiry
+  std::string to_sign_;  // resource, line feed, room for the expiry
   std::size_t resource_size_ = 0;
-  std::string suffix_;           // "&skn=…" or nothing
+  std::string suffix_;  // "&skn=…" or nothing
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -113,8 +113,7 @@ inline result<sas_token_view> parse_sas_token(std::string_view token) {
   char decoded[3 * base64_digest_size];
   if (signature.size() > sizeof decoded) return refuse("sig is no signature");
   char const* const end = read_percent(decoded, signature);
-  if (end == nullptr ||
-      !read_base64_digest({decoded, static_cast<std::size_t>(end - decoded)}, parsed.signature))
+  if (end == nullptr || !read_base64_digest({decoded, static_cast<std::size_t>(end - decoded)}, parsed.signature))
     return refuse("sig is no signature");
   return parsed;
 }
@@ -128,7 +127,9 @@ result<bool> verify_sas_signature(sas_token_view const& token, Crypto& crypto, t
   std::size_t const end = size + 1 + token.expiry_text.copy(text + size + 1, token.expiry_text.size());
   auto const made = crypto.sign(key, std::string_view{text, end});
   if (!made) return made.error();
-  auto const bytes = [](digest256 const& d) { return std::string_view{reinterpret_cast<char const*>(d.data()), d.size()}; };
+  auto const bytes = [](digest256 const& d) {
+    return std::string_view{reinterpret_cast<char const*>(d.data()), d.size()};
+  };
   return equal_constant_time(bytes(*made), bytes(token.signature));
 }
 

@@ -42,7 +42,7 @@ enum class error_form : std::uint8_t { text, json, bare_json };
 struct hub_error {
   int code = 500001;
   std::string message = {};
-  std::string tracking_id = {};          // hexadecimal digits, made anew for every answer
+  std::string tracking_id = {};  // hexadecimal digits, made anew for every answer
   utc_time time = {};
   json::value info = json::value::make_object();  // json only: {"timeout":"00:00:30"}
 };
@@ -177,17 +177,17 @@ struct errc_row {
   int hub_code;
 };
 inline constexpr errc_row errc_rows[] = {
-    {errc::bad_request, 400, 400004},          {errc::invalid_argument, 400, 400004},
-    {errc::malformed, 400, 400006},            {errc::unauthorized, 401, 401002},
-    {errc::forbidden, 403, 403000},            {errc::quota_exceeded, 403, 403002},
-    {errc::queue_full, 403, 403004},           {errc::device_disabled, 403, 403012},
-    {errc::not_found, 404, 404000},            {errc::device_not_found, 404, 404001},
-    {errc::job_not_found, 404, 404002},        {errc::module_not_found, 404, 404010},
-    {errc::device_offline, 404, 404103},       {errc::unsupported, 405, 405000},
-    {errc::already_exists, 409, 409001},       {errc::precondition_failed, 412, 412001},
-    {errc::lock_lost, 412, 412002},            {errc::too_large, 413, 413001},
-    {errc::throttled, 429, 429001},            {errc::server_error, 500, 500001},
-    {errc::bad_device_response, 502, 502000},  {errc::service_unavailable, 503, 503001},
+    {errc::bad_request, 400, 400004},         {errc::invalid_argument, 400, 400004},
+    {errc::malformed, 400, 400006},           {errc::unauthorized, 401, 401002},
+    {errc::forbidden, 403, 403000},           {errc::quota_exceeded, 403, 403002},
+    {errc::queue_full, 403, 403004},          {errc::device_disabled, 403, 403012},
+    {errc::not_found, 404, 404000},           {errc::device_not_found, 404, 404001},
+    {errc::job_not_found, 404, 404002},       {errc::module_not_found, 404, 404010},
+    {errc::device_offline, 404, 404103},      {errc::unsupported, 405, 405000},
+    {errc::already_exists, 409, 409001},      {errc::precondition_failed, 412, 412001},
+    {errc::lock_lost, 412, 412002},           {errc::too_large, 413, 413001},
+    {errc::throttled, 429, 429001},           {errc::server_error, 500, 500001},
+    {errc::bad_device_response, 502, 502000}, {errc::service_unavailable, 503, 503001},
     {errc::device_timeout, 504, 504101},
 };
 
@@ -284,7 +284,8 @@ inline std::string print_error_body(hub_error const& what, error_form form) {
   std::string text{"ErrorCode:"};
   text.append(hub_code_name(what.code)).append(";").append(what.message);
   body.set("Message", std::move(text));
-  body.set("ExceptionMessage", "Tracking ID:" + what.tracking_id + "-G:0-TimeStamp:" + detail::tracking_time(what.time));
+  body.set("ExceptionMessage",
+           "Tracking ID:" + what.tracking_id + "-G:0-TimeStamp:" + detail::tracking_time(what.time));
   return body.dump();
 }
 

@@ -17,12 +17,12 @@ enum class twin_part : std::uint8_t { tags, desired, reported };
 
 struct twin_rules {
   std::size_t max_tags_size = 8 * 1024;
-  std::size_t max_section_size = 32 * 1024;         // desired, reported
-  std::size_t max_name_size = 1024;                 // bytes of UTF-8
-  std::size_t max_string_size = 4096;               // bytes of UTF-8
-  std::size_t max_depth = 10;                       // levels of containers below the section itself
-  std::int64_t min_integer = -4503599627370496;     // -2^52
-  std::int64_t max_integer = 4503599627370495;      // 2^52 - 1
+  std::size_t max_section_size = 32 * 1024;      // desired, reported
+  std::size_t max_name_size = 1024;              // bytes of UTF-8
+  std::size_t max_string_size = 4096;            // bytes of UTF-8
+  std::size_t max_depth = 10;                    // levels of containers below the section itself
+  std::int64_t min_integer = -4503599627370496;  // -2^52
+  std::int64_t max_integer = 4503599627370495;   // 2^52 - 1
   // Names also without # and Unicode white space: read in Microsoft's edgeHub (ReportedPropertiesValidator.cs), which
   // says it took the rule from the hub.
   bool strict_names = true;
@@ -58,13 +58,13 @@ namespace detail {
 inline bool is_wide_blank_or_control(std::string_view text, bool blanks) noexcept {
   auto const byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   unsigned const a = byte(0), b = byte(1), c = byte(2);
-  if (a == 0xc2 && b >= 0x80 && b <= 0x9f) return true;                  // C1 controls
+  if (a == 0xc2 && b >= 0x80 && b <= 0x9f) return true;  // C1 controls
   if (!blanks) return false;
-  if (a == 0xc2 && b == 0xa0) return true;                               // U+00A0
-  if (a == 0xe1 && b == 0x9a && c == 0x80) return true;                  // U+1680
+  if (a == 0xc2 && b == 0xa0) return true;                                                             // U+00A0
+  if (a == 0xe1 && b == 0x9a && c == 0x80) return true;                                                // U+1680
   if (a == 0xe2 && b == 0x80 && (c <= 0x8a || c == 0xa8 || c == 0xa9 || c == 0xaf)) return c >= 0x80;  // U+2000…
-  if (a == 0xe2 && b == 0x81 && c == 0x9f) return true;                  // U+205F
-  return a == 0xe3 && b == 0x80 && c == 0x80;                            // U+3000
+  if (a == 0xe2 && b == 0x81 && c == 0x9f) return true;                                                // U+205F
+  return a == 0xe3 && b == 0x80 && c == 0x80;                                                          // U+3000
 }
 
 // What is wrong with a name; empty when nothing is.
