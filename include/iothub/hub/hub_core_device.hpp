@@ -281,6 +281,7 @@ inline void hub_core::listen_methods(device_link& link, bool on, instant at) {
   identity_record& record = *link.identity_;
   record.listens_methods = on;
   if (!on) return;
+  if (!record.clean) record.session_stored = true;
   for (method_ticket const ticket : methods_.of(record)) {
     method_call& call = *methods_.find(ticket);
     if (call.delivered) continue;
@@ -291,7 +292,9 @@ inline void hub_core::listen_methods(device_link& link, bool on, instant at) {
 
 inline void hub_core::listen_desired(device_link& link, bool on, instant at) {
   touch(link, at);
-  if (link.attached()) link.identity_->listens_desired = on;
+  if (!link.attached()) return;
+  link.identity_->listens_desired = on;
+  if (on && !link.identity_->clean) link.identity_->session_stored = true;
 }
 
 inline void hub_core::listen_c2d(device_link& link, c2d_mode mode, instant at) {
