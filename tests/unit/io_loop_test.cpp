@@ -108,9 +108,21 @@ TEST(Loop, AWaitThatNothingCanEndSaysWhoWaitsForWhat) {
   auto const waited = l.run_until([] { return false; });
   ASSERT_EQ(waited.error(), errc::stalled);
   EXPECT_EQ(waited.error().message(),
-            "nothing can ever happen any more: device pump-7 waits for CONNACK; hub waits for a connection; "
-            "1 not described");
+            "nothing can ever happen any more: device pump-7 waits for CONNACK; hub waits for a connection");
   EXPECT_EQ(l.elapsed(), 0s);
+}
+
+TEST(Loop, AStallReportOfManyIsCutShort) {
+  virtual_loop l;
+  std::vector<std::unique_ptr<scripted>> many;
+  for (int i = 0; i != 25; ++i) {
+    many.push_back(std::make_unique<scripted>(l, nothing));
+    many.back()->text = std::to_string(i);
+  }
+  EXPECT_EQ(l.describe_waiting(3), "0; 1; 2; and 22 more");
+  for (auto& p : many) p->text.clear();
+  EXPECT_EQ(l.run_until([] { return false; }).error().message(),
+            "nothing can ever happen any more: none of the 25 participants says what it waits for");
 }
 
 TEST(Loop, ATimeoutThatCouldNotHaveEndedOtherwiseSaysSoToo) {

@@ -78,7 +78,7 @@ class loop : public detail::participant_owner {
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }  // participants
   [[nodiscard]] int depth() const noexcept { return depth_; }        // runs on the stack
-  // Who waits for what: participants in the order they joined, at most `limit` of them.
+  // Who waits for what, of those that say so, in the order they joined; at most `limit` of them.
   [[nodiscard]] std::string describe_waiting(std::size_t limit = 20) const;
 
  protected:
@@ -358,21 +358,22 @@ inline void loop::leave_run() noexcept {
 
 inline std::string loop::describe_waiting(std::size_t limit) const {
   std::string text;
-  std::size_t left_out = size_;
-  for (participant const* p = members_.first; p != nullptr && limit != 0; p = p->member_links_.next) {
+  std::size_t left = size_;
+  for (participant const* p = members_.first; p != nullptr && limit != 0; p = p->member_links_.next, --left) {
     std::string const line = p->describe();
     if (line.empty()) continue;
     if (!text.empty()) text += "; ";
     text += line;
-    --left_out;
     --limit;
   }
-  if (left_out == 0) return text;
-  return text + (text.empty() ? "" : "; ") + std::to_string(left_out) + " not described";
+  if (left != 0) text += "; and " + std::to_string(left) + " more";
+  return text;
 }
 
 inline std::string loop::who_waits() const {
-  return size_ == 0 ? "the loop has no participants" : describe_waiting();
+  if (size_ == 0) return "the loop has no participants";
+  std::string text = describe_waiting();
+  return !text.empty() ? text : "none of the " + std::to_string(size_) + " participants says what it waits for";
 }
 
 inline error loop::stall_error() const {
