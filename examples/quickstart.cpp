@@ -34,6 +34,7 @@ class thermostat {
     device.on_method("rebootDevice", [this](method_request const& request, iothub::responder respond) {
       reboot(request, std::move(respond));
     });
+    device.on_method("neverAnswers", [this](method_request const&, iothub::responder respond) { kept_ = std::move(respond); });
     device.on_unknown_method([](method_request const& request) -> method_response {
       return {.status = 404, .payload = {{"Response", "Direct method " + request.name + " not defined"}}};
     });
@@ -76,6 +77,7 @@ class thermostat {
   DeviceClient& device_;
   std::chrono::seconds interval_ = 1s;
   iothub::timer_id timer_ = {};
+  iothub::responder kept_;
   int count_ = 0;
 };
 
@@ -104,7 +106,7 @@ int main() {
   auto device = hub.connect_device("MyCppDevice");
   say("device", "2. is connected and sends every second");
   thermostat logic{device};
-  hub.send_c2d("MyCppDevice", {.body = "hello, device"}).value();
+  hub.send_c2d("MyCppDevice", {.body = "hello, device"});
   hub.run_for(5s);
   auto const before = hub.events().size();
   say("hub", "has " + std::to_string(before) + " telemetry messages; the last: " + text(hub.events().back().content.body.bytes()) +
@@ -127,6 +129,10 @@ int main() {
   auto const offline = service.invoke_method("Away", {.name = "Dance"});
   expect(!offline && offline.error() == iothub::errc::device_offline, "a device that is offline");
   say("back end", "a device that is not online: " + describe(offline));
+
+  auto const silent = service.invoke_method("MyCppDevice", {.name = "neverAnswers"}, {.response_timeout = 5s});
+  expect(!silent && silent.error() == iothub::errc::device_timeout, "a device that does not answer");
+  say("back end", "a device that does not answer: " + describe(silent));
 
   say("device", "4. sends a message and waits for its confirmation");
   device.send_telemetry({.body = {{"deviceId", "MyCppDevice"}, {"windSpeed", 12.5}},
@@ -152,7 +158,7 @@ int main() {
   device.close();
   service.update_twin("MyCppDevice", {{"properties", {{"desired", {{"telemetryUnit", nullptr}}}}}}).value();
   service.update_twin("MyCppDevice", {{"properties", {{"desired", {{"telemetryUnit", "F"}}}}}}).value();
-  hub.send_c2d("MyCppDevice", {.body = "sent while you were away"}).value();
+  hub.send_c2d("MyCppDevice", {.body = "sent while you were away"});
   device.connect().value();
   hub.run_for(1s);
   auto const twin = service.get_twin("MyCppDevice").value();

@@ -123,8 +123,9 @@ class World:
 
     def close(self):
         self.hub.terminate()
-        expect(self.hub.wait(20) == 0, f"the hub ended with {self.hub.returncode}")
+        status = self.hub.wait(20)
         self.folder.cleanup()
+        expect(status == 0, f"the hub ended with {status}")
 
 
 def connection_string(world, identity):
@@ -141,13 +142,13 @@ def register(world, sdk, device_id):
 
 
 def telemetry_and_interval(world, sdk, device, device_id):
-    device.wait("telemetry", lambda e: e.get("event") == "sent" and e["error"] is None)
+    device.wait("telemetry", lambda e: e.get("event") == "sent" and e.get("error") is None)
     answer = world.value(sdk, "method", id=device_id, name="SetTelemetryInterval", payload=2)
     expect(answer == {"status": 200, "payload": {"Response": "Executed direct method SetTelemetryInterval"}}, str(answer))
-    device.wait("the call", lambda e: e.get("event") == "method" and e["payload"] == 2)
+    device.wait("the call", lambda e: e.get("event") == "method" and e.get("payload") == 2)
     answer = world.value(sdk, "method", id=device_id, name="SetTelemetryInterval", payload="soon")
     expect(answer == {"status": 400, "payload": {"Response": "Invalid parameter"}}, str(answer))
-    device.wait("telemetry afterwards", lambda e: e.get("event") == "sent" and e["error"] is None)
+    device.wait("telemetry afterwards", lambda e: e.get("event") == "sent" and e.get("error") is None)
 
 
 def three_failures(world, sdk, device_id):
@@ -160,7 +161,7 @@ def three_failures(world, sdk, device_id):
 def reboot(world, sdk, device, device_id):
     answer = world.value(sdk, "method", id=device_id, name="rebootDevice", payload='{"method_number":"42"}')
     expect(answer == {"status": 200, "payload": {"Response": "This is the response from the device"}}, str(answer))
-    device.wait("the payload as a string", lambda e: e.get("event") == "method" and e["payload"] == '{"method_number":"42"}')
+    device.wait("the payload as a string", lambda e: e.get("event") == "method" and e.get("payload") == '{"method_number":"42"}')
     reported = world.value(sdk, "twin", id=device_id)["properties"]["reported"]
     expect("rebootTime" in reported, f"no rebootTime in {reported}")
     text = f"SELECT deviceId FROM devices WHERE properties.reported.rebootTime > '2020-01-01' AND deviceId = '{device_id}'"
@@ -233,9 +234,9 @@ def main():
             pair(world, device_sdk, service_sdk)
             passed += 1
             print(f"device {device_sdk:6} service {service_sdk:6} ok", flush=True)
-        except Failure as failure:
+        except (Failure, subprocess.TimeoutExpired, KeyError) as failure:
             failed += 1
-            print(f"device {device_sdk:6} service {service_sdk:6} FAILED: {failure}", flush=True)
+            print(f"device {device_sdk:6} service {service_sdk:6} FAILED: {failure!r}", flush=True)
     if failed:
         world.log.seek(0)
         print("the hub's log ends:\n" + "".join(world.log.readlines()[-40:]))
