@@ -42,7 +42,9 @@ struct ip_address {
   ip_address() noexcept : v6{} {}
   // "127.0.0.1", "::1" or "[::1]"; nothing for a name.
   static std::optional<ip_address> parse(std::string_view text, std::uint16_t port) noexcept;
-  [[nodiscard]] std::uint16_t port() const noexcept { return ntohs(any.sa_family == AF_INET ? v4.sin_port : v6.sin6_port); }
+  [[nodiscard]] std::uint16_t port() const noexcept {
+    return ntohs(any.sa_family == AF_INET ? v4.sin_port : v6.sin6_port);
+  }
   [[nodiscard]] bool is_loopback() const noexcept;
   [[nodiscard]] std::string to_string() const;  // "127.0.0.1", "::1"; without the port
 };

@@ -44,7 +44,7 @@ class tcp_listener {
   }
   ~tcp_listener() { close(); }
 
-  // The next connection, if one has come; call it until there is none. `now` is not used, memory::pipe_listener needs it.
+  // The next connection, if one has come; call it until there is none. `now` is there for memory::pipe_listener's sake.
   [[nodiscard]] std::optional<tcp_stream> accept(time_point now = {}) noexcept;
   // The participant to wake when a connection comes. errc::unsupported on a loop in virtual time.
   result<void> attach(loop& on, participant& whom);

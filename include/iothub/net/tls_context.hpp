@@ -126,7 +126,8 @@ inline openssl_ptr<SSL_CTX> make_context(tls_role role) noexcept {
 }
 
 // The first certificate is the own one, the others help the peer to build the chain.
-inline result<void> use_certificate(SSL_CTX* c, std::string_view chain, std::string_view key, std::string const& whose) {
+inline result<void> use_certificate(SSL_CTX* c, std::string_view chain, std::string_view key,
+                                    std::string const& whose) {
   ERR_clear_error();
   openssl_ptr<BIO> const certificates = read_only(chain);
   openssl_ptr<X509> const own{
@@ -167,7 +168,8 @@ inline result<std::string> read_pem_file(std::string const& name, char const* wh
   std::string text;
   std::FILE* const file = std::fopen(name.c_str(), "rbe");
   if (file == nullptr)
-    return error{errc::io_error, std::string{"cannot read the "} + what + " file " + name + ": " + std::strerror(errno)};
+    return error{errc::io_error,
+                 std::string{"cannot read the "} + what + " file " + name + ": " + std::strerror(errno)};
   char part[4096];
   for (std::size_t size = 0; (size = std::fread(part, 1, sizeof part, file)) != 0 && text.size() < 1024 * 1024;)
     text.append(part, size);
