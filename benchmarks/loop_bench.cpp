@@ -35,8 +35,7 @@ void hold_timer_wheel(benchmark::State& state) {
   for (auto _ : state) {
     time_point const next = wheel->next_wakeup();
     wheel->advance(next, [&](node& n) { due.push_back(&n); });
-    for (node* n : due)
-      wheel->insert(*n, next + duration{static_cast<std::int64_t>(1 + random.below(spread))});
+    for (node* n : due) wheel->insert(*n, next + duration{static_cast<std::int64_t>(1 + random.below(spread))});
     state.counters["fired"] += static_cast<double>(due.size());
     due.clear();
   }

@@ -55,7 +55,10 @@ TEST(Loop, OneThatIsWokenDuringATurnIsSteppedInTheNextAtTheSameTime) {
   virtual_loop l;
   std::string trace;
   scripted b{l, [&](scripted&, time_point) { trace += 'b'; }};
-  scripted a{l, [&](scripted&, time_point) { trace += 'a'; if (trace.size() < 6) l.wake(b); }};
+  scripted a{l, [&](scripted&, time_point) {
+               trace += 'a';
+               if (trace.size() < 6) l.wake(b);
+             }};
   l.wake(b);
   EXPECT_EQ(l.poll(), 2u);
   EXPECT_EQ(trace, "bab");

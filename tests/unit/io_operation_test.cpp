@@ -16,7 +16,9 @@ namespace {
 using namespace iothub;
 using namespace std::chrono_literals;
 
-time_point at(std::int64_t us) { return time_point{duration{us}}; }
+time_point at(std::int64_t us) {
+  return time_point{duration{us}};
+}
 
 TEST(OperationTable, EndsEachOperationOnce) {
   operation_table<std::string> table;

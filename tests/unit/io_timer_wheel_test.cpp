@@ -20,7 +20,9 @@ struct node {
 };
 using wheel = timer_wheel<node, &node::links>;
 
-time_point at(std::int64_t us) { return time_point{microseconds{us}}; }
+time_point at(std::int64_t us) {
+  return time_point{microseconds{us}};
+}
 
 std::vector<int> expire(wheel& w, time_point now) {
   std::vector<int> names;

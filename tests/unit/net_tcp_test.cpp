@@ -38,7 +38,9 @@ struct echo_server : participant {
 };
 
 // A port where nobody listens.
-std::uint16_t closed_port() { return tcp_listener::listen({})->port(); }
+std::uint16_t closed_port() {
+  return tcp_listener::listen({})->port();
+}
 
 TEST(TcpStream, CarriesBytesToALiteralAddressAndToAName) {
   for (char const* const host : {"127.0.0.1", "[127.0.0.1]", "localhost"}) {
@@ -64,8 +66,7 @@ TEST(TcpStream, SaysWhyItCannotConnect) {
   ASSERT_TRUE(unknown.stream.open({"no-such-host.invalid", 8883}, l.now()));
   ASSERT_TRUE(l.run_until([&] { return refused.failed && unknown.failed; }));
   EXPECT_EQ(*refused.failed, errc::connection_refused);
-  EXPECT_EQ(refused.failed->message(),
-            "cannot connect to 127.0.0.1:" + std::to_string(port) + ": Connection refused");
+  EXPECT_EQ(refused.failed->message(), "cannot connect to 127.0.0.1:" + std::to_string(port) + ": Connection refused");
   EXPECT_EQ(*unknown.failed, errc::host_not_found);
 }
 
@@ -140,8 +141,8 @@ TEST(TcpListener, SaysWhatTheSystemRefused) {
   auto const second = tcp_listener::listen({.port = first.port()}, &refused);
   ASSERT_EQ(second.error(), errc::io_error);
   EXPECT_EQ(refused, EADDRINUSE);
-  EXPECT_EQ(second.error().message(), "cannot listen on 127.0.0.1 port " + std::to_string(first.port()) +
-                                          ": Address already in use");
+  EXPECT_EQ(second.error().message(),
+            "cannot listen on 127.0.0.1 port " + std::to_string(first.port()) + ": Address already in use");
   EXPECT_EQ(tcp_listener::listen({.address = "example.com"}).error(), errc::invalid_argument);
   EXPECT_EQ(tcp_listener::listen({.address = "192.0.2.1"}, &refused).error(), errc::io_error);
   EXPECT_EQ(refused, EADDRNOTAVAIL);

@@ -65,8 +65,10 @@ outcome attempt(tls_context server_context, tls_context client_context, std::str
   };
   for (int i = 0; i != 500 && !done(); ++i) (void)w.loop.run_until(done, w.loop.now() + 10ms);
   outcome out;
-  if (client.failed) out.code = client.failed->code(), out.text = client.failed->message();
-  else out.text = client.received;
+  if (client.failed)
+    out.code = client.failed->code(), out.text = client.failed->message();
+  else
+    out.text = client.received;
   if (server && server->failed) out.server_text = server->failed->message();
   return out;
 }

@@ -29,12 +29,13 @@ certificate_maker const& maker() {
   static certificate_maker const one;
   return one;
 }
-tls_context trusting() { return *tls_context::client({.trust = {.ca_file = {}, .ca_pem = maker().ca_pem()}}); }
+tls_context trusting() {
+  return *tls_context::client({.trust = {.ca_file = {}, .ca_pem = maker().ca_pem()}});
+}
 tls_context serving(bool ask_client = false) {
   static certificate const leaf = maker().issue();
-  return *tls_context::server({.certificate_pem = leaf.pem(),
-                               .private_key_pem = leaf.key_pem(),
-                               .request_client_certificate = ask_client});
+  return *tls_context::server(
+      {.certificate_pem = leaf.pem(), .private_key_pem = leaf.key_pem(), .request_client_certificate = ask_client});
 }
 
 struct world {
@@ -132,7 +133,8 @@ TEST(TlsStream, AnEndWithoutCloseNotifyIsALostConnection) {
   EXPECT_EQ(w.server->received, "cut");
   ASSERT_TRUE(w.server->failed);
   EXPECT_EQ(*w.server->failed, errc::connection_lost);
-  EXPECT_EQ(w.server->failed->message(), "the connection to the client ended without a TLS close: bytes may be missing");
+  EXPECT_EQ(w.server->failed->message(),
+            "the connection to the client ended without a TLS close: bytes may be missing");
 }
 
 TEST(TlsStream, AnEndDuringTheHandshakeIsALostConnection) {

@@ -1,9 +1,10 @@
 // The loop: the only place where anything waits. A blocking call is "run the loop until my operation is done", so it
 // works alike in real and in virtual time, and also inside a handler.
 //
-// Theory of operation. A turn waits for the first of: an event from outside, the next deadline, the caller's limit. Then
-// it freezes now(), runs what was posted, and steps every participant that was woken before or is due. Whoever is woken
-// meanwhile has its step in the next turn. Idle participants are never looked at, so a turn costs what its events cost.
+// Theory of operation. A turn waits for the first of: an event from outside, the next deadline, the caller's limit.
+// Then it freezes now(), runs what was posted, and steps every participant that was woken before or is due. Whoever is
+// woken meanwhile has its step in the next turn. Idle participants are never looked at, so a turn costs what its events
+// cost.
 //   1. One thread. post() and stop() may be called from others where the loop says so (net::epoll_loop).
 //   2. Order is first woken, first stepped; timers before them by deadline, then by the order they were set. Nothing
 //      depends on addresses, so in virtual time the same program takes the same steps.
@@ -377,8 +378,8 @@ inline std::string loop::who_waits() const {
 }
 
 inline error loop::stall_error() const {
-  std::string text = has_work() ? "time stands still, since someone is woken again and again: "
-                                : "nothing can ever happen any more: ";
+  std::string text =
+      has_work() ? "time stands still, since someone is woken again and again: " : "nothing can ever happen any more: ";
   return {errc::stalled, text + who_waits()};
 }
 

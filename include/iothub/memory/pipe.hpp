@@ -2,8 +2,8 @@
 //
 // Theory of operation. pipe_network plays resolver, listener and wire. A client's pipe_stream opens an endpoint by name
 // and port; the listener there gets the other end from accept(). Bytes written at one end arrive at the other after the
-// latency; the network is a participant of the loop and wakes whoever waits then, so a stream has a deadline() of its own
-// only while a connect is about to fail. Without latency bytes arrive at once and nothing is scheduled.
+// latency; the network is a participant of the loop and wakes whoever waits then, so a stream has a deadline() of its
+// own only while a connect is about to fail. Without latency bytes arrive at once and nothing is scheduled.
 //   1. Bytes never change their order, nor get lost while the connection lives.
 //   2. close() sends what was written, then the end; a peer that writes afterwards fails with errc::connection_lost.
 //   3. A held direction delivers nothing, neither bytes nor the end, until it is released: a clog, and together with
@@ -53,9 +53,9 @@ struct pipe_link {
   prng random{};
   time_point established = time_point::min();
   std::uint64_t written = 0;
-  bool cut = false;       // no more bytes pass; what has arrived may still be read
-  int handles = 0;        // streams and backlog entries that point here
-  pipe_flow flows[2];     // flows[i] goes to ends[i]; 0 is the client's
+  bool cut = false;    // no more bytes pass; what has arrived may still be read
+  int handles = 0;     // streams and backlog entries that point here
+  pipe_flow flows[2];  // flows[i] goes to ends[i]; 0 is the client's
   pipe_end ends[2];
 
   // Wakes an end now, or at `at` when that is later.
@@ -294,8 +294,7 @@ inline io_result pipe_stream::read(byte_span into, time_point now) {
     if (std::exchange(writer.wants_to_write, false)) writer.wake();
     return {io_status::done, size};
   }
-  if (link_->cut && flow.size() == 0)
-    return fail({errc::connection_lost, "the connection was reset by the peer"});
+  if (link_->cut && flow.size() == 0) return fail({errc::connection_lost, "the connection was reset by the peer"});
   if (flow.at_end(now)) return {io_status::end, 0};
   return {};
 }
@@ -423,8 +422,7 @@ inline result<detail::pipe_link*> pipe_network::connect(endpoint const& where, t
     return error{errc::connection_refused, name + " refuses connections for now"};
   }
   detail::pipe_port* const port = find_port(where);
-  if (port == nullptr && knows_host(where.host))
-    return error{errc::connection_refused, "nobody listens on " + name};
+  if (port == nullptr && knows_host(where.host)) return error{errc::connection_refused, "nobody listens on " + name};
   if (port == nullptr) return error{errc::host_not_found, "there is no host " + where.host};
   port->backlog.reserve(port->backlog.size() + 1);
   reserve_wakeups();

@@ -16,10 +16,10 @@ inline namespace v0 {
 namespace memory {
 
 struct pipe_options {
-  duration latency{0};                // one way; connecting takes two
-  duration jitter{0};                 // up to this much more, drawn for each written piece
-  std::size_t max_chunk = 0;          // read() and write() move 1 to this many bytes a call, drawn; 0: all they can
-  std::size_t capacity = 64 * 1024;   // bytes under way or unread in one direction before write() would block
+  duration latency{0};               // one way; connecting takes two
+  duration jitter{0};                // up to this much more, drawn for each written piece
+  std::size_t max_chunk = 0;         // read() and write() move 1 to this many bytes a call, drawn; 0: all they can
+  std::size_t capacity = 64 * 1024;  // bytes under way or unread in one direction before write() would block
   std::uint64_t drop_after = std::numeric_limits<std::uint64_t>::max();  // resets when so many were written, both ways
   std::uint64_t seed = 1;
 };

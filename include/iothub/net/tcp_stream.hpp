@@ -156,7 +156,9 @@ inline void tcp_stream::progress(time_point now) {
   }
 }
 
-inline void tcp_stream::try_next_address(time_point now) { start_connect(addresses_[next_address_++], now); }
+inline void tcp_stream::try_next_address(time_point now) {
+  start_connect(addresses_[next_address_++], now);
+}
 
 inline void tcp_stream::start_connect(ip_address const& to, time_point now) {
   state_ = state::connecting;
@@ -183,8 +185,8 @@ inline std::optional<int> tcp_stream::connect_outcome() const noexcept {
 inline void tcp_stream::address_failed(int problem, time_point now) {
   close_socket();
   if (next_address_ != addresses_.size() && now < give_up_at_) return try_next_address(now);
-  std::string text = "cannot connect to " + where_.host + ":" + std::to_string(where_.port) + ": " +
-                     std::strerror(problem);
+  std::string text =
+      "cannot connect to " + where_.host + ":" + std::to_string(where_.port) + ": " + std::strerror(problem);
   if (addresses_.size() > 1) text += " (the last of " + std::to_string(next_address_) + " addresses tried)";
   fail({code_of(problem), std::move(text)});
 }

@@ -110,7 +110,9 @@ inline openssl_ptr<BIO> read_only(std::string_view text) noexcept {
   return openssl_ptr<BIO>{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
 }
 // Keys in PEM files with a pass phrase are refused instead of asking at the terminal.
-inline int no_pass_phrase(char*, int, int, void*) noexcept { return -1; }
+inline int no_pass_phrase(char*, int, int, void*) noexcept {
+  return -1;
+}
 
 inline openssl_ptr<SSL_CTX> make_context(tls_role role) noexcept {
   openssl_ptr<SSL_CTX> made{SSL_CTX_new(role == tls_role::client ? TLS_client_method() : TLS_server_method())};
@@ -138,8 +140,8 @@ inline result<void> use_certificate(SSL_CTX* c, std::string_view chain, std::str
     if (SSL_CTX_add0_chain_cert(c, next) != 1) X509_free(next);
   ERR_clear_error();
   openssl_ptr<BIO> const text = read_only(key);
-  openssl_ptr<EVP_PKEY> const private_key{
-      text ? PEM_read_bio_PrivateKey(text.get(), nullptr, &no_pass_phrase, nullptr) : nullptr};
+  openssl_ptr<EVP_PKEY> const private_key{text ? PEM_read_bio_PrivateKey(text.get(), nullptr, &no_pass_phrase, nullptr)
+                                               : nullptr};
   if (!private_key || SSL_CTX_use_PrivateKey(c, private_key.get()) != 1 || SSL_CTX_check_private_key(c) != 1)
     return error{errc::invalid_argument, whose + " private key cannot be used: " + take_openssl_error()};
   return {};
@@ -154,14 +156,14 @@ inline result<void> use_trust(SSL_CTX* c, trust const& whom) {
   X509_STORE* const store = SSL_CTX_get_cert_store(c);
   openssl_ptr<BIO> const text = read_only(whom.pem);
   int count = 0;
-  while (openssl_ptr<X509> const one{
-      text ? PEM_read_bio_X509_AUX(text.get(), nullptr, &no_pass_phrase, nullptr) : nullptr})
+  while (openssl_ptr<X509> const one{text ? PEM_read_bio_X509_AUX(text.get(), nullptr, &no_pass_phrase, nullptr)
+                                          : nullptr})
     count += X509_STORE_add_cert(store, one.get());
   bool const at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   std::string const reason = take_openssl_error();
   if (count != 0 && at_end) return {};
-  return error{errc::malformed, "the CA certificates of " + whom.origin + " cannot be used: " +
-                                    (at_end ? std::string{"there are none"} : reason)};
+  return error{errc::malformed, "the CA certificates of " + whom.origin +
+                                    " cannot be used: " + (at_end ? std::string{"there are none"} : reason)};
 }
 
 inline result<std::string> read_pem_file(std::string const& name, char const* what) {
@@ -268,7 +270,8 @@ inline result<tls_context> tls_context::server(tls_server_options const& options
   SSL_CTX_set_options(c.get(), SSL_OP_NO_TICKET);
   SSL_CTX_set_num_tickets(c.get(), 0);
   if (options.request_client_certificate)
-    SSL_CTX_set_cert_verify_callback(c.get(), [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
+    SSL_CTX_set_cert_verify_callback(
+        c.get(), [](X509_STORE_CTX*, void*) { return 1; }, nullptr);
   SSL_CTX_set_verify(c.get(), options.request_client_certificate ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   return tls_context{c.release(), tls_role::server};
 }

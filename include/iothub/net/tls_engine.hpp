@@ -1,6 +1,6 @@
 // One TLS connection without I/O: cipher text goes in and out through buffers, plain text through read() and write().
 //
-// Theory of operation. OpenSSL does its I/O through a BIO of ours that reads from what was fed and writes to outgoing().
+// Theory of operation. OpenSSL does its I/O through a BIO of ours that reads what was fed and writes to outgoing().
 // The buffers own nothing while the connection is idle (OpenSSL's memory BIO would keep 76 kB for a pair), and OpenSSL
 // itself releases its own. Each call empties OpenSSL's error queue, which belongs to the whole thread.
 #pragma once
@@ -224,15 +224,15 @@ inline io_result tls_engine::after(int outcome, std::size_t moved) {
 }
 
 inline error tls_engine::failure(int kind) {
-  bool const cut_off = kind == SSL_ERROR_SYSCALL ||
-                       ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+  bool const cut_off =
+      kind == SSL_ERROR_SYSCALL || ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
   long const verdict = SSL_get_verify_result(ssl_.get());
   std::string const reason = detail::take_openssl_error();
   std::string const peer = peer_name_.empty() ? "the client" : peer_name_;
   if (state_->out_of_memory) return {errc::io_error, "out of memory"};
   if (!established_ && SSL_is_server(ssl_.get()) == 0 && verdict != X509_V_OK)
-    return {errc::certificate_rejected, "the certificate of " + peer + " is rejected: " +
-                                            X509_verify_cert_error_string(verdict)};
+    return {errc::certificate_rejected,
+            "the certificate of " + peer + " is rejected: " + X509_verify_cert_error_string(verdict)};
   if (cut_off && established_)
     return {errc::connection_lost, "the connection to " + peer + " ended without a TLS close: bytes may be missing"};
   if (cut_off) return {errc::connection_lost, "the connection to " + peer + " ended during the TLS handshake"};
