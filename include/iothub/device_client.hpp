@@ -250,4 +250,4 @@ class basic_device_client {
 }  // namespace v0
 }  // namespace iothub
 
-#include <iothub/device/device_state.hpp>  // the pinned state, and the bodies of the above
+#include <iothub/device_client_state.hpp>  // the pinned state, and the bodies of the above

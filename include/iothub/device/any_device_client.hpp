@@ -9,7 +9,6 @@
 
 #include <iothub/base/function.hpp>
 #include <iothub/device/device_driver.hpp>
-#include <iothub/device_client.hpp>
 
 namespace iothub {
 inline namespace v0 {

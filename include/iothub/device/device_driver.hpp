@@ -79,7 +79,7 @@ class device_driver {
     std::string token = {};
     duration lifetime = {};
   };
-  virtual ~device_driver();
+  inline virtual ~device_driver();
   virtual result<token_grant> mint_token() = 0;
   // Joins the loop; the transport is there.
   void start(dialect& speaks);

@@ -39,7 +39,7 @@ class loop : public detail::participant_owner {
 
   loop(loop const&) = delete;
   loop& operator=(loop const&) = delete;
-  virtual ~loop();
+  inline virtual ~loop();
 
   // Joins, and is stepped in the next turn. Leaves the loop that it was in before.
   void add(participant& p) noexcept;

@@ -32,10 +32,10 @@ class epoll_loop final : public loop, private fd_watcher {
  public:
   // Where the system refuses the descriptors it needs, watching fails later with errc::io_error; timers work.
   epoll_loop() noexcept;
-  ~epoll_loop() override;
+  inline ~epoll_loop() override;
 
-  void post(function<void()> call) override;
-  void stop() noexcept override;
+  inline void post(function<void()> call) override;
+  inline void stop() noexcept override;
 
   [[nodiscard]] utc_time utc_now() const noexcept override { return utc_time{read(CLOCK_REALTIME)}; }
   [[nodiscard]] fd_watcher* watcher() noexcept override { return this; }
@@ -62,11 +62,11 @@ class epoll_loop final : public loop, private fd_watcher {
     pthread_mutex_t& mutex_;
   };
 
-  result<void> watch(int fd, fd_interest interest, participant& whom, fd_trigger trigger) override;
-  void unwatch(int fd) noexcept override;
-  [[nodiscard]] fd_interest take_events(int fd) noexcept override;
+  inline result<void> watch(int fd, fd_interest interest, participant& whom, fd_trigger trigger) override;
+  inline void unwatch(int fd) noexcept override;
+  [[nodiscard]] inline fd_interest take_events(int fd) noexcept override;
 
-  bool wait(time_point until) override;
+  inline bool wait(time_point until) override;
   [[nodiscard]] time_point read_clock() const noexcept override { return time_point{read(CLOCK_MONOTONIC)}; }
   static duration read(clockid_t which) noexcept {
     timespec t{};

@@ -19,13 +19,14 @@
 namespace iothub {
 inline namespace v0 {
 
-// MQTT 3.1.1 over TLS over TCP, port 8883 unless the options say otherwise.
-class mqtt_over_tls {
+// MQTT 3.1.1 over TLS over TCP, port 8883 unless the options say otherwise. A template, so that who does not use it does
+// not pay for it when compiling.
+template <class Tcp>
+class basic_mqtt_over_tls {
  public:
   using loop_type = net::epoll_loop;
   using prepared = net::tls_context;
-  using stream_type = net::tls_stream<net::tcp_stream>;
-  using session_type = stream_mqtt<stream_type>;
+  using session_type = stream_mqtt<net::tls_stream<Tcp>>;
 
   // errc::io_error or malformed: the CA file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
@@ -35,11 +36,11 @@ class mqtt_over_tls {
   }
   static std::uint16_t port(device_options const& options) noexcept { return options.mqtt_port; }
 
-  mqtt_over_tls(net::tls_context context, device_options const& options)
+  basic_mqtt_over_tls(net::tls_context context, device_options const& options)
       : dialect_([&] {
           mqtt::client_options session;
           session.connect_timeout = options.connect_timeout;
-          return session_type(session, std::move(context), net::tcp_stream{});
+          return session_type(session, std::move(context), Tcp{});
         }) {}
 
   [[nodiscard]] dialect& device_dialect() noexcept { return dialect_; }
@@ -48,35 +49,38 @@ class mqtt_over_tls {
  private:
   mqtt_dialect<session_type> dialect_;
 };
+using mqtt_over_tls = basic_mqtt_over_tls<net::tcp_stream>;
 
 // HTTPS by libcurl: telemetry only for a device, port 443 unless the options say otherwise.
-class https {
+template <class Http>
+class basic_https {
  public:
   using loop_type = net::epoll_loop;
-  using prepared = net::curl_http;
+  using prepared = Http;
 
   // errc::io_error or malformed: the CA file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
     net::curl_http_options curl;
     curl.trust.ca_file = options.ca_file;
     curl.connect_timeout = options.connect_timeout;
-    net::curl_http made{std::move(curl)};
+    Http made{std::move(curl)};
     if (auto ready = made.ready(); !ready) return std::move(ready).error();
     return made;
   }
   static std::uint16_t port(device_options const& options) noexcept { return options.https_port; }
 
-  https(net::curl_http transport, device_options const&) : http_{std::move(transport)}, dialect_{http_} {}
-  https(https const&) = delete;
-  https& operator=(https const&) = delete;
+  basic_https(Http transport, device_options const&) : http_{std::move(transport)}, dialect_{http_} {}
+  basic_https(basic_https const&) = delete;
+  basic_https& operator=(basic_https const&) = delete;
 
   [[nodiscard]] dialect& device_dialect() noexcept { return dialect_; }
-  [[nodiscard]] net::curl_http& http() noexcept { return http_; }
+  [[nodiscard]] Http& http() noexcept { return http_; }
 
  private:
-  net::curl_http http_;
-  https_dialect<net::curl_http&> dialect_;
+  Http http_;
+  https_dialect<Http&> dialect_;
 };
+using https = basic_https<net::curl_http>;
 
 using device_client = basic_device_client<mqtt_over_tls, loop_clock, openssl_crypto>;
 using https_device_client = basic_device_client<https, loop_clock, openssl_crypto>;
