@@ -315,4 +315,12 @@ TEST_F(MqttClient, AbortSendsNothing) {
   EXPECT_EQ(sink.ends, 1);
 }
 
+TEST_F(MqttClient, SaysWhatItWaitsFor) {
+  EXPECT_EQ(session.waits_for(), "a connection");
+  connected();
+  EXPECT_EQ(session.waits_for(), "packets");
+  ASSERT_TRUE(publish("x"));
+  EXPECT_EQ(session.waits_for(), "PUBACK");
+}
+
 }  // namespace

@@ -151,6 +151,19 @@ TEST(MqttAckQueue, StaysInOrderOverManyMessages) {
   EXPECT_GT(next_out, 6900u);
 }
 
+TEST(MqttAckQueue, KeepsALongQueueTidyWhileItsEndWaits) {
+  ack_queue owed;
+  for (std::uint16_t id = 1; id <= 500; ++id) owed.push(id);
+  for (std::uint16_t id = 1; id <= 499; ++id) {
+    ASSERT_TRUE(owed.mark(id));
+    ASSERT_EQ(owed.take(), id);
+    ASSERT_EQ(owed.size(), 500u - id);
+  }
+  EXPECT_TRUE(owed.mark(500));
+  EXPECT_EQ(owed.take(), 500u);
+  EXPECT_TRUE(owed.empty());
+}
+
 publish message(std::uint16_t id, std::string_view payload) {
   publish m;
   m.topic = "t";

@@ -193,6 +193,20 @@ TEST_F(MqttServer, StopsReadingWhileThePeerDoesNotReadItsAnswers) {
   EXPECT_NE(link.room(), 0u);
 }
 
+TEST_F(MqttServer, MQTT_4_8_0_1_WhatAClientMustNotSendEndsTheLink) {
+  for (std::string_view const bad :
+       {"20 02 0000", "90 03 0001 00", "b0 02 0001", "d0 00", "50 02 0001", "62 02 0001", "70 02 0001", "f0 00"}) {
+    logging_owner other;
+    server_connection fresh{other, options, at(0)};
+    other.session = &fresh.session();
+    fresh.receive(bytes(hello), at(0));
+    fresh.consume(fresh.output().size());
+    fresh.receive(bytes(bad), at(0));
+    EXPECT_TRUE(fresh.finished() && fresh.output().empty()) << bad;
+    EXPECT_EQ(other.taken(), (lines{"connect c1", "closed protocol_error"})) << bad;
+  }
+}
+
 TEST_F(MqttServer, Qos2EndsTheLink) {
   connected();
   EXPECT_EQ(client_says("34 05 0001 't' 0001"), "");
