@@ -535,8 +535,8 @@ class query_parser {
     while (!at_symbol("]")) {
       bool const negative = take_symbol("-");
       json::value value;
+      if (negative && lexer_.kind() != query_token::number) return fail("a number expected");
       if (!literal(value)) return fail("a literal expected");
-      if (negative && !value.is_number()) return fail("a number expected");
       if (negative && value.is_int())
         value = -*value.as_int();
       else if (negative)

@@ -1,0 +1,176 @@
+// Faults by script, by seed, and by the properties that the official end-to-end tests send.
+#include "hub_world.hpp"
+
+namespace {
+
+using namespace hub_test;
+using ih::fault_point;
+
+struct fault_world : world {
+  recording_link link;
+  fault_world() {
+    create("d1");
+    connect(link, "d1");
+  }
+  ~fault_world() { hub.disconnect(link, ih::ending::graceful, at); }
+  iothub::result<ih::receipt> send(std::vector<ih::property_view> properties = {}) {
+    ih::d2c_message m;
+    m.properties = properties;
+    return hub.send_telemetry(link, m, at);
+  }
+};
+
+TEST(HubFault, TheNextOperationsAreRefused) {
+  fault_world w;
+  w.hub.faults().reject_next(fault_point::send_telemetry, errc::throttled, 2);
+  EXPECT_EQ(hub_code(w.send()), 429001);
+  EXPECT_TRUE(w.hub.get_device_twin(w.link, w.at).has_value());
+  EXPECT_EQ(w.send().error().http_status(), 429);
+  EXPECT_TRUE(w.send().has_value());
+  EXPECT_TRUE(w.hub.faults().empty());
+  EXPECT_EQ(w.hub.events().size(), 1u);
+}
+
+TEST(HubFault, EveryPointCanBeRefused) {
+  fault_world w;
+  recording_caller caller;
+  recording_link other;
+  value const v = parse("{}");
+  auto& plan = w.hub.faults();
+  auto const arm = [&](fault_point where) { plan.reject_next(where, errc::service_unavailable); };
+  arm(fault_point::connect);
+  EXPECT_EQ(hub_code(w.hub.connect(other, {"d1", {}}, {}, {}, w.at)), 503001);
+  arm(fault_point::get_device_twin);
+  EXPECT_EQ(hub_code(w.hub.get_device_twin(w.link, w.at)), 503001);
+  arm(fault_point::patch_reported);
+  EXPECT_EQ(hub_code(w.hub.patch_reported(w.link, v, {}, w.at)), 503001);
+  arm(fault_point::invoke_method);
+  EXPECT_EQ(hub_code(w.hub.invoke_method({"d1", {}}, {"m", nullptr}, {}, caller, w.at)), 503001);
+  arm(fault_point::send_c2d);
+  EXPECT_EQ(hub_code(w.hub.send_c2d("d1", {}, w.at)), 503001);
+  arm(fault_point::registry);
+  EXPECT_EQ(hub_code(w.hub.delete_identity({"d1", {}}, {}, w.at)), 503001);
+  arm(fault_point::registry);
+  EXPECT_EQ(hub_code(w.hub.put_identity({}, {}, w.at)), 503001);
+  arm(fault_point::service_twin);
+  EXPECT_EQ(hub_code(w.hub.patch_twin({"d1", {}}, {&v, nullptr}, ih::unconditional, w.at)), 503001);
+  EXPECT_TRUE(plan.empty());
+}
+
+TEST(HubFault, ARuleMayNameADeviceSkipSomeAndEnd) {
+  fault_world w;
+  ih::fault_rule rule;
+  rule.where = fault_point::any;
+  rule.device_id = "d1";
+  rule.skip = 1;
+  rule.times = 10;
+  rule.until = w.at.now + seconds{5};
+  rule.code = errc::unauthorized;
+  rule.hub_code = 401002;
+  w.hub.faults().add(rule);
+  EXPECT_TRUE(w.send().has_value());
+  EXPECT_EQ(hub_code(w.send()), 401002);
+  EXPECT_FALSE(w.hub.send_c2d("d1", {}, w.at).has_value());
+  EXPECT_EQ(hub_code(w.hub.send_c2d("d2", {}, w.at)), 404001);
+  w.advance(seconds{5});
+  EXPECT_TRUE(w.send().has_value());
+  EXPECT_TRUE(w.hub.faults().empty());
+}
+
+TEST(HubFault, ARuleMayEndTheConnection) {
+  fault_world w;
+  for (auto const where : {fault_point::send_telemetry, fault_point::get_device_twin}) {
+    ih::fault_rule rule;
+    rule.where = where;
+    rule.drops_link = true;
+    w.hub.faults().add(rule);
+  }
+  EXPECT_EQ(w.send().error().code(), errc::not_connected);
+  EXPECT_EQ(w.link.drops.at(0).hub_code(), 400029);
+  w.connect(w.link, "d1");
+  EXPECT_EQ(w.hub.get_device_twin(w.link, w.at).error().code(), errc::not_connected);
+  EXPECT_EQ(w.link.drops.size(), 2u);
+}
+
+TEST(HubFault, ADelayIsHandedToTheFace) {
+  fault_world w;
+  w.hub.faults().delay_next(fault_point::send_telemetry, seconds{3});
+  EXPECT_EQ(w.send().value().delay, seconds{3});
+  EXPECT_EQ(w.send().value().delay, seconds{0});
+  EXPECT_EQ(w.hub.events().size(), 2u);
+}
+
+TEST(HubFault, TheSameSeedGivesTheSameFaults) {
+  auto const run = [](std::uint64_t seed) {
+    fault_world w;
+    w.hub.faults().reject_randomly(fault_point::send_telemetry, errc::throttled, {seed, 4});
+    std::string pattern;
+    for (int i = 0; i != 64; ++i) pattern += w.send() ? '.' : 'x';
+    return pattern;
+  };
+  EXPECT_EQ(run(1), run(1));
+  EXPECT_NE(run(1), run(2));
+  EXPECT_NE(run(1).find('x'), std::string::npos);
+  EXPECT_NE(run(1).find('.'), std::string::npos);
+}
+
+TEST(HubFault, KillTcpWithholdsTheAcknowledgementAndEndsTheConnectionAfterItsDelay) {
+  fault_world w;
+  auto const receipt = w.send({{"AzIoTHub_FaultOperationType", "KillTcp", true},
+                               {"AzIoTHub_FaultOperationCloseReason", "boom", true},
+                               {"AzIoTHub_FaultOperationDelayInSecs", "2", true},
+                               {"AzIoTHub_FaultOperationDurationInSecs", "5", true}});
+  EXPECT_TRUE(receipt.value().withheld);
+  w.advance(seconds{1});
+  EXPECT_TRUE(w.link.attached());
+  w.advance(seconds{1});
+  ASSERT_EQ(w.link.drops.size(), 1u);
+  EXPECT_EQ(w.link.drops[0].hub_code(), 400029);
+  EXPECT_EQ(hub_code(w.hub.connect(w.link, {"d1", {}}, {}, {}, w.at)), 400030);
+  w.advance(seconds{5});
+  EXPECT_TRUE(w.hub.connect(w.link, {"d1", {}}, {}, {}, w.at).has_value());
+}
+
+TEST(HubFault, InvokeFaultsRefuseForTheirDurationAndKeepTheConnection) {
+  struct row {
+    std::string_view type;
+    int code;
+  };
+  for (row const r : {row{"InvokeThrottling", 429001}, {"InvokeMaxMessageQuota", 403002}, {"InvokeAuthError", 401003}}) {
+    fault_world w;
+    EXPECT_FALSE(w.send({{"AzIoTHub_FaultOperationType", r.type, true},
+                         {"AzIoTHub_FaultOperationDurationInSecs", "5", true}}).value().withheld);
+    w.hub.on_time(w.at);
+    EXPECT_EQ(hub_code(w.send()), r.code) << r.type;
+    EXPECT_TRUE(w.link.attached());
+    w.advance(seconds{5});
+    EXPECT_TRUE(w.send().has_value()) << r.type;
+  }
+}
+
+TEST(HubFault, UnknownFaultsAndBadNumbersAreIgnored) {
+  fault_world w;
+  w.send({{"AzIoTHub_FaultOperationType", "Nonsense", true},
+          {"AzIoTHub_FaultOperationDelayInSecs", "-3", true},
+          {"AzIoTHub_FaultOperationDurationInSecs", "x", true}}).value();
+  w.hub.on_time(w.at);
+  EXPECT_TRUE(w.link.attached());
+  EXPECT_TRUE(w.send().has_value());
+}
+
+TEST(HubFault, HonouringTheseIsASwitch) {
+  auto o = plain_options();
+  o.honour_fault_properties = false;
+  world w{o};
+  w.create("d1");
+  recording_link link;
+  w.connect(link, "d1");
+  ih::property_view const properties[] = {{"AzIoTHub_FaultOperationType", "KillTcp", true}};
+  ih::d2c_message m;
+  m.properties = properties;
+  EXPECT_FALSE(w.hub.send_telemetry(link, m, w.at).value().withheld);
+  w.hub.on_time(w.at);
+  EXPECT_TRUE(link.attached());
+}
+
+}  // namespace
