@@ -99,6 +99,7 @@ struct logging_owner final : iothub::mqtt::server_handler {
   void on_publish(iothub::mqtt::publish const& m, iothub::time_point) override {
     log.push_back("publish " + std::string{m.topic} + " " + std::string{m.payload.substr(0, 16)} + " qos" +
                   std::to_string(m.qos) + (m.dup ? " dup" : "") + (m.retain ? " retain" : ""));
+    if (withholds && m.qos == 1) session->withhold(m.id);
     if (acknowledges && m.qos == 1) session->acknowledge(m.id);
   }
   void on_puback(std::uint16_t id, iothub::time_point) override { log.push_back("puback " + std::to_string(id)); }
@@ -128,6 +129,7 @@ struct logging_owner final : iothub::mqtt::server_handler {
   iothub::mqtt::server_session* session = nullptr;
   bool decides = true;
   bool acknowledges = true;
+  bool withholds = false;
   bool session_present = false;
   std::string why;
   std::vector<std::string> log;

@@ -170,6 +170,14 @@ TEST_F(MqttServer, AWithheldPubackNeverComesAndHoldsNobodyUp) {
   EXPECT_EQ(answer(), "");
 }
 
+TEST_F(MqttServer, APubackCanBeWithheldInsideTheCallback) {
+  connected();
+  owner.withholds = true;
+  EXPECT_EQ(client_says("32 05 0001 't' 0001"), "") << "the acknowledge() behind it is ignored";
+  owner.withholds = false;
+  EXPECT_EQ(client_says("32 05 0001 't' 0002"), "40020002");
+}
+
 TEST_F(MqttServer, StopsReadingWhileTooMuchIsUnacknowledged) {
   options.max_unacknowledged = 2;
   connected();
