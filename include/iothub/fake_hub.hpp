@@ -34,13 +34,11 @@
 #include <vector>
 
 #include <iothub/crypto/seeded.hpp>
-#include <iothub/device/mqtt_dialect.hpp>
-#include <iothub/device_client.hpp>
 #include <iothub/hub_runtime.hpp>
 #include <iothub/hub_wirings.hpp>
 #include <iothub/io/clock.hpp>
+#include <iothub/iothub.hpp>
 #include <iothub/memory/virtual_loop.hpp>
-#include <iothub/service_client.hpp>
 #include <iothub/wire/connection_string.hpp>
 
 namespace iothub {
