@@ -6,6 +6,7 @@
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/iothub.hpp>
+#include <iothub/net/signals.hpp>
 
 namespace example {
 
