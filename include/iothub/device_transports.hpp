@@ -8,7 +8,7 @@
 #include <iothub/device/https_dialect.hpp>
 #include <iothub/device/mqtt_dialect.hpp>
 #include <iothub/device_client.hpp>
-#include <iothub/io/clock.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/net/curl_http.hpp>
 #include <iothub/net/epoll_loop.hpp>
 #include <iothub/net/tcp_stream.hpp>

@@ -36,7 +36,7 @@
 #include <iothub/crypto/seeded.hpp>
 #include <iothub/hub_runtime.hpp>
 #include <iothub/hub_wirings.hpp>
-#include <iothub/io/clock.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/iothub.hpp>
 #include <iothub/memory/virtual_loop.hpp>
 #include <iothub/wire/connection_string.hpp>

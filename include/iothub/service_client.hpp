@@ -33,7 +33,7 @@
 #include <iothub/base/time.hpp>
 #include <iothub/crypto/crypto.hpp>
 #include <iothub/fwd.hpp>
-#include <iothub/io/clock.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/policy/clock.hpp>
 #include <iothub/policy/http_transport.hpp>
 #include <iothub/service/pager.hpp>
@@ -264,22 +264,22 @@ class basic_service_client {
   // What the device answered, whatever its status. errc::device_offline: not connected, or it listens for no method;
   // device_timeout: no answer within options.response_timeout, and it may have been carried out; device_not_found;
   // bad_device_response. timeout: the hub itself did not answer in time.
-  result<method_response> invoke_method(std::string_view device_id, method_request what, method_options how = {}) {
-    return run(service_core::invoke_method(device_id, {}, std::move(what), how));
+  result<method_response> invoke_method(std::string_view device_id, method_request const& what, method_options how = {}) {
+    return run(service_core::invoke_method(device_id, {}, what, how));
   }
   template <class F>
-  void async_invoke_method(std::string_view device_id, method_request what, method_options how, F completion) {
-    begin(service_core::invoke_method(device_id, {}, std::move(what), how), std::move(completion));
+  void async_invoke_method(std::string_view device_id, method_request const& what, method_options how, F completion) {
+    begin(service_core::invoke_method(device_id, {}, what, how), std::move(completion));
   }
   // The same of a module.
   result<method_response> invoke_module_method(std::string_view device_id, std::string_view module_id,
-                                               method_request what, method_options how = {}) {
-    return run(service_core::invoke_method(device_id, module_id, std::move(what), how));
+                                               method_request const& what, method_options how = {}) {
+    return run(service_core::invoke_method(device_id, module_id, what, how));
   }
   template <class F>
-  void async_invoke_module_method(std::string_view device_id, std::string_view module_id, method_request what,
+  void async_invoke_module_method(std::string_view device_id, std::string_view module_id, method_request const& what,
                                   method_options how, F completion) {
-    begin(service_core::invoke_method(device_id, module_id, std::move(what), how), std::move(completion));
+    begin(service_core::invoke_method(device_id, module_id, what, how), std::move(completion));
   }
 
   // --- queries --------------------------------------------------------------------------------------------------------
@@ -469,7 +469,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
   ~service_state() override { wipe(token_); }
 
   static service_options named(service_options options) {
-    std::string name{"iothub-cpp/"};
+    std::string name{"iothub/"};
     name.append(version_text);
     if (!options.user_agent.empty()) name.append(" ").append(options.user_agent);
     options.user_agent = std::move(name);

@@ -1,6 +1,6 @@
 // expect: basic_service_client: Http must be an http_transport
 #include <iothub/crypto/seeded.hpp>
-#include <iothub/io/clock.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/service_client.hpp>
 
 struct my_http {

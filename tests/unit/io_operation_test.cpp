@@ -1,7 +1,7 @@
 #include <iothub/io/operation.hpp>
 
 #include <iothub/base/prng.hpp>
-#include <iothub/io/clock.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/io/retry.hpp>
 #include <iothub/memory/virtual_clock.hpp>
 
