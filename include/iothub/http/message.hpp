@@ -30,6 +30,7 @@ class headers {
   [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
   [[nodiscard]] bool has(std::string_view name) const noexcept;
   void add(std::string name, std::string value);
+  void reserve(std::size_t size) { list_.reserve(size); }
   // Replaces every field of that name.
   void set(std::string_view name, std::string value);
   void remove(std::string_view name);

@@ -74,7 +74,7 @@ class parser {
  public:
   parser(std::string_view text, parse_limits limits) noexcept
       : begin_{text.data()}, end_{text.data() + text.size()}, limits_{limits},
-        memory_{text.size() + text.size() / 2 + 64} {
+        memory_{text.size() + text.size() / 2 + 192} {
     if (limits_.max_depth > 1000) limits_.max_depth = 1000;
     if (limits_.max_size > std::size_t{1} << 30) limits_.max_size = std::size_t{1} << 30;
   }

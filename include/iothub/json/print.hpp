@@ -35,7 +35,15 @@ class printer {
   void print(value const& document, unsigned indent) {
     indent_ = indent;
     pretty_ = indent != 0;
-    room(estimate(document.unit_) + ahead);
+    char few[256];  // what is short goes into a string at once and exactly
+    std::size_t const size = estimate(document.unit_) + ahead;
+    if (string_ != nullptr && size <= sizeof few) {
+      is_apart_ = true;
+      begin_ = at_ = few;
+      end_ = few + sizeof few;
+    } else {
+      room(size);
+    }
     put(document.unit_, 0);
     finish();
   }
@@ -60,6 +68,7 @@ class printer {
       end_ = begin_ + space.size();
       return;
     }
+    if (is_apart_) finish();
     if (begin_ == nullptr) offset_ = string_->size();
     std::size_t const used = offset_ + static_cast<std::size_t>(at_ - begin_);
     std::size_t wanted = used + size;
@@ -71,11 +80,16 @@ class printer {
   }
   void finish() {
     auto const used = static_cast<std::size_t>(at_ - begin_);
-    if (buffer_ == nullptr)
+    if (is_apart_) {
+      string_->append(begin_, used);
+      is_apart_ = false;
+      begin_ = at_ = end_ = nullptr;
+    } else if (buffer_ == nullptr) {
       string_->resize(offset_ + used);
-    else if (begin_ != nullptr)
+    } else if (begin_ != nullptr) {
       buffer_->commit(used);
-    begin_ = at_;
+      begin_ = at_;
+    }
   }
 
   // About the length of the text, rather more than less.
@@ -244,6 +258,7 @@ class printer {
   char* end_ = nullptr;
   std::size_t indent_ = 0;
   bool pretty_ = false;
+  bool is_apart_ = false;   // [begin_, end_) is not the string's own memory
 };
 
 inline std::string value::dump() const {

@@ -27,6 +27,7 @@
 #include <iothub/io/loop.hpp>
 #include <iothub/io/participant.hpp>
 #include <iothub/io/retry.hpp>
+#include <iothub/policy/endpoint.hpp>
 #include <iothub/policy/http_transport.hpp>
 #include <iothub/service/service_options.hpp>
 
@@ -43,7 +44,10 @@ class service_driver {
   };
 
   service_driver(loop& on, std::string host, service_options options, std::uint64_t seed)
-      : loop_{on}, host_{std::move(host)}, options_{std::move(options)}, seed_{seed} {}
+      : loop_{on},
+        hub_{.host = std::move(host), .port = options.https_port},
+        options_{std::move(options)},
+        seed_{seed} {}
   service_driver(service_driver const&) = delete;
   service_driver& operator=(service_driver const&) = delete;
   // Called by the handle: at once when nothing of this client is on the stack, else when the last frame returns.
@@ -59,7 +63,7 @@ class service_driver {
   void close();
 
   [[nodiscard]] loop& on() noexcept { return loop_; }
-  [[nodiscard]] std::string const& host() const noexcept { return host_; }
+  [[nodiscard]] std::string const& host() const noexcept { return hub_.host; }
   [[nodiscard]] std::size_t pending() const noexcept { return operations_.size(); }
   template <class Run>
   auto run(Run run) -> decltype(run()) {  // with a frame, so that a completion may destroy the client meanwhile
@@ -123,8 +127,7 @@ class service_driver {
     std::optional<result<http::response>> outcome = {};
   };
   struct operation {
-    std::string what = {};         // "GET /devices/d1", for messages
-    http::request request = {};    // kept only while it may be sent again
+    http::request request = {};    // complete while it may be sent again, else method and target, for messages
     bool may_repeat = false;
     std::uint32_t attempts = 1;
     exchange_id exchange = 0;      // 0: waits for retry_at
@@ -148,6 +151,10 @@ class service_driver {
   void on_time(time_point now);
   void finish(std::size_t index, result<http::response>&& outcome);
   void make_room();
+  // "GET /devices/d1"
+  static std::string name_of(http::request const& what) {
+    return what.method + " " + what.target.substr(0, what.target.find('?'));
+  }
   void step_handlers();
   void abandon(waiter const& w) noexcept;
   void cancel_all() noexcept;
@@ -155,7 +162,7 @@ class service_driver {
   [[nodiscard]] std::string describe() const;
 
   loop& loop_;
-  std::string host_;
+  endpoint hub_;
   service_options options_;
   std::uint64_t seed_;
   std::uint64_t retries_ = 0;
@@ -242,9 +249,13 @@ inline result<void> service_driver::add(submission&& what, waiter* blocked, comp
     return error{errc::outbox_full, "too many operations are pending (service_options.max_pending)"};
   make_room();
   operation o;
-  o.what = what.request.method + " " + what.request.target.substr(0, what.request.target.find('?'));
   o.may_repeat = what.only_reads && options_.read_retries != 0;
-  if (o.may_repeat) o.request = what.request;
+  if (o.may_repeat) {
+    o.request = what.request;
+  } else {
+    o.request.method = what.request.method;
+    o.request.target = what.request.target;
+  }
   o.deadline = iothub::add(now, what.hub_time > duration{0} ? what.hub_time + options_.method_margin
                                                             : options_.request_timeout);
   auto sent = send(std::move(what.request), now);
@@ -261,7 +272,7 @@ inline result<exchange_id> service_driver::send(http::request&& request, time_po
   if (!token) return std::move(token).error();
   request.headers.add("Authorization", std::string{*token});
   request.headers.add("User-Agent", options_.user_agent);
-  return start_exchange(endpoint{.host = host_, .port = options_.https_port}, std::move(request), now);
+  return start_exchange(hub_, std::move(request), now);
 }
 
 inline void service_driver::step_io(time_point now) {
@@ -311,7 +322,7 @@ inline void service_driver::on_time(time_point now) {
     operation& o = operations_[i];
     if (o.deadline <= now) {
       if (o.exchange != 0) cancel_exchange(o.exchange);
-      std::string text = host_ + " did not answer " + o.what + " in time; whether it was done is not known";
+      std::string text = hub_.host + " did not answer " + name_of(o.request) + " in time; whether it was done is not known";
       finish(i, error{errc::timeout, std::move(text)});
       continue;
     }
@@ -380,7 +391,7 @@ inline time_point service_driver::deadline() const {
 
 inline std::string service_driver::describe() const {
   if (operations_.empty()) return {};
-  std::string text = "a service client waits for " + host_ + " to answer " + operations_.front().what;
+  std::string text = "a service client waits for " + hub_.host + " to answer " + name_of(operations_.front().request);
   if (operations_.size() > 1) text += " and " + std::to_string(operations_.size() - 1) + " more";
   return text;
 }

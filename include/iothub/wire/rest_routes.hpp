@@ -192,6 +192,7 @@ inline std::string route_target(rest_route const& route) {
     path = shape.path;
   }
   std::string target;
+  target.reserve(64 + route.device_id.size() + route.module_id.size());
   splitter segments{path, '/'};
   std::string_view segment;
   while (segments.next(segment)) {
