@@ -129,7 +129,7 @@ TEST(Percent, KeepsExactlyTheUnreservedCharactersAtEveryPlace) {
     char const byte = static_cast<char>(c);
     bool const kept = unreserved.find(byte) != std::string_view::npos;
     std::string const escape = kept ? std::string(1, byte) : "%"s + (to_hex({&byte, 1}));
-    for (std::size_t size : {1, 3, 4, 7, 8, 9, 16, 23}) {
+    for (std::size_t const size : {1u, 3u, 4u, 7u, 8u, 9u, 16u, 23u}) {
       for (std::size_t at = 0; at != size; ++at) {
         std::string text(size, 'x');
         text[at] = byte;

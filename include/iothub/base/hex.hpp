@@ -23,7 +23,7 @@ constexpr int hex_value(char c) noexcept {
 
 // Writes two digits a byte at `out` and returns the end of them.
 inline char* write_hex(char* out, byte_view bytes) noexcept {
-  constexpr char digits[] = "0123456789abcdef";
+  static constexpr char digits[] = "0123456789abcdef";
   for (char c : bytes) {
     auto const byte = static_cast<unsigned char>(c);
     *out++ = digits[byte >> 4];

@@ -49,33 +49,28 @@ class [[nodiscard]] result {
   template <class U = T>
     requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, result> &&
              !std::is_same_v<std::remove_cvref_t<U>, iothub::error> && !std::is_same_v<std::remove_cvref_t<U>, errc>)
-  result(U&& value) : has_value_{true} {  // NOLINT(google-explicit-constructor): a value is a result
+  result(U&& value) {  // NOLINT(google-explicit-constructor): a value is a result
     std::construct_at(&value_, std::forward<U>(value));
+    has_value_ = true;
   }
-  result(iothub::error e) noexcept : has_value_{false} { std::construct_at(&error_, std::move(e)); }  // NOLINT
-  result(errc code) noexcept : has_value_{false} { std::construct_at(&error_, code); }                // NOLINT
+  result(iothub::error e) noexcept {  // NOLINT(google-explicit-constructor)
+    std::construct_at(&error_, std::move(e));
+    has_value_ = false;
+  }
+  result(errc code) noexcept {  // NOLINT(google-explicit-constructor)
+    std::construct_at(&error_, code);
+    has_value_ = false;
+  }
 
-  result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : has_value_{other.has_value_} {
-    if (has_value_)
-      std::construct_at(&value_, std::move(other.value_));
-    else
-      std::construct_at(&error_, std::move(other.error_));
-  }
+  result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) { take(std::move(other)); }
   result(result const& other)
     requires std::is_copy_constructible_v<T>
-      : has_value_{other.has_value_} {
-    if (has_value_)
-      std::construct_at(&value_, other.value_);
-    else
-      std::construct_at(&error_, other.error_);
+  {
+    take(other);
   }
   result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
     destroy();
-    has_value_ = other.has_value_;
-    if (has_value_)
-      std::construct_at(&value_, std::move(other.value_));
-    else
-      std::construct_at(&error_, std::move(other.error_));
+    take(std::move(other));
     return *this;
   }
   ~result() { destroy(); }
@@ -120,6 +115,17 @@ class [[nodiscard]] result {
   }
   void assert_value() const noexcept { IOTHUB_ASSERT(has_value_); }
   void assert_error() const noexcept { IOTHUB_ASSERT(!has_value_); }
+  // has_value_ is written last, here and in the constructors: compilers that see a value made and moved in one function
+  // then know which it is, where they would warn of reading the other.
+  template <class Other>
+  void take(Other&& other) {
+    bool const has_value = other.has_value_;
+    if (has_value)
+      std::construct_at(&value_, std::forward<Other>(other).value_);
+    else
+      std::construct_at(&error_, std::forward<Other>(other).error_);
+    has_value_ = has_value;
+  }
   void destroy() noexcept {
     if (has_value_)
       std::destroy_at(&value_);

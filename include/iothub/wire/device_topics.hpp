@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -162,6 +163,34 @@ inline bool cut_prefix(std::string_view& text, std::string_view prefix) noexcept
   text.remove_prefix(prefix.size());
   return true;
 }
+// The same for a literal: words are compared, the last one overlapping, and no function is called.
+template <class Word, std::size_t Size>
+bool same_words(char const* text, char const (&prefix)[Size]) noexcept {
+  constexpr std::size_t size = Size - 1, step = sizeof(Word);
+  bool same = true;
+  for (std::size_t i = 0; i < size; i += step) {
+    std::size_t const at = i + step <= size ? i : size - step;
+    Word have, want;
+    std::memcpy(&have, text + at, step);
+    std::memcpy(&want, prefix + at, step);
+    same &= have == want;
+  }
+  return same;
+}
+template <std::size_t Size>
+bool cut_prefix(std::string_view& text, char const (&prefix)[Size]) noexcept {
+  constexpr std::size_t size = Size - 1;
+  if (text.size() < size) return false;
+  bool same;
+  if constexpr (size >= 8)
+    same = same_words<std::uint64_t>(text.data(), prefix);
+  else if constexpr (size >= 4)
+    same = same_words<std::uint32_t>(text.data(), prefix);
+  else
+    same = same_words<std::uint8_t>(text.data(), prefix);
+  if (same) text.remove_prefix(size);
+  return same;
+}
 // Cuts the text up to the next / off, and the / as well; empty when there is none.
 inline std::string_view cut_segment(std::string_view& text) noexcept {
   std::size_t const at = text.find('/');
@@ -170,13 +199,29 @@ inline std::string_view cut_segment(std::string_view& text) noexcept {
   text.remove_prefix(at + 1);
   return segment;
 }
-// Cuts the longest front that is in a class of characters.
+// Cuts the longest front that is in a class of characters; four at a time while there are four.
 inline std::string_view cut_while(std::string_view& text, char_class wanted) noexcept {
+  auto const* const p = reinterpret_cast<unsigned char const*>(text.data());
   std::size_t size = 0;
+  while (size + 4 <= text.size() && (char_classes[p[size]] & char_classes[p[size + 1]] & char_classes[p[size + 2]] &
+                                     char_classes[p[size + 3]] & wanted) != 0)
+    size += 4;
   while (size != text.size() && is_in(text[size], wanted)) ++size;
   std::string_view const front = text.substr(0, size);
   text.remove_prefix(size);
   return front;
+}
+
+// Cuts a number of at most 18 digits; -1 where there are none or more.
+inline std::int64_t cut_number(std::string_view& text) noexcept {
+  std::int64_t number = 0;
+  std::size_t size = 0;
+  for (; size != text.size() && is_digit(text[size]); ++size) {
+    if (size == 18) return -1;
+    number = number * 10 + (text[size] - '0');
+  }
+  text.remove_prefix(size);
+  return size == 0 ? -1 : number;
 }
 
 // "?$rid=…&$version=…", each at most once; other parameters are passed over. False when it is anything else, also when
@@ -190,11 +235,9 @@ inline bool read_topic_query(std::string_view text, std::string_view& rid, std::
       rid = cut_while(text, in_request_id);
       if (rid.empty() || rid.size() > max_request_id_size) return false;
     } else if (cut_prefix(text, "$version=")) {
-      std::string_view const digits = text.substr(0, text.find('&'));
-      auto const number = parse_int<std::int64_t>(digits);
-      if (version != 0 || !number || *number < 1) return false;
-      version = *number;
-      text.remove_prefix(digits.size());
+      if (version != 0) return false;
+      version = cut_number(text);
+      if (version < 1) return false;
     } else {
       std::string_view const other = text.substr(0, text.find('&'));
       if (other.find_first_of("/#+") != std::string_view::npos) return false;

@@ -81,9 +81,9 @@ constexpr bool is_in(char c, char_class wanted) noexcept {
   return (char_classes[static_cast<unsigned char>(c)] & wanted) != 0;
 }
 constexpr bool all_in(std::string_view text, char_class wanted) noexcept {
-  for (char c : text)
-    if (!is_in(c, wanted)) return false;
-  return true;
+  unsigned common = wanted;  // no early end: names are short, and a loop without one is several times faster
+  for (char c : text) common &= char_classes[static_cast<unsigned char>(c)];
+  return common != 0;
 }
 
 }  // namespace detail

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -94,11 +95,10 @@ constexpr feedback_request feedback_request_of(std::string_view text) noexcept {
 
 namespace detail {
 
-// The system properties that are text, in the order in which they are sent.
+// The system properties that are text.
 struct text_property {
   std::string_view key;  // behind the "$."
   std::string message::*field;
-  bool sent_by_device = true;  // edge adds the others
 };
 inline constexpr text_property text_properties[] = {{"on", &message::output_name},
                                                     {"mid", &message::message_id},
@@ -109,8 +109,8 @@ inline constexpr text_property text_properties[] = {{"on", &message::output_name
                                                     {"ce", &message::content_encoding},
                                                     {"ifid", &message::interface_id},
                                                     {"sub", &message::component_name},
-                                                    {"cdid", &message::connection_device_id, false},
-                                                    {"cmid", &message::connection_module_id, false}};
+                                                    {"cdid", &message::connection_device_id},
+                                                    {"cmid", &message::connection_module_id}};
 
 enum class bag_fault : std::uint8_t { none, empty_name, reserved_name, bad_text };
 
@@ -124,7 +124,19 @@ inline error bag_error(bag_fault fault) {
   }
 }
 
-// Writes pairs at a place that has room for them.
+// A name as it stands in front of a value, with the & before it: "&%24.mid=". Always copied as twelve bytes, which is
+// one load and one store more than nothing.
+struct bag_name {
+  template <std::size_t Size>
+  constexpr bag_name(char const (&name)[Size]) noexcept : size{Size - 1} {  // NOLINT: a literal is a name
+    static_assert(Size - 1 <= 12);
+    for (std::size_t i = 0; i != size; ++i) text[i] = name[i];
+  }
+  char text[13] = {};
+  std::size_t size;
+};
+
+// Writes pairs at a place that has room for them, and twelve bytes more.
 class bag_writer {
  public:
   explicit bag_writer(char* at) noexcept : at_{at}, begin_{at} {}
@@ -135,19 +147,18 @@ class bag_writer {
     if (static_cast<std::size_t>(end - at_) != value.size() && !is_mqtt_text(value)) fault_ = bag_fault::bad_text;
     at_ = end;
   }
-  void key(std::string_view name) noexcept {
-    if (at_ != begin_) *at_++ = '&';
-    at_ = put(at_, name);
+  void key(bag_name const& name) noexcept {
+    std::size_t const first = at_ == begin_ ? 1 : 0;  // without the &
+    std::memcpy(at_, name.text + first, 12);
+    at_ += name.size - first;
   }
   // A system property; nothing when it is empty.
-  void system(std::string_view name, std::string_view value) noexcept {
+  void system(bag_name const& name, std::string_view value) noexcept {
     if (value.empty()) return;
-    key("%24.");
-    at_ = put(at_, name);
-    *at_++ = '=';
+    key(name);
     text(value);
   }
-  void time(std::string_view name, std::optional<utc_time> const& value) noexcept {
+  void time(bag_name const& name, std::optional<utc_time> const& value) noexcept {
     if (!value) return;
     char printed[iso8601_max_size];
     system(name, {printed, static_cast<std::size_t>(write_iso8601(printed, *value, 3) - printed)});
@@ -155,7 +166,7 @@ class bag_writer {
   void application(property const& p) noexcept {
     if (p.name.empty()) fault_ = bag_fault::empty_name;
     if (p.name.starts_with("$.")) fault_ = bag_fault::reserved_name;
-    key({});
+    if (at_ != begin_) *at_++ = '&';
     text(p.name);
     if (!p.has_value) return;
     *at_++ = '=';
@@ -172,14 +183,12 @@ class bag_writer {
 
 // More than any bag made of this message takes, without `extra`.
 inline std::size_t bag_bound(message const& m, std::size_t extra) noexcept {
-  std::size_t bytes = extra;
-  for (auto const& p : text_properties) bytes += (m.*p.field).size();
-  std::size_t pairs = 16;  // the system's: eleven texts, two times, to, ack
-  for (auto const& p : m.properties) {
-    bytes += p.name.size() + p.value.size();
-    ++pairs;
-  }
-  return bytes * 3 + pairs * 12 + 2 * 3 * iso8601_max_size;
+  std::size_t bytes = extra + m.output_name.size() + m.message_id.size() + m.correlation_id.size() + m.user_id.size() +
+                      m.to.size() + m.content_type.size() + m.content_encoding.size() + m.interface_id.size() +
+                      m.component_name.size() + m.connection_device_id.size() + m.connection_module_id.size();
+  for (auto const& p : m.properties) bytes += p.name.size() + p.value.size();
+  // The system's pairs are eleven texts, two times, to and ack.
+  return bytes * 3 + (16 + m.properties.size()) * 12 + 2 * 3 * iso8601_max_size;
 }
 
 // What stands before a bag in a topic.
@@ -202,9 +211,19 @@ result<void> append_bag(Out& out, topic_parts before, std::size_t bound, Fill co
   return {};
 }
 
-inline void write_times(bag_writer& w, message const& m) noexcept {
-  w.time("exp", m.expiry_time);
-  w.time("ctime", m.creation_time);
+// What telemetry and input messages have in common, behind the output's name.
+inline void write_message(bag_writer& w, message const& m) noexcept {
+  w.system("&%24.mid=", m.message_id);
+  w.system("&%24.cid=", m.correlation_id);
+  w.system("&%24.uid=", m.user_id);
+  w.system("&%24.to=", m.to);
+  w.system("&%24.ct=", m.content_type);
+  w.system("&%24.ce=", m.content_encoding);
+  w.system("&%24.ifid=", m.interface_id);
+  w.system("&%24.sub=", m.component_name);
+  w.time("&%24.exp=", m.expiry_time);
+  w.time("&%24.ctime=", m.creation_time);
+  for (auto const& p : m.properties) w.application(p);
 }
 
 template <class Out>
@@ -212,10 +231,8 @@ result<void> append_telemetry_bag(Out& out, topic_parts before, message const& m
   if (!m.message_id.empty() && !is_valid_id(m.message_id))  // the rule for message ids is that for device ids
     return error{errc::invalid_argument, "the message id is too long or holds a character that is not allowed"};
   return append_bag(out, before, bag_bound(m, 0), [&m](bag_writer& w) {
-    for (auto const& p : text_properties)
-      if (p.sent_by_device) w.system(p.key, m.*p.field);
-    write_times(w, m);
-    for (auto const& p : m.properties) w.application(p);
+    w.system("&%24.on=", m.output_name);
+    write_message(w, m);
   });
 }
 
@@ -223,21 +240,18 @@ template <class Out>
 result<void> append_c2d_bag(Out& out, topic_parts before, c2d_message const& c2d, std::string_view device_id) {
   message const& m = c2d.content;
   return append_bag(out, before, bag_bound(m, device_id.size() + 64), [&](bag_writer& w) {
-    w.system("mid", m.message_id);
-    w.key("%24.to=");
+    w.system("&%24.mid=", m.message_id);
+    w.key("&%24.to=");
     w.text("/devices/");
     w.text(device_id);
     w.text("/messages/deviceBound");
-    w.system("cid", m.correlation_id);
-    w.system("uid", m.user_id);
-    w.time("exp", m.expiry_time);
-    w.system("ct", m.content_type);
-    w.system("ce", m.content_encoding);
-    w.time("ctime", m.creation_time);
-    if (c2d.ack != feedback_request::none) {
-      w.key("iothub-ack=");
-      w.text(to_string(c2d.ack));
-    }
+    w.system("&%24.cid=", m.correlation_id);
+    w.system("&%24.uid=", m.user_id);
+    w.time("&%24.exp=", m.expiry_time);
+    w.system("&%24.ct=", m.content_type);
+    w.system("&%24.ce=", m.content_encoding);
+    w.time("&%24.ctime=", m.creation_time);
+    if (c2d.ack != feedback_request::none) w.system("&iothub-ack=", to_string(c2d.ack));
     for (auto const& p : m.properties) w.application(p);
   });
 }
@@ -245,10 +259,9 @@ result<void> append_c2d_bag(Out& out, topic_parts before, c2d_message const& c2d
 template <class Out>
 result<void> append_input_bag(Out& out, topic_parts before, message const& m) {
   return append_bag(out, before, bag_bound(m, 0), [&m](bag_writer& w) {
-    for (auto const& p : text_properties)
-      if (p.key != "on") w.system(p.key, m.*p.field);
-    write_times(w, m);
-    for (auto const& p : m.properties) w.application(p);
+    w.system("&%24.cdid=", m.connection_device_id);
+    w.system("&%24.cmid=", m.connection_module_id);
+    write_message(w, m);
   });
 }
 
@@ -319,6 +332,9 @@ inline bool take_property(property&& p, message& into) {
 inline result<void> read_property_bag(std::string_view bag, message& into, bag_options const& options) {
   std::string_view const core = detail::bag_core(bag);
   if (core.empty()) return {};
+  std::size_t pair_count = 1;
+  for (char c : core) pair_count += c == '&' ? 1u : 0u;
+  if (pair_count <= options.max_properties) into.properties.reserve(into.properties.size() + pair_count);
   splitter pairs{core, '&'};
   std::string_view text;
   for (std::size_t count = 0; pairs.next(text); ++count) {
