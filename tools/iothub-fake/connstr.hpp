@@ -7,7 +7,7 @@
 #include <utility>
 
 #include <iothub/crypto/openssl.hpp>
-#include <iothub/io/clock.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/net/curl_http.hpp>
 #include <iothub/net/epoll_loop.hpp>
 #include <iothub/wire/connection_string.hpp>
