@@ -38,11 +38,20 @@ class tls_engine {
   // Cipher text from the peer, kept.
   void feed(byte_view bytes) { state_->incoming.append(bytes); }
   // The same without a copy: used before read() or handshake() return, what is left over must be kept by keep_rest().
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdangling-pointer"  // it does not see end_loan()
+#endif
   void lend(byte_view bytes) noexcept { state_->lent = bytes; }
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#pragma GCC diagnostic pop
+#endif
   void keep_rest() {
     state_->incoming.append(std::exchange(state_->lent, {}));
     state_->incoming.shrink();
   }
+  // Forgets what was lent and is not used: its memory is about to go.
+  void end_loan() noexcept { state_->lent = {}; }
   // The peer's side of the connection below has ended.
   void feed_end() noexcept { state_->ended = true; }
   // Cipher text for the peer.

@@ -71,6 +71,20 @@ class tls_stream {
   // More than a record with its header, so that one read of the system takes one of the peer's writes.
   static constexpr std::size_t scratch_size = 16 * 1024 + 512;
 
+  // Declared behind the memory that is lent to the engine, so that no way out of a function leaves a view of it.
+  class loan {
+   public:
+    explicit loan(std::optional<tls_engine>& to) noexcept : to_{to} {}
+    loan(loan const&) = delete;
+    loan& operator=(loan const&) = delete;
+    ~loan() {
+      if (to_) to_->end_loan();
+    }
+
+   private:
+    std::optional<tls_engine>& to_;
+  };
+
   result<void> start(std::string const& host);
   io_status handshake(time_point now);
   io_status receive(char (&scratch)[scratch_size], time_point now);
@@ -149,6 +163,7 @@ io_status tls_stream<Next>::handshake(time_point now) {
   if (context_.role() == tls_role::server && handshake_ends_ == never)
     handshake_ends_ = iothub::add(now, options_.handshake_timeout);
   char scratch[scratch_size];
+  loan const ends_here{engine_};
   for (;;) {
     io_status const status = engine_->handshake();
     engine_->keep_rest();
@@ -173,6 +188,7 @@ io_result tls_stream<Next>::read(byte_span into, time_point now) {
   if (flush(now) == io_status::failed) return fail(next_.last_error());
   if (into.empty()) return {};
   char scratch[scratch_size];
+  loan const ends_here{engine_};
   std::size_t moved = 0;
   for (;;) {
     io_result const got = engine_->read(into.subspan(moved));
