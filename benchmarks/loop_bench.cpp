@@ -123,3 +123,5 @@ BENCHMARK(turn)->Arg(0)->Arg(1'000)->Arg(100'000);
 BENCHMARK(virtual_event)->Arg(1)->Arg(1'000)->Arg(100'000);
 
 }  // namespace
+
+BENCHMARK_MAIN();
