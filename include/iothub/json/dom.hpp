@@ -12,7 +12,6 @@
 // built by hand should not be deeper than a few thousand levels (parse() has a limit of its own).
 #pragma once
 
-#include <compare>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>

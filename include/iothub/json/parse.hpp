@@ -17,7 +17,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include <iothub/base/result.hpp>
 #include <iothub/base/utf8.hpp>
@@ -74,7 +73,7 @@ class parser {
  public:
   parser(std::string_view text, parse_limits limits) noexcept
       : begin_{text.data()}, end_{text.data() + text.size()}, limits_{limits},
-        memory_{text.size() + text.size() / 2 + 192} {
+        memory_{text.size() * 3 + 192} {  // what the nodes of typical documents need
     if (limits_.max_depth > 1000) limits_.max_depth = 1000;
     if (limits_.max_size > std::size_t{1} << 30) limits_.max_size = std::size_t{1} << 30;
   }

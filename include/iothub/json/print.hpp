@@ -7,7 +7,6 @@
 #include <bit>
 #include <cfloat>
 #include <charconv>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -112,8 +111,8 @@ class printer {
       case detail::bool_tag: return literal(u.load<std::int64_t>() != 0 ? "true" : "false");
       case detail::int_tag: return integer(u.load<std::int64_t>());
       case detail::real_tag: return real(u.load<double>());
-      case detail::short_tag: return short_text(u);
-      case detail::long_tag: return quoted(detail::text_of(u));
+      case detail::short_tag:
+      case detail::long_tag: return text(u);
       case detail::array_tag: return list(u, depth, 1);
       case detail::object_tag: return list(u, depth, 2);
       default: return literal("null");
@@ -141,11 +140,15 @@ class printer {
         first = false;
         if (pretty_) new_line(depth + 1);
         if (stride == 2) {
-          put(item[0], depth);
+          text(item[0]);
           *at_++ = ':';
           if (pretty_) *at_++ = ' ';
         }
-        put(item[stride - 1], depth + 1);
+        unit const& content = item[stride - 1];
+        if (content.tag() == detail::short_tag)
+          text(content);
+        else
+          put(content, depth + 1);
       }
     }
     room(ahead);
@@ -160,7 +163,7 @@ class printer {
   }
 
   void real(double d) {
-    if (!std::isfinite(d)) return literal("null");
+    if (!(d - d == 0)) return literal("null");  // infinite or not a number
     room(ahead);
     if (short_decimal(d)) return;
     char const* const start = at_;
@@ -179,7 +182,7 @@ class printer {
       auto const m = static_cast<std::int64_t>(size * detail::powers_of_ten[k] + 0.5);
       if (static_cast<double>(m) / detail::powers_of_ten[k] != size) continue;
       auto const unit_size = static_cast<std::int64_t>(detail::powers_of_ten[k]);
-      if (std::signbit(d)) *at_++ = '-';
+      if (std::bit_cast<std::uint64_t>(d) >> 63 != 0) *at_++ = '-';  // also of -0.0
       at_ = std::to_chars(at_, end_, m / unit_size).ptr;
       *at_++ = '.';
       std::int64_t rest = m % unit_size;
@@ -190,18 +193,20 @@ class printer {
     return false;
   }
 
-  void short_text(unit const& u) {
-    std::size_t const size = u.raw[15] >> 4;
+  void text(unit const& u) {
 #if defined(__SSE2__) && defined(__GNUC__)
-    if ((detail::stops_plain_text(detail::load16(u.raw)) & ((1u << size) - 1)) == 0) {
-      *at_ = '"';
-      std::memcpy(at_ + 1, u.raw, 16);
-      at_ += size + 1;
-      *at_++ = '"';
+    std::size_t const size = u.raw[15] >> 4;
+    auto const block = detail::load16(u.raw);
+    if (u.tag() == detail::short_tag && (detail::stops_plain_text(block) & ((1u << size) - 1)) == 0) {
+      char* const p = at_;
+      *p = '"';
+      std::memcpy(p + 1, &block, 16);
+      p[size + 1] = '"';
+      at_ = p + size + 2;
       return;
     }
 #endif
-    quoted({reinterpret_cast<char const*>(u.raw), size});
+    quoted(detail::text_of(u));
   }
   void quoted(std::string_view text) {
     room(text.size() + ahead);
