@@ -33,10 +33,11 @@
 #include <iothub/device/device_driver.hpp>
 #include <iothub/device/device_options.hpp>
 #include <iothub/device/transport.hpp>
-#include <iothub/policy/loop_clock.hpp>
 #include <iothub/policy/clock.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/wire/connection_string.hpp>
 #include <iothub/wire/sas_signer.hpp>
+#include <iothub/wire/sas_token.hpp>
 
 namespace iothub {
 inline namespace v0 {

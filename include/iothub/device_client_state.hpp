@@ -67,7 +67,10 @@ class device_state final : private device_policies<Transport, Clock, Crypto>, pu
   result<void> take_credentials(connection_string const& connection, device_options const& options) {
     if (connection.x509) return error{errc::unsupported, "X.509 devices are not supported yet: use a SharedAccessKey"};
     if (!connection.shared_access_signature.empty()) {
+      auto const token = parse_sas_token(connection.shared_access_signature.reveal());
+      if (!token) return token.error();
       fixed_token_ = connection.shared_access_signature.clone();
+      fixed_expiry_ = token->expiry;
       return {};
     }
     sas_options how;
@@ -90,14 +93,19 @@ class device_state final : private device_policies<Transport, Clock, Crypto>, pu
 
  private:
   result<token_grant> mint_token() override {
-    if (!signer_) return token_grant{std::string{fixed_token_.reveal()}, duration{0}};
+    if (!signer_) {
+      if (unix_seconds(this->clock_.utc_now()) >= fixed_expiry_)
+        return error{errc::unauthorized, "the SharedAccessSignature of the connection string has expired"};
+      return token_grant{std::string{fixed_token_.reveal()}, duration{0}};
+    }
     auto token = signer_->token();
     if (!token) return std::move(token).error();
     return token_grant{std::move(*token), lifetime_};
   }
 
   std::optional<signer> signer_;
-  secret fixed_token_;
+  secret fixed_token_;  // of a connection string without a key; nobody can renew it
+  std::int64_t fixed_expiry_ = 0;
   duration lifetime_ = {};
 };
 

@@ -28,12 +28,28 @@ TEST(DeviceClient, SignsATokenForItsDevice) {
   EXPECT_EQ(w.peer.calls[0].substr(w.peer.calls[0].size() - expiry.size()), expiry);
 }
 
+// HostName=hub.example, device d1, expires 2024-01-01T01:00:00Z; nobody checks the signature here.
+constexpr char const* ready_made =
+    "SharedAccessSignature sr=hub.example%2Fdevices%2Fd1&sig=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8%3D&se=1704070800";
+
 TEST(DeviceClient, SendsAReadyMadeTokenAsItIs) {
-  client_world w{{}, "SharedAccessSignature=SharedAccessSignature sr=a&sig=b&se=1"};
+  client_world w{{}, (std::string{"SharedAccessSignature="} + ready_made).c_str()};
   w->connect().value();
-  EXPECT_EQ(w.peer.calls, (lines{"open SharedAccessSignature sr=a&sig=b&se=1"}));
+  EXPECT_EQ(w.peer.calls, (lines{std::string{"open "} + ready_made}));
   w->poll();
-  EXPECT_EQ(w.loop.next_deadline(), never);
+  EXPECT_EQ(w.loop.next_deadline(), never);  // nobody can renew it
+}
+
+TEST(DeviceClient, StopsWhenAReadyMadeTokenHasExpired) {
+  client_world w{{}, (std::string{"SharedAccessSignature="} + ready_made).c_str()};
+  w.connect();
+  w->run_for(3600s);
+  EXPECT_TRUE(w->is_connected());  // the hub drops it in its own time
+  w.peer.drop();
+  w->run_for(60s);
+  EXPECT_EQ(w->status(), connection_status::disconnected);
+  EXPECT_EQ(w->last_connection_error()->code(), errc::unauthorized);
+  EXPECT_TRUE(w.peer.calls.empty());
 }
 
 TEST(DeviceClient, SendTelemetryBlocksUntilItsEnd) {
@@ -233,6 +249,7 @@ TEST(DeviceClient, RefusesBadOptionsAndKeys) {
   o.keep_alive = 2000s;
   EXPECT_EQ(make("HostName=h;DeviceId=d;SharedAccessKey=a2V5", o).error(), errc::invalid_argument);
   EXPECT_EQ(make("HostName=h;DeviceId=d;x509=true", {}).error(), errc::unsupported);
+  EXPECT_EQ(make("HostName=h;DeviceId=d;SharedAccessSignature=SharedAccessSignature sr=a", {}).error(), errc::malformed);
   EXPECT_EQ(loop.size(), 0u);
 }
 

@@ -3,6 +3,7 @@
 
 #include <iothub/crypto/seeded.hpp>
 #include <iothub/device/mqtt_dialect.hpp>
+#include <iothub/device_client.hpp>
 #include <iothub/memory/virtual_loop.hpp>
 
 #include <gmock/gmock.h>
