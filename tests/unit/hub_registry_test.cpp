@@ -11,7 +11,7 @@ iothub::device_identity named(std::string id, std::string module_id = {}) {
   wanted.module_id = std::move(module_id);
   return wanted;
 }
-ih::if_match exactly(std::string_view etag) { return {ih::if_match::kind::exact, etag}; }
+iothub::if_match exactly(std::string_view etag) { return {iothub::if_match_kind::exact, etag}; }
 
 TEST(HubRegistry, CreateMakesKeysGenerationAndEtag) {
   world w;
@@ -187,14 +187,14 @@ TEST(HubRegistry, StatisticsCountDevicesByStatus) {
   auto off = named("d2");
   off.status = iothub::identity_status::disabled;
   w.hub.put_identity(off, {}, w.at).value();
-  EXPECT_EQ(w.hub.statistics(), (ih::registry_statistics{2, 1, 1}));
+  EXPECT_EQ(w.hub.statistics(), (iothub::registry_statistics{2, 1, 1}));
   w.advance(seconds{5});
   auto d1 = w.hub.get_identity({"d1", {}}).value();
   d1.status = iothub::identity_status::disabled;
   EXPECT_EQ(w.hub.put_identity(d1, ih::unconditional, w.at).value().status_updated_time, start + seconds{5});
-  EXPECT_EQ(w.hub.statistics(), (ih::registry_statistics{2, 0, 2}));
+  EXPECT_EQ(w.hub.statistics(), (iothub::registry_statistics{2, 0, 2}));
   ASSERT_TRUE(w.hub.delete_identity({"d2", {}}, {}, w.at).has_value());
-  EXPECT_EQ(w.hub.statistics(), (ih::registry_statistics{1, 0, 1}));
+  EXPECT_EQ(w.hub.statistics(), (iothub::registry_statistics{1, 0, 1}));
 }
 
 TEST(HubRegistry, ListsAtMostAThousandInOrder) {

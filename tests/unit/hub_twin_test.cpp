@@ -16,7 +16,7 @@ struct twin_world : world {
 
   iothub::result<std::int64_t> report(std::string_view patch) { return hub.patch_reported(link, parse(patch), {}, at); }
   iothub::twin twin() { return hub.get_twin({"d1", {}}).value(); }
-  iothub::result<iothub::twin> patch(std::string_view desired, ih::if_match condition = ih::unconditional) {
+  iothub::result<iothub::twin> patch(std::string_view desired, iothub::if_match condition = ih::unconditional) {
     value const v = parse(desired);
     return hub.patch_twin({"d1", {}}, {nullptr, &v}, condition, at);
   }
@@ -154,12 +154,12 @@ TEST(HubTwin, MetadataIsKeptForWhatWasWritten) {
 
 TEST(HubTwin, AWrongEtagChangesNothing) {
   twin_world w;
-  auto const refused = w.patch(R"({"a":1})", {ih::if_match::kind::exact, "AAAAAAAAAAc="});
+  auto const refused = w.patch(R"({"a":1})", {iothub::if_match_kind::exact, "AAAAAAAAAAc="});
   EXPECT_EQ(refused.error().code(), errc::precondition_failed);
   EXPECT_EQ(refused.error().hub_code(), 412001);
   EXPECT_EQ(refused.error().message(), "ETag mismatch for device ID 'd1'");
   EXPECT_EQ(w.twin().version, 2);
-  EXPECT_TRUE(w.patch(R"({"a":1})", {ih::if_match::kind::exact, "AAAAAAAAAAE="}).has_value());
+  EXPECT_TRUE(w.patch(R"({"a":1})", {iothub::if_match_kind::exact, "AAAAAAAAAAE="}).has_value());
   EXPECT_TRUE(w.patch(R"({"a":1})", {}).has_value());
 }
 

@@ -20,8 +20,8 @@ class host_filter {
   host_filter() = default;
   explicit host_filter(std::vector<std::string> allowed) : allowed_{std::move(allowed)}, active_{true} {}
 
-  // `host` is the value of a Host field (RFC 9110 section 7.2): a name or an address, [brackets] around one with colons,
-  // perhaps a port.
+  // `host` is the value of a Host field (RFC 9110 section 7.2): a name or an address, [brackets] around one with
+  // colons, perhaps a port.
   [[nodiscard]] bool allows(std::string_view host) const noexcept;
 
  private:

@@ -9,8 +9,8 @@
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/iso8601.hpp>
-#include <iothub/hub/tracking.hpp>
 #include <iothub/http/message.hpp>
+#include <iothub/hub/tracking.hpp>
 #include <iothub/json/value.hpp>
 #include <iothub/wire/status_map.hpp>
 

@@ -1,13 +1,16 @@
 // The hub's HTTPS endpoints in values: requests to calls of the hub core, outcomes to responses. The carrier (bytes of
 // HTTP/1.1, or none at all) is http/server.hpp's; the rules are the core's.
 //
-// Sources: IoT Hub service REST reference, api-version 2021-04-12; what official SDKs send and accept where it is silent.
+// Sources: IoT Hub service REST reference, api-version 2021-04-12; what official SDKs send and accept where it is
+// silent.
 //
 // Rules
-//   1. In this order: the Host (421), the path (404, 405), api-version (400001), the token (401), the body (400), the core.
+//   1. In this order: the Host (421), the path (404, 405), api-version (400001), the token (401), the body (400), the
+//   core.
 //   2. Any api-version is taken.
 //   3. A direct method is the one request that is answered later: its ticket is the core's own.
-//   4. If-Match: * and "*" are any; "tag" is that one; "" is none. A tag without quotes is taken for any, since the real
+//   4. If-Match: * and "*" are any; "tag" is that one; "" is none. A tag without quotes is taken for any, since the
+//   real
 //      service was seen to ignore it (azure-iot-sdk-node issue 606).
 //   5. The content type of a JSON body is not looked at: clients vary.
 #pragma once
@@ -18,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/http/server.hpp>
 #include <iothub/hub/face_host.hpp>
 #include <iothub/hub/host_filter.hpp>
 #include <iothub/hub/http_answers.hpp>
@@ -25,7 +29,6 @@
 #include <iothub/hub/hub_core.hpp>
 #include <iothub/hub/log.hpp>
 #include <iothub/hub/telemetry_view.hpp>
-#include <iothub/http/server.hpp>
 #include <iothub/wire/etag.hpp>
 #include <iothub/wire/message_properties.hpp>
 #include <iothub/wire/model_json.hpp>

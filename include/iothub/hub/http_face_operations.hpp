@@ -40,16 +40,17 @@ inline result<json::value> read_body(http::request const& what) {
   if (!parsed->is_object()) return hub::refuse(errc::bad_request, 400006, "the body is no JSON object");
   return parsed;
 }
-inline error invalid(error const& why) { return hub::refuse(errc::bad_request, 400004, std::string{why.message()}); }
+inline error invalid(error const& why) {
+  return hub::refuse(errc::bad_request, 400004, std::string{why.message()});
+}
 
 }  // namespace detail
 
 inline if_match http_face::visit::condition() const noexcept {
   auto const header = trim(what.headers.get("If-Match"));
   auto const read = read_if_match(header);
-  if (read.kind == if_match_kind::exact) return {if_match::kind::exact, read.etag};
-  bool const none = header.empty() || header == "\"\"";
-  return {none ? if_match::kind::absent : if_match::kind::any, {}};
+  if (read.kind != if_match_kind::none || header.empty() || header == "\"\"") return read;
+  return unconditional;  // a tag without quotes
 }
 
 // --- the way of a request -------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ inline http::response http_face::dispatch(visit const& v, grant const& with) {
     case route_kind::delete_device:
     case route_kind::delete_module: {
       auto condition = v.condition();
-      if (condition.what == if_match::kind::absent) condition = unconditional;  // unconfirmed for the real hub
+      if (condition.kind == if_match_kind::none) condition = unconditional;  // unconfirmed for the real hub
       auto const done = core_.delete_identity(v.key(), condition, v.at);
       return done ? v.answer.nothing() : v.answer.refusal(done.error());
     }
@@ -140,13 +141,8 @@ inline http::response http_face::dispatch(visit const& v, grant const& with) {
     case route_kind::patch_twin:
     case route_kind::put_twin: return change_twin(v);
     case route_kind::query: return run_query(v);
-    case route_kind::registry_statistics: {
-      auto const s = core_.statistics();
-      return v.answer.json({{"totalDeviceCount", s.total}, {"enabledDeviceCount", s.enabled},
-                            {"disabledDeviceCount", s.disabled}});
-    }
-    case route_kind::service_statistics:
-      return v.answer.json({{"connectedDeviceCount", core_.connected_devices()}});
+    case route_kind::registry_statistics: return v.answer.json(to_json(core_.statistics()));
+    case route_kind::service_statistics: return v.answer.json({{"connectedDeviceCount", core_.connected_devices()}});
     case route_kind::purge_c2d: {
       auto const purged = core_.purge_c2d(v.route.device_id, v.at);
       if (!purged) return v.answer.refusal(purged.error());
@@ -198,7 +194,7 @@ inline http::response http_face::put_identity(visit const& v) {
   auto const made = core_.put_identity(*wanted, condition, v.at);
   if (!made) return v.answer.refusal(made.error());
   auto response = v.answer.json(
-      to_json(*made, condition.what == if_match::kind::absent ? identity_form::created : identity_form::stored));
+      to_json(*made, condition.kind == if_match_kind::none ? identity_form::created : identity_form::stored));
   if (key.module_id.empty()) response.headers.add("ETag", quote_etag(made->etag));
   return response;
 }
@@ -229,7 +225,7 @@ inline http::response http_face::change_twin(visit const& v) {
   if (!tags.is_null()) update.tags = &tags;
   if (!desired.is_null()) update.desired = &desired;
   auto condition = v.condition();
-  if (condition.what == if_match::kind::absent) condition = unconditional;
+  if (condition.kind == if_match_kind::none) condition = unconditional;
   auto const changed = v.route.kind == route_kind::put_twin ? core_.replace_twin(v.key(), update, condition, v.at)
                                                             : core_.patch_twin(v.key(), update, condition, v.at);
   return changed ? v.answer.json(to_json(*changed)) : v.answer.refusal(changed.error());

@@ -283,7 +283,7 @@ inline void hub_core::listen_methods(device_link& link, bool on, instant at) {
   if (!on) return;
   if (!record.clean) record.session_stored = true;
   for (method_ticket const ticket : methods_.of(record)) {
-    method_call& call = *methods_.find(ticket);
+    pending_call& call = *methods_.find(ticket);
     if (call.delivered) continue;
     method_request const request = std::move(call.request);
     deliver(ticket, call, request, at);
@@ -423,8 +423,8 @@ inline result<std::int64_t> hub_core::patch_reported(device_link& link, json::va
   return ++section.version;
 }
 
-inline method_call* hub_core::answered(device_link& link, method_ticket ticket) {
-  method_call* const call = link.attached() ? methods_.find(ticket) : nullptr;
+inline pending_call* hub_core::answered(device_link& link, method_ticket ticket) {
+  pending_call* const call = link.attached() ? methods_.find(ticket) : nullptr;
   return call != nullptr && call->target == link.identity_ && call->delivered ? call : nullptr;
 }
 

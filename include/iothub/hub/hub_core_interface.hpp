@@ -219,12 +219,11 @@ class hub_core {
   };
   result<identity_record*> writable_twin(device_key const& key, if_match condition, instant at);
   static void strip(twin_change& change);
-  [[nodiscard]] twin describe_twin(identity_record const& record) const;
 
   // --- methods
   result<void> check_method(method_request const& request, method_options const& how) const;
-  void deliver(method_ticket ticket, method_call& call, method_request const& request, instant at);
-  method_call* answered(device_link& link, method_ticket ticket);
+  void deliver(method_ticket ticket, pending_call& call, method_request const& request, instant at);
+  pending_call* answered(device_link& link, method_ticket ticket);
 
   // --- cloud to device
   void deliver_pending(identity_record& record, instant at);

@@ -108,33 +108,6 @@ inline std::uint64_t hub_core::connected_devices() const noexcept { return conne
 
 // --- twins ----------------------------------------------------------------------------------------------------------
 
-inline twin hub_core::describe_twin(identity_record const& record) const {
-  identity_extras const& more = record.more();
-  twin out;
-  out.device_id = record.key->device_id;
-  out.module_id = record.key->module_id;
-  out.etag = twin_etag(record.twin);
-  out.device_etag = registry::etag_text(record);
-  out.model_id = more.model_id;
-  out.version = record.twin.version;
-  out.status = record.status;
-  out.status_reason = more.status_reason;
-  out.status_update_time = record.status_updated;
-  out.connection_state = record.link ? connection_state::connected : connection_state::disconnected;
-  out.last_activity_time = record.last_activity;
-  out.cloud_to_device_message_count = record.queue ? static_cast<std::uint32_t>(record.queue->size()) : 0;
-  out.authentication_type = record.type;
-  out.primary_thumbprint = more.primary_thumbprint;
-  out.secondary_thumbprint = more.secondary_thumbprint;
-  out.iot_edge = record.iot_edge;
-  out.tags = document(record.twin.tags);
-  out.desired = {document(record.twin.desired.properties), metadata(record.twin.desired.stamps, twin_part::desired),
-                 record.twin.desired.version};
-  out.reported = {document(record.twin.reported.properties),
-                  metadata(record.twin.reported.stamps, twin_part::reported), record.twin.reported.version};
-  return out;
-}
-
 inline result<twin> hub_core::get_twin(device_key const& key) const {
   key_view const wanted{key.device_id, key.module_id};
   if (identity_record const* const record = registry_.find(wanted)) return describe_twin(*record);
@@ -144,7 +117,7 @@ inline result<twin> hub_core::get_twin(device_key const& key) const {
 inline result<identity_record*> hub_core::writable_twin(device_key const& key, if_match condition, instant at) {
   if (auto ok = check_fault(fault_point::service_twin, key.device_id, at); !ok) return std::move(ok).error();
   auto record = registry_.get({key.device_id, key.module_id});
-  if (record && !detail::etag_matches(condition, twin_etag((*record)->twin)))
+  if (record && !condition.met_by(twin_etag((*record)->twin)))
     return refuse(errc::precondition_failed, 412001, "ETag mismatch for device ID '" + key.device_id + "'");
   return record;
 }
@@ -261,13 +234,13 @@ inline result<method_ticket> hub_core::invoke_method(device_key const& key, meth
                   "method callback.");
   if (record.calls >= settings_.limits.methods_in_flight)
     return refuse(errc::forbidden, 403800, "Too many methods of the device are in flight");
-  method_call call;
+  pending_call call;
   call.target = &record;
   call.caller = &caller;
   call.response_timeout = how.response_timeout;
   if (!listening) call.request = request;
   method_ticket const ticket = methods_.add(std::move(call));
-  method_call& kept = *methods_.find(ticket);
+  pending_call& kept = *methods_.find(ticket);
   if (listening)
     deliver(ticket, kept, request, at);
   else
@@ -275,7 +248,7 @@ inline result<method_ticket> hub_core::invoke_method(device_key const& key, meth
   return ticket;
 }
 
-inline void hub_core::deliver(method_ticket ticket, method_call& call, method_request const& request, instant at) {
+inline void hub_core::deliver(method_ticket ticket, pending_call& call, method_request const& request, instant at) {
   call.delivered = true;
   methods_.set_due(ticket, call, add(at.now, call.response_timeout));
   call.target->link->deliver_method({ticket, request.name, request.payload});

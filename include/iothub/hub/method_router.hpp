@@ -19,7 +19,7 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
-struct method_call {
+struct pending_call {
   identity_record* target = nullptr;
   method_caller* caller = nullptr;
   method_request request = {};       // kept while it waits for its device
@@ -40,18 +40,18 @@ class method_router {
   [[nodiscard]] std::size_t size() const noexcept { return calls_.size(); }
   [[nodiscard]] time_point deadline() const noexcept { return due_.empty() ? never : due_.begin()->first; }
 
-  method_ticket add(method_call call) {
+  method_ticket add(pending_call call) {
     method_ticket const ticket = ++last_;
-    method_call& kept = calls_.emplace(ticket, std::move(call)).first->second;
+    pending_call& kept = calls_.emplace(ticket, std::move(call)).first->second;
     by_target_.emplace(kept.target->serial, ticket);
     ++kept.target->calls;
     return ticket;
   }
-  [[nodiscard]] method_call* find(method_ticket ticket) noexcept {
+  [[nodiscard]] pending_call* find(method_ticket ticket) noexcept {
     auto const found = calls_.find(ticket);
     return found == calls_.end() ? nullptr : &found->second;
   }
-  void set_due(method_ticket ticket, method_call& call, time_point due) {
+  void set_due(method_ticket ticket, pending_call& call, time_point due) {
     if (call.due != never) due_.erase({call.due, ticket});
     call.due = due;
     if (due != never) due_.emplace(due, ticket);
@@ -67,7 +67,7 @@ class method_router {
   }
   // Ends a call; the outcome waits for take_outcomes().
   void finish(method_ticket ticket, result<method_response> what) {
-    method_call const* const call = find(ticket);
+    pending_call const* const call = find(ticket);
     if (call == nullptr) return;
     outcomes_.push_back({ticket, call->caller, std::move(what)});
     erase(ticket);
@@ -91,7 +91,7 @@ class method_router {
   }
 
  private:
-  std::map<method_ticket, method_call> calls_;
+  std::map<method_ticket, pending_call> calls_;
   std::set<std::pair<time_point, method_ticket>> due_;
   std::set<std::pair<std::uint64_t, method_ticket>> by_target_;
   std::vector<outcome> outcomes_;

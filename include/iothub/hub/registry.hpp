@@ -94,9 +94,6 @@ class registry {
 // --------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
-inline bool etag_matches(if_match condition, std::string_view etag) noexcept {
-  return condition.what != if_match::kind::exact || condition.etag == etag;
-}
 inline bool is_thumbprint(std::string_view text) noexcept {
   if (text.size() != 40 && text.size() != 64) return false;
   for (char c : text)
@@ -185,18 +182,18 @@ inline result<registry::written> registry::put(device_identity const& wanted, if
   identity_record* const record = find({wanted.device_id, wanted.module_id});
   if (record == nullptr) {
     bool const parent = wanted.module_id.empty() || find({wanted.device_id, {}}) != nullptr;
-    if (condition.what != if_match::kind::absent || !parent)
+    if (condition.kind != if_match_kind::none || !parent)
       return missing({wanted.device_id, wanted.module_id}, parent);
     return create(wanted, now);
   }
-  if (condition.what == if_match::kind::absent)
+  if (condition.kind == if_match_kind::none)
     return record->is_module()
                ? refuse(errc::already_exists, 409301,
                         "A module with ID '" + wanted.module_id + "' is already registered on device '" +
                             wanted.device_id + "'.")
                : refuse(errc::already_exists, 409001,
                         "A device with ID '" + wanted.device_id + "' is already registered.");
-  if (!detail::etag_matches(condition, etag_text(*record)))
+  if (!condition.met_by(etag_text(*record)))
     return refuse(errc::precondition_failed, 412001, "PreconditionFailed");
   return update(*record, wanted, now);
 }
@@ -224,8 +221,8 @@ inline result<registry::written> registry::create(device_identity const& wanted,
   record.status = wanted.status;
   fill(record, wanted, std::move(*keys));
   if (!record.is_module()) {
-    ++statistics_.total;
-    ++(record.status == identity_status::enabled ? statistics_.enabled : statistics_.disabled);
+    ++statistics_.total_device_count;
+    ++(record.status == identity_status::enabled ? statistics_.enabled_device_count : statistics_.disabled_device_count);
   }
   return written{&record, true};
 }
@@ -236,8 +233,8 @@ inline result<registry::written> registry::update(identity_record& record, devic
   if (!keys) return std::move(keys).error();
   if (!record.is_module() && record.status != wanted.status) {
     bool const on = wanted.status == identity_status::enabled;
-    ++(on ? statistics_.enabled : statistics_.disabled);
-    --(on ? statistics_.disabled : statistics_.enabled);
+    ++(on ? statistics_.enabled_device_count : statistics_.disabled_device_count);
+    --(on ? statistics_.disabled_device_count : statistics_.enabled_device_count);
     record.status = wanted.status;
     record.status_updated = now;
   }
@@ -273,15 +270,15 @@ inline void registry::fill(identity_record& record, device_identity const& wante
 
 inline result<identity_record*> registry::check_erase(key_view key, if_match condition) {
   auto record = get(key);
-  if (record && !detail::etag_matches(condition, etag_text(**record)))
+  if (record && !condition.met_by(etag_text(**record)))
     return refuse(errc::precondition_failed, 412001, "PreconditionFailed");
   return record;
 }
 
 inline void registry::erase(identity_record& record) {
   if (!record.is_module()) {
-    --statistics_.total;
-    --(record.status == identity_status::enabled ? statistics_.enabled : statistics_.disabled);
+    --statistics_.total_device_count;
+    --(record.status == identity_status::enabled ? statistics_.enabled_device_count : statistics_.disabled_device_count);
   }
   records_.erase(records_.find(*record.key));
 }

@@ -1,6 +1,6 @@
-// Twins as rows of a query, looked up in place: a condition over one property of a large twin costs that property.
+// Twins as the service shows them, and as rows of a query, looked up in place: a condition over one property of a large twin costs that property.
 // Names of root fields are not case-sensitive, names of tags and properties are (the latter is unconfirmed for the real
-// hub). The order of the fields of a whole twin is the one recorded from the service.
+// hub).
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,15 @@
 #include <utility>
 
 #include <iothub/base/ascii.hpp>
-#include <iothub/base/iso8601.hpp>
 #include <iothub/hub/query.hpp>
 #include <iothub/hub/registry.hpp>
+#include <iothub/wire/model_json.hpp>
 
 namespace iothub {
 inline namespace v0 {
 namespace hub {
+
+[[nodiscard]] inline twin describe_twin(identity_record const& record);
 
 class twin_row final : public query_row {
  public:
@@ -68,20 +70,32 @@ class twin_rows final : public query_source {
 
 // --------------------------------------------------------------------------------------------------------------------
 
-namespace detail {
-inline json::value time_value(utc_time t) { return json::value{to_iso8601(t, t == no_time ? 0 : 7)}; }
-inline json::value text_or_null(std::string const& text) {
-  return text.empty() ? json::value{} : json::value{text};
+inline twin describe_twin(identity_record const& record) {
+  identity_extras const& more = record.more();
+  twin out;
+  out.device_id = record.key->device_id;
+  out.module_id = record.key->module_id;
+  out.etag = twin_etag(record.twin);
+  out.device_etag = registry::etag_text(record);
+  out.model_id = more.model_id;
+  out.version = record.twin.version;
+  out.status = record.status;
+  out.status_reason = more.status_reason;
+  out.status_update_time = record.status_updated;
+  out.connection_state = record.link ? connection_state::connected : connection_state::disconnected;
+  out.last_activity_time = record.last_activity;
+  out.cloud_to_device_message_count = record.queue ? static_cast<std::uint32_t>(record.queue->size()) : 0;
+  out.authentication_type = record.type;
+  out.primary_thumbprint = more.primary_thumbprint;
+  out.secondary_thumbprint = more.secondary_thumbprint;
+  out.iot_edge = record.iot_edge;
+  out.tags = document(record.twin.tags);
+  out.desired = {document(record.twin.desired.properties), metadata(record.twin.desired.stamps, twin_part::desired),
+                 record.twin.desired.version};
+  out.reported = {document(record.twin.reported.properties),
+                  metadata(record.twin.reported.stamps, twin_part::reported), record.twin.reported.version};
+  return out;
 }
-inline std::string_view type_name(authentication_type type) noexcept {
-  switch (type) {
-    case authentication_type::self_signed: return "selfSigned";
-    case authentication_type::certificate_authority: return "certificateAuthority";
-    case authentication_type::none: return "none";
-    default: return "sas";
-  }
-}
-}  // namespace detail
 
 inline twin_row::root twin_row::find_root(std::string_view name) noexcept {
   for (std::uint8_t i = 0; i != static_cast<std::uint8_t>(root::none); ++i)
@@ -131,22 +145,23 @@ inline operand twin_row::root_field(root which) const {
   identity_record const& r = *record_;
   identity_extras const& more = r.more();
   auto const text = [](std::string_view s) { return operand{json::value{s}}; };
+  auto const or_null = [](std::string_view s) { return s.empty() ? json::value{} : json::value{s}; };
   auto const text_if = [&](std::string_view s) { return s.empty() ? operand{} : text(s); };
   switch (which) {
     case root::device_id: return text(r.key->device_id);
     case root::module_id: return text_if(r.key->module_id);
     case root::etag: return text(twin_etag(r.twin));
     case root::device_etag: return text(registry::etag_text(r));
-    case root::status: return text(r.status == identity_status::enabled ? "enabled" : "disabled");
+    case root::status: return text(to_string(r.status));
     case root::status_reason: return text_if(more.status_reason);
-    case root::status_update_time: return operand{detail::time_value(r.status_updated)};
-    case root::connection_state: return text(r.link != nullptr ? "Connected" : "Disconnected");
-    case root::last_activity_time: return operand{detail::time_value(r.last_activity)};
+    case root::status_update_time: return text(to_service_time(r.status_updated));
+    case root::connection_state: return text(to_string(r.link != nullptr ? connection_state::connected : connection_state::disconnected));
+    case root::last_activity_time: return text(to_service_time(r.last_activity));
     case root::c2d_count: return operand{json::value{r.queue ? r.queue->size() : std::size_t{0}}};
-    case root::authentication_type: return text(detail::type_name(r.type));
+    case root::authentication_type: return text(to_string(r.type));
     case root::thumbprint:
-      return operand{json::value{{"primaryThumbprint", detail::text_or_null(more.primary_thumbprint)},
-                                 {"secondaryThumbprint", detail::text_or_null(more.secondary_thumbprint)}}};
+      return operand{json::value{{"primaryThumbprint", or_null(more.primary_thumbprint)},
+                                 {"secondaryThumbprint", or_null(more.secondary_thumbprint)}}};
     case root::model_id: return text_if(more.model_id);
     case root::version: return operand{json::value{r.twin.version}};
     case root::tags: return r.twin.tags.empty() ? operand{} : operand::borrowed(&r.twin.tags);
@@ -180,14 +195,7 @@ inline std::string twin_row::output_name(std::span<std::string const> path) cons
   return which == root::none ? path.back() : std::string{names[static_cast<std::size_t>(which)]};
 }
 
-inline json::value twin_row::whole() const {
-  json::value out = json::value::make_object();
-  for (std::uint8_t i = 0; i != static_cast<std::uint8_t>(root::none); ++i) {
-    operand const v = root_field(static_cast<root>(i));
-    if (v.defined()) out.set(names[i], v.value());
-  }
-  return out;
-}
+inline json::value twin_row::whole() const { return to_json(describe_twin(*record_)); }
 
 inline void twin_rows::seek(std::string_view key) {
   split_pair const ids = split_once(key, '\n');

@@ -9,6 +9,7 @@
 
 #include <iothub/base/error.hpp>
 #include <iothub/hub/options.hpp>
+#include <iothub/wire/etag.hpp>
 #include <iothub/wire/models.hpp>
 
 namespace iothub {
@@ -25,14 +26,8 @@ inline error refuse(errc code, int hub_code, std::string message) {
 
 // --- conditions -----------------------------------------------------------------------------------------------------
 
-// The If-Match header of a write, parsed: absent or empty, `*`, or one ETag without its quotes. (An unquoted ETag was
-// seen to be treated as absent by the real service: azure-iot-sdk-node issue 606; that is the face's to decide.)
-struct if_match {
-  enum class kind : std::uint8_t { absent, any, exact };
-  kind what = kind::absent;
-  std::string_view etag = {};
-};
-inline constexpr if_match unconditional{if_match::kind::any, {}};
+// The condition that every existing thing meets, `*`.
+inline constexpr if_match unconditional{if_match_kind::any, {}};
 
 // --- access ---------------------------------------------------------------------------------------------------------
 
@@ -112,13 +107,6 @@ struct device_twin_view {
 struct twin_update {
   json::value const* tags = nullptr;
   json::value const* desired = nullptr;
-};
-
-struct registry_statistics {
-  std::uint64_t total = 0;
-  std::uint64_t enabled = 0;
-  std::uint64_t disabled = 0;
-  friend bool operator==(registry_statistics const&, registry_statistics const&) = default;
 };
 
 enum class feedback_status : std::uint8_t { success, expired, delivery_count_exceeded, rejected, purged };
