@@ -58,6 +58,8 @@ class byte_buffer {
     begin_ += size;
     if (begin_ == end_) begin_ = end_ = 0;
   }
+  // Takes back what was appended last: the first `size` bytes of the content stay.
+  void truncate(std::size_t size) noexcept { end_ = begin_ + size; }
   void clear() noexcept { begin_ = end_ = 0; }
   // Gives the memory back when there is no content and more than `keep` bytes are held.
   void shrink(std::size_t keep = 0) noexcept {
