@@ -11,8 +11,8 @@
 //   }
 //
 // Theory of operation. The hub, its clients and their connections are participants of one virtual loop. Time stands
-// still while anything can be done and then jumps to the next deadline, so a time-out of 300 s costs nothing, and a wait
-// that can never end says at once who waits for what. The same seed gives the same run: keys, ids, jitter, faults.
+// still while anything can be done and then jumps to the next deadline, so a time-out of 300 s costs nothing, and a
+// wait that can never end says at once who waits for what. The same seed gives the same run: keys, ids, jitter, faults.
 //
 // Wirings. What lies between a client and the hub is chosen with the client:
 //   wiring::direct    packets and requests as values; the default, and the fastest
@@ -36,9 +36,9 @@
 #include <iothub/crypto/seeded.hpp>
 #include <iothub/hub_runtime.hpp>
 #include <iothub/hub_wirings.hpp>
-#include <iothub/policy/loop_clock.hpp>
 #include <iothub/iothub.hpp>
 #include <iothub/memory/virtual_loop.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/wire/connection_string.hpp>
 
 namespace iothub {
@@ -46,12 +46,12 @@ inline namespace v0 {
 
 struct fake_hub_options {
   std::uint64_t seed = 1;
-  utc_time start = memory::virtual_epoch;   // 2024-01-01T00:00:00Z
-  hub::options hub = {};                    // every switch and limit
-  device_options device = {};               // for devices that are connected without options of their own
+  utc_time start = memory::virtual_epoch;  // 2024-01-01T00:00:00Z
+  hub::options hub = {};                   // every switch and limit
+  device_options device = {};              // for devices that are connected without options of their own
   service_options service = {};
   memory::pipe_options pipes = {};
-  hub::log_sink* log = nullptr;             // must outlive the hub
+  hub::log_sink* log = nullptr;  // must outlive the hub
 };
 
 template <class Crypto = seeded_crypto>
@@ -66,7 +66,8 @@ class basic_fake_hub {
   basic_fake_hub(basic_fake_hub&&) noexcept = default;
   basic_fake_hub& operator=(basic_fake_hub&&) noexcept = default;
 
-  // --- clients --------------------------------------------------------------------------------------------------------
+  // --- clients
+  // --------------------------------------------------------------------------------------------------------
 
   // A client of that device, which is registered when it is not yet. connect_device() has it connected when it returns;
   // make_device() leaves that to the test, which may add handlers before. An id "device/module" is a module.
@@ -86,7 +87,8 @@ class basic_fake_hub {
   [[nodiscard]] std::string connection_string_for(std::string_view id);
   [[nodiscard]] std::string service_connection_string(std::string_view policy = "iothubowner");
 
-  // --- identities and what a back end would do ------------------------------------------------------------------------
+  // --- identities and what a back end would do
+  // ------------------------------------------------------------------------
 
   device_identity create_device(std::string_view id) { return create_device(identity_of(id)); }
   device_identity create_device(device_identity const& what);
@@ -105,7 +107,8 @@ class basic_fake_hub {
   }
   [[nodiscard]] std::vector<hub::feedback_record> take_feedback() { return core().take_feedback(); }
 
-  // --- telemetry ------------------------------------------------------------------------------------------------------
+  // --- telemetry
+  // ------------------------------------------------------------------------------------------------------
 
   // All that arrived, in the order of arrival.
   [[nodiscard]] std::vector<telemetry_event> events() const { return state_->runtime.core().events().all(); }
@@ -114,7 +117,8 @@ class basic_fake_hub {
   // The first event that was not given out by this before; waits for it, at most `limit`. errc::timeout, stalled.
   result<telemetry_event> next_event(duration limit = std::chrono::seconds{60});
 
-  // --- trouble --------------------------------------------------------------------------------------------------------
+  // --- trouble
+  // --------------------------------------------------------------------------------------------------------
 
   // The device's connection breaks; false when it had none.
   bool disconnect(std::string_view id);
@@ -131,7 +135,8 @@ class basic_fake_hub {
   // What clients of the TLS wiring trust, as PEM.
   [[nodiscard]] std::string const& ca_pem() { return state_->wires().ca_pem(); }
 
-  // --- time -----------------------------------------------------------------------------------------------------------
+  // --- time
+  // -----------------------------------------------------------------------------------------------------------
 
   // Lets virtual time pass. An endless wait is errc::stalled, thrown with a text that says who waits for what.
   void run_for(duration time) { state_->loop.run_for(time).value(); }
@@ -146,7 +151,8 @@ class basic_fake_hub {
   [[nodiscard]] utc_time utc_now() const { return state_->loop.utc_now(); }
   [[nodiscard]] memory::virtual_loop& loop() noexcept { return state_->loop; }
 
-  // --- the hub itself -------------------------------------------------------------------------------------------------
+  // --- the hub itself
+  // -------------------------------------------------------------------------------------------------
 
   [[nodiscard]] hub::hub_core& core() noexcept { return state_->runtime.core(); }
   [[nodiscard]] hub_runtime<Crypto&>& runtime() noexcept { return state_->runtime; }
@@ -169,7 +175,8 @@ class basic_fake_hub {
         return Crypto{};
     }
     pipe_wires& wires() {
-      if (!pipes) pipes = std::make_unique<pipe_wires>(loop, runtime.mqtt(), runtime.http(), options.pipes, options.log);
+      if (!pipes)
+        pipes = std::make_unique<pipe_wires>(loop, runtime.mqtt(), runtime.http(), options.pipes, options.log);
       return *pipes;
     }
 
@@ -247,8 +254,7 @@ std::string basic_fake_hub<Crypto>::connection_string_for(std::string_view id) {
 template <class Crypto>
 std::string basic_fake_hub<Crypto>::service_connection_string(std::string_view policy) {
   auto const* const found = core().find_policy(policy);
-  if (found == nullptr)
-    detail::throw_error({errc::not_found, "the hub has no policy " + std::string{policy}});
+  if (found == nullptr) detail::throw_error({errc::not_found, "the hub has no policy " + std::string{policy}});
   return "HostName=" + core().options().hostname + ";SharedAccessKeyName=" + found->name +
          ";SharedAccessKey=" + found->primary_key;
 }

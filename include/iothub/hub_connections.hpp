@@ -15,10 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/http/server_connection.hpp>
 #include <iothub/hub/http_face.hpp>
 #include <iothub/hub/log.hpp>
 #include <iothub/hub/mqtt_face.hpp>
-#include <iothub/http/server_connection.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/mqtt/server_connection.hpp>
 #include <iothub/policy/byte_stream.hpp>
@@ -88,10 +88,10 @@ class http_protocol {
 // --- connections ----------------------------------------------------------------------------------------------------
 
 struct stream_server_options {
-  std::size_t max_connections = 10'000;                  // further ones are closed at once
-  duration handshake_timeout = std::chrono::seconds{15}; // streams with a handshake: until it is done
+  std::size_t max_connections = 10'000;                   // further ones are closed at once
+  duration handshake_timeout = std::chrono::seconds{15};  // streams with a handshake: until it is done
   hub::log_sink* log = nullptr;
-  std::string name = "connection";                       // for the log and the stall report: "MQTT", "HTTPS"
+  std::string name = "connection";  // for the log and the stall report: "MQTT", "HTTPS"
 };
 
 // Listener: accept(now) gives an optional stream, attach(loop, participant). Wrap: makes of an accepted stream the one
@@ -263,7 +263,9 @@ class stream_server final : private participant {
     }
     loop_.wake(*this);
   }
-  [[nodiscard]] time_point deadline() const override { return never; }
+  [[nodiscard]] time_point deadline() const override {
+    return never;
+  }
 
   void take(accepted&& stream, time_point now) {
     std::string peer;
@@ -271,8 +273,8 @@ class stream_server final : private participant {
       if (auto const address = stream.peer()) peer = address->to_string();
     connections_.reserve(connections_.size() + 1);
     ended_.reserve(connections_.size() + 1);
-    connections_.push_back(std::make_unique<connection>(*this, connections_.size(), wrap_(std::move(stream)),
-                                                        std::move(peer), now));
+    connections_.push_back(
+        std::make_unique<connection>(*this, connections_.size(), wrap_(std::move(stream)), std::move(peer), now));
     loop_.add(*connections_.back());
   }
   // A connection ends inside its own step: it is destroyed in the server's next one.

@@ -1,8 +1,8 @@
 // A hub core with its faces on a loop: what fake_hub and hub_server have in common.
 //
 // Theory of operation. The core and the faces take the time as an argument and wait for nothing. This joins them to a
-// loop: it is the participant whose deadline is theirs, and it reads the wall clock for them. Each call that a face makes
-// into the core wakes it, so that a deadline that moved is seen before the loop waits again.
+// loop: it is the participant whose deadline is theirs, and it reads the wall clock for them. Each call that a face
+// makes into the core wakes it, so that a deadline that moved is seen before the loop waits again.
 #pragma once
 
 #include <string>

@@ -2,13 +2,12 @@
 //
 //   iothub::net::epoll_loop loop;
 //   auto ca = iothub::net::open_certificate_authority("ca", {}, loop.utc_now()).value();
-//   auto hub = iothub::hub_server::start(loop, {.certificate_pem = ca.chain_pem, .private_key_pem = ca.private_key_pem});
-//   … hub.value()->core() …
-//   loop.run_until([] { return false; });
+//   auto hub = iothub::hub_server::start(loop, {.certificate_pem = ca.chain_pem, .private_key_pem =
+//   ca.private_key_pem}); … hub.value()->core() … loop.run_until([] { return false; });
 //
 // It belongs to the loop's thread. The same core and faces as in fake_hub, with real randomness for keys. What a
-// stranger can make it do is bounded: connections, handshakes and requests have limits of number, size and time, a broken
-// connection ends alone, and names in Host that are not the hub's are refused, so that no web page reaches it.
+// stranger can make it do is bounded: connections, handshakes and requests have limits of number, size and time, a
+// broken connection ends alone, and names in Host that are not the hub's are refused, so that no web page reaches it.
 #pragma once
 
 #include <cstdint>
@@ -30,10 +29,10 @@ inline namespace v0 {
 
 struct hub_server_options {
   hub::options hub = {};
-  std::string bind = "127.0.0.1";        // an IP address, or "localhost"
-  std::uint16_t https_port = 443;        // 0: a free one
+  std::string bind = "127.0.0.1";  // an IP address, or "localhost"
+  std::uint16_t https_port = 443;  // 0: a free one
   std::uint16_t mqtt_port = 8883;
-  std::string certificate_pem = {};      // the server's chain, leaf first
+  std::string certificate_pem = {};  // the server's chain, leaf first
   std::string private_key_pem = {};
   // Names of the hub beside hub.hostname, in Host fields and in tokens; "*.example" stands for all below. The loopback
   // names and *.azure-devices.net are there anyway.
@@ -71,11 +70,11 @@ class hub_server {
   template <class Protocol>
   using server = stream_server<net::tcp_listener, Protocol, wrap_tls>;
 
-  hub_server(loop& on, hub_server_options& options, net::tls_context const& context, net::tcp_listener&& https,
-             net::tcp_listener&& mqtt)
+  hub_server(loop& on, hub_server_options& options, net::tls_context const& context, net::tcp_listener&& https_listener,
+             net::tcp_listener&& mqtt_listener)
       : runtime_{on, openssl_crypto{}, options.hub, options.log, {.hosts = hub::host_filter{allowed_hosts(options)}}},
-        https_{on, std::move(https), runtime_.http(), wrap_tls{context}, limits(options, "HTTPS")},
-        mqtt_{on, std::move(mqtt), runtime_.mqtt(), wrap_tls{context}, limits(options, "MQTT")} {}
+        https_{on, std::move(https_listener), runtime_.http(), wrap_tls{context}, limits(options, "HTTPS")},
+        mqtt_{on, std::move(mqtt_listener), runtime_.mqtt(), wrap_tls{context}, limits(options, "MQTT")} {}
 
   static stream_server_options limits(hub_server_options const& options, char const* name) {
     return {.max_connections = options.max_connections, .log = options.log, .name = name};
@@ -106,12 +105,13 @@ inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_serve
   refused_port unwanted;
   refused_port& why = refused != nullptr ? *refused : unwanted;
   why = {options.https_port, 0};
-  auto https = net::tcp_listener::listen({.address = options.bind, .port = options.https_port}, &why.reason);
-  if (!https) return std::move(https).error();
+  auto https_listener = net::tcp_listener::listen({.address = options.bind, .port = options.https_port}, &why.reason);
+  if (!https_listener) return std::move(https_listener).error();
   why = {options.mqtt_port, 0};
-  auto mqtt = net::tcp_listener::listen({.address = options.bind, .port = options.mqtt_port}, &why.reason);
-  if (!mqtt) return std::move(mqtt).error();
-  std::unique_ptr<hub_server> server{new hub_server{on, options, *context, std::move(*https), std::move(*mqtt)}};
+  auto mqtt_listener = net::tcp_listener::listen({.address = options.bind, .port = options.mqtt_port}, &why.reason);
+  if (!mqtt_listener) return std::move(mqtt_listener).error();
+  std::unique_ptr<hub_server> server{
+      new hub_server{on, options, *context, std::move(*https_listener), std::move(*mqtt_listener)}};
   if (auto started = server->https_.start(); !started) return started.error();
   if (auto started = server->mqtt_.start(); !started) return started.error();
   return server;

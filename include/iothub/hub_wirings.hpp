@@ -21,8 +21,8 @@
 namespace iothub {
 inline namespace v0 {
 
-// The hub listening on a network of pipes, under every name: MQTT on 8883 and HTTPS on 443 with TLS, and both without on
-// 1883 and 80, where the pipe wiring puts its clients.
+// The hub listening on a network of pipes, under every name: MQTT on 8883 and HTTPS on 443 with TLS, and both without
+// on 1883 and 80, where the pipe wiring puts its clients.
 class pipe_wires {
  public:
   static constexpr std::uint16_t mqtt_port = 8883, https_port = 443, plain_mqtt_port = 1883, plain_http_port = 80;
@@ -66,12 +66,14 @@ class pipe_wires {
   tls_part& secure() {
     if (tls_) return *tls_;
     auto part = std::make_unique<tls_part>();
-    part->ca = net::make_certificate_authority({.leaf_lifetime = std::chrono::hours{24 * 3650}}, loop_.utc_now()).value();
+    part->ca =
+        net::make_certificate_authority({.leaf_lifetime = std::chrono::hours{24 * 3650}}, loop_.utc_now()).value();
     part->client = net::tls_context::client({.trust = {.ca_pem = part->ca.ca_pem}}).value();
-    wrap_tls const wrap{net::tls_context::server({.certificate_pem = part->ca.chain_pem,
-                                                  .private_key_pem = part->ca.private_key_pem}).value()};
-    part->mqtt = std::make_unique<server<wrap_tls, mqtt_protocol>>(
-        loop_, listen(mqtt_port), front_, wrap, stream_server_options{.log = log_, .name = "MQTT"});
+    wrap_tls const wrap{
+        net::tls_context::server({.certificate_pem = part->ca.chain_pem, .private_key_pem = part->ca.private_key_pem})
+            .value()};
+    part->mqtt = std::make_unique<server<wrap_tls, mqtt_protocol>>(loop_, listen(mqtt_port), front_, wrap,
+                                                                   stream_server_options{.log = log_, .name = "MQTT"});
     part->https = std::make_unique<server<wrap_tls, http_protocol>>(
         loop_, listen(https_port), face_, wrap, stream_server_options{.log = log_, .name = "HTTPS"});
     part->mqtt->start().value();
@@ -117,7 +119,8 @@ using piped_tls = over_mqtt<stream_mqtt<net::tls_stream<memory::pipe_stream>>>;
 
 namespace wiring {
 
-// Each says what a client's transport is, and how one is made for a hub (whose state has runtime, direct_peer, wires()).
+// Each says what a client's transport is, and how one is made for a hub (whose state has runtime, direct_peer,
+// wires()).
 struct direct {
   using device_transport = in_process;
   using http_transport = memory::direct_http<hub::http_face>;

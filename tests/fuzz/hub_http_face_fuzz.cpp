@@ -32,10 +32,12 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   auto const second = split_once(first.after, '\n');
   auto const line = split_once(first.before, ' ');
   collector sink;
-  auto const pending = hub.http.on_request(
-      {std::string{line.before}, std::string{line.after},
-       {{"Authorization", hub.service_token()}, {"If-Match", std::string{second.before}}}, std::string{second.after}},
-      {&sink, 1}, hub.clock.now());
+  auto const pending =
+      hub.http.on_request({std::string{line.before},
+                           std::string{line.after},
+                           {{"Authorization", hub.service_token()}, {"If-Match", std::string{second.before}}},
+                           std::string{second.after}},
+                          {&sink, 1}, hub.clock.now());
   if ((pending == http::answered) != (sink.answers == 1)) std::abort();
   hub.advance(700s);
   if (sink.answers != 1 || hub.http.pending_calls() != 0) std::abort();

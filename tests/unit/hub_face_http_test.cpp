@@ -25,8 +25,9 @@ class HttpFace : public testing::Test, public http::reply_sink {
     return answers.empty() ? http::response{.status = 0} : answers.back();
   }
   http::response ask(std::string method, std::string path, std::string body = {}, http::headers headers = {}) {
-    return ask(http::request{std::move(method), path + (path.find('?') == std::string::npos ? "?" : "&") +
-                             "api-version=2021-04-12", std::move(headers), std::move(body)});
+    return ask(http::request{std::move(method),
+                             path + (path.find('?') == std::string::npos ? "?" : "&") + "api-version=2021-04-12",
+                             std::move(headers), std::move(body)});
   }
   static json::value body_of(http::response const& answer) { return json::parse(answer.body).value(); }
 
@@ -90,7 +91,12 @@ TEST_F(HttpFace, RefusesTokensThatAreNoneWith401002) {
 
 TEST_F(HttpFace, PermissionsDecidePerPolicy) {
   hub.create("d1");
-  struct row { char const* policy; char const* method; char const* path; int status; };
+  struct row {
+    char const* policy;
+    char const* method;
+    char const* path;
+    int status;
+  };
   for (auto const& [policy, method, path, status] :
        {row{"registryRead", "GET", "/devices/d1", 200}, row{"registryRead", "PUT", "/devices/d2", 401},
         row{"registryReadWrite", "PUT", "/devices/d2", 200}, row{"registryReadWrite", "GET", "/twins/d1", 401},
@@ -104,7 +110,9 @@ TEST_F(HttpFace, PermissionsDecidePerPolicy) {
 // --- identities
 
 TEST_F(HttpFace, CreatesADeviceWithKeysAndRefusesASecondOne) {
-  auto const made = ask("PUT", "/devices/MyCppDevice", R"({"deviceId":"MyCppDevice","authentication":{"symmetricKey":{"primaryKey":"","secondaryKey":""}}})");
+  auto const made =
+      ask("PUT", "/devices/MyCppDevice",
+          R"({"deviceId":"MyCppDevice","authentication":{"symmetricKey":{"primaryKey":"","secondaryKey":""}}})");
   EXPECT_EQ(made.status, 200);
   auto const identity = body_of(made);
   EXPECT_EQ(identity["deviceId"], "MyCppDevice");
@@ -118,11 +126,15 @@ TEST_F(HttpFace, CreatesADeviceWithKeysAndRefusesASecondOne) {
 
 TEST_F(HttpFace, HonoursEveryFormOfIfMatch) {
   auto const etag = hub.create("d1").etag;
-  struct row { std::string header; int put; };
+  struct row {
+    std::string header;
+    int put;
+  };
   for (auto const& [header, put] : {row{"\"" + etag + "\"", 200}, row{"\"" + etag + "\"", 412}, row{"*", 200},
                                     row{"\"*\"", 200}, row{"\"\"", 409}, row{"\"wrong\"", 412}, row{"bare", 200}})
     EXPECT_EQ(ask("PUT", "/devices/d1", R"({"deviceId":"d1"})", {{"If-Match", header}}).status, put) << header;
-  EXPECT_EQ(ask("DELETE", "/devices/d1", {}, {{"If-Match", "\"wrong\""}}).headers.get("iothub-errorcode"), "PreconditionFailed");
+  EXPECT_EQ(ask("DELETE", "/devices/d1", {}, {{"If-Match", "\"wrong\""}}).headers.get("iothub-errorcode"),
+            "PreconditionFailed");
   auto const gone = ask("DELETE", "/devices/d1", {}, {{"If-Match", "*"}});
   EXPECT_EQ(gone.status, 204);
   EXPECT_EQ(gone.body, "");
@@ -131,9 +143,13 @@ TEST_F(HttpFace, HonoursEveryFormOfIfMatch) {
 }
 
 TEST_F(HttpFace, RefusesABodyThatIsNone) {
-  struct row { char const* body; char const* code; };
-  for (auto const& [body, code] : {row{"", "ArgumentNull"}, row{"{", "IotHubFormatError"}, row{"[]", "IotHubFormatError"},
-                                   row{R"({"deviceId":"other"})", "ArgumentInvalid"}, row{R"({"status":7})", "ArgumentInvalid"}}) {
+  struct row {
+    char const* body;
+    char const* code;
+  };
+  for (auto const& [body, code] :
+       {row{"", "ArgumentNull"}, row{"{", "IotHubFormatError"}, row{"[]", "IotHubFormatError"},
+        row{R"({"deviceId":"other"})", "ArgumentInvalid"}, row{R"({"status":7})", "ArgumentInvalid"}}) {
     auto const answer = ask("PUT", "/devices/d1", body);
     EXPECT_EQ(answer.status, 400) << body;
     EXPECT_EQ(answer.headers.get("iothub-errorcode"), code) << body;
@@ -151,7 +167,8 @@ TEST_F(HttpFace, ListsDevicesAndModulesAndCountsThem) {
   EXPECT_EQ(body_of(ask("GET", "/devices/a/modules"))[0]["moduleId"], "m1");
   EXPECT_EQ(ask("GET", "/devices/a/modules/m2").headers.get("iothub-errorcode"), "ModuleNotFound");
   EXPECT_FALSE(ask("GET", "/devices/a/modules/m1").headers.has("ETag"));
-  EXPECT_EQ(ask("GET", "/statistics/devices").body, R"({"totalDeviceCount":3,"enabledDeviceCount":3,"disabledDeviceCount":0})");
+  EXPECT_EQ(ask("GET", "/statistics/devices").body,
+            R"({"totalDeviceCount":3,"enabledDeviceCount":3,"disabledDeviceCount":0})");
   EXPECT_EQ(ask("GET", "/statistics/service").body, R"({"connectedDeviceCount":0})");
 }
 
@@ -165,19 +182,25 @@ TEST_F(HttpFace, PurgesADevicesQueue) {
 
 TEST_F(HttpFace, PatchesATwinAndTakesAWholeOneBack) {
   hub.create("d1");
-  auto const patched = ask("PATCH", "/twins/d1", R"({"tags":{"plant":"R43"},"properties":{"desired":{"a":1}}})", {{"If-Match", "*"}});
+  auto const patched =
+      ask("PATCH", "/twins/d1", R"({"tags":{"plant":"R43"},"properties":{"desired":{"a":1}}})", {{"If-Match", "*"}});
   EXPECT_EQ(patched.status, 200);
   EXPECT_FALSE(patched.headers.has("ETag"));
   EXPECT_EQ(body_of(patched)["properties"]["desired"]["a"], 1);
   auto const back = ask("PATCH", "/twins/d1", ask("GET", "/twins/d1").body);
   EXPECT_EQ(back.status, 200);
   EXPECT_EQ(body_of(back)["properties"]["desired"]["a"], 1);
-  EXPECT_EQ(body_of(ask("POST", "/twins/d1", R"({"properties":{"desired":{"a":2}}})", {{"X-HTTP-Method-Override", "PATCH"}}))["properties"]["desired"]["a"], 2);
-  EXPECT_EQ(body_of(ask("PUT", "/twins/d1", R"({"properties":{"desired":{"b":1}}})"))["properties"]["desired"].find("a"), nullptr);
+  EXPECT_EQ(body_of(ask("POST", "/twins/d1", R"({"properties":{"desired":{"a":2}}})",
+                        {{"X-HTTP-Method-Override", "PATCH"}}))["properties"]["desired"]["a"],
+            2);
+  EXPECT_EQ(
+      body_of(ask("PUT", "/twins/d1", R"({"properties":{"desired":{"b":1}}})"))["properties"]["desired"].find("a"),
+      nullptr);
   auto const stale = ask("PATCH", "/twins/d1", "{}", {{"If-Match", "\"AAAAAAAAAAE=\""}});
   EXPECT_EQ(stale.status, 412);
   EXPECT_EQ(stale.headers.get("iothub-errorcode"), "PreconditionFailed");
-  EXPECT_EQ(ask("PATCH", "/twins/d1", R"({"properties":{"desired":{"a.b":1}}})").headers.get("iothub-errorcode"), "ArgumentInvalid");
+  EXPECT_EQ(ask("PATCH", "/twins/d1", R"({"properties":{"desired":{"a.b":1}}})").headers.get("iothub-errorcode"),
+            "ArgumentInvalid");
   EXPECT_EQ(ask("PATCH", "/twins/d1", R"({"tags":7})").status, 400);
 }
 
@@ -246,8 +269,9 @@ TEST_F(HttpFaceMethods, SaysWhyACallFailed) {
 }
 
 TEST_F(HttpFaceMethods, RefusesWhatIsNoCall) {
-  for (auto const* body : {"", "{}", R"({"methodName":"a b"})", R"({"methodName":"m","responseTimeoutInSeconds":4})",
-                           R"({"methodName":"m","responseTimeoutInSeconds":301})", R"({"methodName":"m","connectTimeoutInSeconds":301})"})
+  for (auto const* body :
+       {"", "{}", R"({"methodName":"a b"})", R"({"methodName":"m","responseTimeoutInSeconds":4})",
+        R"({"methodName":"m","responseTimeoutInSeconds":301})", R"({"methodName":"m","connectTimeoutInSeconds":301})"})
     EXPECT_EQ(invoke(body).status, 400) << body;
   EXPECT_EQ(hub.http.pending_calls(), 0u);
 }
@@ -264,7 +288,8 @@ TEST_F(HttpFaceMethods, ForgetsACallWhoseCallerWentAway) {
 
 TEST_F(HttpFace, TakesADevicesTelemetry) {
   hub.create("d1");
-  http::headers const fields{{"Authorization", hub.device_token("d1")}, {"iothub-app-colour", "red"}, {"iothub-messageid", "m1"}};
+  http::headers const fields{
+      {"Authorization", hub.device_token("d1")}, {"iothub-app-colour", "red"}, {"iothub-messageid", "m1"}};
   EXPECT_EQ(ask("POST", "/devices/d1/messages/events", "body", fields).status, 204);
   auto const event = hub.core.events().all().at(0);
   EXPECT_EQ(event.content.body.bytes(), "body");
@@ -277,12 +302,15 @@ TEST_F(HttpFace, TakesADevicesTelemetry) {
 
 TEST_F(HttpFace, TakesABatchWholeOrNotAtAll) {
   hub.create("d1");
-  http::headers const fields{{"Authorization", hub.device_token("d1")}, {"Content-Type", "application/vnd.microsoft.iothub.json"}};
-  auto const batch = R"([{"body":"aGVsbG8=","properties":{"iothub-app-n":"1"}},{"body":"plain","base64Encoded":false}])";
+  http::headers const fields{{"Authorization", hub.device_token("d1")},
+                             {"Content-Type", "application/vnd.microsoft.iothub.json"}};
+  auto const batch =
+      R"([{"body":"aGVsbG8=","properties":{"iothub-app-n":"1"}},{"body":"plain","base64Encoded":false}])";
   EXPECT_EQ(ask("POST", "/devices/d1/messages/events", batch, fields).status, 204);
   EXPECT_EQ(hub.core.events().all().at(0).content.body.bytes(), "hello");
   EXPECT_EQ(hub.core.events().all().at(1).content.body.bytes(), "plain");
-  for (auto const* bad : {"{}", R"([{"body":"aGVsbG8="},{"body":"%"}])", R"([{"properties":{}}])", R"([{"body":"","properties":{"a":1}}])"})
+  for (auto const* bad : {"{}", R"([{"body":"aGVsbG8="},{"body":"%"}])", R"([{"properties":{}}])",
+                          R"([{"body":"","properties":{"a":1}}])"})
     EXPECT_EQ(ask("POST", "/devices/d1/messages/events", bad, fields).status, 400) << bad;
   EXPECT_EQ(hub.core.events().size(), 2u);
 }
@@ -297,7 +325,8 @@ class HttpFaceHosts : public HttpFace {
 TEST_F(HttpFaceHosts, AnswersToItsOwnNamesOnly) {
   for (auto const* host : {"localhost", "LOCALHOST:443", "127.0.0.1:8443", "[::1]:443", "myhub.azure-devices.net"})
     EXPECT_EQ(ask("GET", "/devices", {}, {{"Host", host}}).status, 200) << host;
-  for (auto const* host : {"evil.example", "localhost.evil.example", "azure-devices.net", ".azure-devices.net", "evilazure-devices.net", "", "[::1", "[::1]x"})
+  for (auto const* host : {"evil.example", "localhost.evil.example", "azure-devices.net", ".azure-devices.net",
+                           "evilazure-devices.net", "", "[::1", "[::1]x"})
     EXPECT_EQ(ask("GET", "/devices", {}, {{"Host", host}}).status, 421) << host;
 }
 
@@ -312,7 +341,8 @@ TEST_F(HttpFace, UnderstandsEveryRequestThatOfficialSdksSent) {
     auto const method = split_once(*line, ' ');
     http::request request{std::string{method.before}, std::string{split_once(method.after, ' ').before}, {}, {}};
     for (auto const& field : golden["headers"].members())
-      if (auto const value = field.value().as_string(); value && !iequals(field.key(), "authorization") && !iequals(field.key(), "x-ms-continuation"))
+      if (auto const value = field.value().as_string();
+          value && !iequals(field.key(), "authorization") && !iequals(field.key(), "x-ms-continuation"))
         request.headers.add(std::string{field.key()}, std::string{*value});
     auto const& body = golden["body"];
     request.body = body.is_string() ? std::string{*body.as_string()} : body.is_null() ? std::string{} : body.dump();

@@ -17,8 +17,12 @@ class MqttFaceConnect : public testing::Test {
   void SetUp() override { hub.create("d1"); }
   // CONNECT with every field said.
   lines connect(test_device& device, std::string_view client_id, std::string_view user, std::string_view token) {
-    device.send(mqtt::connect{.client_id = client_id, .username = user, .password = token, .has_username = true,
-                              .has_password = !token.empty(), .keep_alive = 60});
+    device.send(mqtt::connect{.client_id = client_id,
+                              .username = user,
+                              .password = token,
+                              .has_username = true,
+                              .has_password = !token.empty(),
+                              .keep_alive = 60});
     return device.take();
   }
   test_hub hub;
@@ -46,13 +50,17 @@ TEST_F(MqttFaceConnect, ReplaysTheUserNamesThatOfficialSdksSent) {
     if (!parsed || parsed->device_id == "registrations") continue;  // provisioning has a form of its own
     test_hub fresh;
     fresh.create(parsed->device_id);
-    if (!parsed->module_id.empty())
-      fresh.create(parsed->device_id, parsed->module_id);
-    auto const token = fresh.token({.host_name = "localhost", .device_id = parsed->device_id, .module_id = parsed->module_id},
-                                   fresh.key_of(parsed->device_id, parsed->module_id));
+    if (!parsed->module_id.empty()) fresh.create(parsed->device_id, parsed->module_id);
+    auto const token =
+        fresh.token({.host_name = "localhost", .device_id = parsed->device_id, .module_id = parsed->module_id},
+                    fresh.key_of(parsed->device_id, parsed->module_id));
     test_device device{fresh};
-    device.send(mqtt::connect{.client_id = *id, .username = *user, .password = token, .has_username = true,
-                              .has_password = true, .keep_alive = 60});
+    device.send(mqtt::connect{.client_id = *id,
+                              .username = *user,
+                              .password = token,
+                              .has_username = true,
+                              .has_password = true,
+                              .keep_alive = 60});
     EXPECT_THAT(device.take(), ElementsAre("connack 0")) << *user;
     ++replayed;
   }
@@ -128,8 +136,13 @@ TEST_F(MqttFaceConnect, ClosesTheConnectionOfADeviceThatIsDisabledOrDeleted) {
 TEST_F(MqttFaceConnect, ASecondConnectionEndsTheFirstAndPublishesItsWill) {
   test_device first{hub};
   auto const token = hub.device_token("d1");
-  first.send(mqtt::connect{.client_id = "d1", .username = "hub.example/d1/?api-version=2021-04-12", .password = token,
-                           .has_username = true, .has_password = true, .has_will = true, .keep_alive = 60,
+  first.send(mqtt::connect{.client_id = "d1",
+                           .username = "hub.example/d1/?api-version=2021-04-12",
+                           .password = token,
+                           .has_username = true,
+                           .has_password = true,
+                           .has_will = true,
+                           .keep_alive = 60,
                            .will = {.topic = "devices/d1/messages/events/a=b", .payload = "gone", .retain = true}});
   EXPECT_THAT(first.take(), ElementsAre("connack 0"));
   test_device second{hub};
@@ -146,8 +159,12 @@ TEST_F(MqttFaceConnect, ASecondConnectionEndsTheFirstAndPublishesItsWill) {
 TEST_F(MqttFaceConnect, ACleanDisconnectPublishesNoWill) {
   test_device device{hub};
   auto const token = hub.device_token("d1");
-  device.send(mqtt::connect{.client_id = "d1", .username = "hub.example/d1/?api-version=2021-04-12", .password = token,
-                            .has_username = true, .has_password = true, .has_will = true,
+  device.send(mqtt::connect{.client_id = "d1",
+                            .username = "hub.example/d1/?api-version=2021-04-12",
+                            .password = token,
+                            .has_username = true,
+                            .has_password = true,
+                            .has_will = true,
                             .will = {.topic = "devices/d1/messages/events/", .payload = "gone"}});
   device.send(mqtt::packet{mqtt::packet_type::disconnect});
   EXPECT_THAT(device.take(), ElementsAre("connack 0", "end"));
@@ -158,8 +175,12 @@ TEST_F(MqttFaceConnect, RefusesAWillForAnotherTopic) {
   for (std::string_view const topic : {"devices/d2/messages/events/", "foo/bar", "$iothub/twin/GET/?$rid=1"}) {
     test_device device{hub};
     auto const token = hub.device_token("d1");
-    device.send(mqtt::connect{.client_id = "d1", .username = "hub.example/d1/?api-version=2021-04-12",
-                              .password = token, .has_username = true, .has_password = true, .has_will = true,
+    device.send(mqtt::connect{.client_id = "d1",
+                              .username = "hub.example/d1/?api-version=2021-04-12",
+                              .password = token,
+                              .has_username = true,
+                              .has_password = true,
+                              .has_will = true,
                               .will = {.topic = topic, .payload = "x"}});
     EXPECT_THAT(device.take(), ElementsAre("connack 5", "end")) << topic;
   }
@@ -222,8 +243,12 @@ TEST_F(MqttFaceConnect, HandlesWhatIsPipelinedBehindConnect) {
   byte_buffer bytes;
   auto const token = hub.device_token("d1");
   mqtt::subscription const filters[] = {{methods_filter, 1}};
-  mqtt::encode(mqtt::connect{.client_id = "d1", .username = "hub.example/d1/?api-version=2021-04-12", .password = token,
-                             .has_username = true, .has_password = true}, bytes);
+  mqtt::encode(mqtt::connect{.client_id = "d1",
+                             .username = "hub.example/d1/?api-version=2021-04-12",
+                             .password = token,
+                             .has_username = true,
+                             .has_password = true},
+               bytes);
   mqtt::encode(mqtt::subscribe{.id = 1, .filters = filters}, bytes);
   mqtt::encode(mqtt::publish{.topic = "devices/d1/messages/events/", .payload = "x", .id = 2, .qos = 1}, bytes);
   device.send_bytes(bytes.view());
@@ -234,8 +259,12 @@ TEST_F(MqttFaceConnect, GivesTheSameAnswersToBytesThatComeOneByOne) {
   test_device device{hub};
   byte_buffer bytes;
   auto const token = hub.device_token("d1");
-  mqtt::encode(mqtt::connect{.client_id = "d1", .username = "hub.example/d1/?api-version=2021-04-12", .password = token,
-                             .has_username = true, .has_password = true}, bytes);
+  mqtt::encode(mqtt::connect{.client_id = "d1",
+                             .username = "hub.example/d1/?api-version=2021-04-12",
+                             .password = token,
+                             .has_username = true,
+                             .has_password = true},
+               bytes);
   mqtt::encode(mqtt::publish{.topic = "devices/d1/messages/events/", .payload = "x", .id = 2, .qos = 1}, bytes);
   for (char const byte : bytes.view()) device.send_bytes({&byte, 1});
   EXPECT_THAT(device.take(), ElementsAre("connack 0", "puback"));

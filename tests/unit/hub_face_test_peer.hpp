@@ -55,8 +55,8 @@ class test_hub final : public hub::face_host {
     return core.get_identity({std::string{id}, std::string{module}}).value().authentication.primary_key;
   }
   [[nodiscard]] std::string token(sas_options const& options, std::string_view key) {
-    auto signer = basic_sas_signer<memory::virtual_clock&, seeded_crypto>::make(clock, seeded_crypto{1},
-                                                                                secret{key}, options);
+    auto signer =
+        basic_sas_signer<memory::virtual_clock&, seeded_crypto>::make(clock, seeded_crypto{1}, secret{key}, options);
     return signer.value().token().value();
   }
   [[nodiscard]] std::string device_token(std::string_view id, std::chrono::seconds lifetime = 3600s) {
@@ -86,7 +86,8 @@ class test_hub final : public hub::face_host {
 // One MQTT connection, byte for byte; what comes back is told as text, one line a packet.
 class test_device {
  public:
-  explicit test_device(test_hub& hub) : hub_{hub}, face_{hub.mqtt}, connection_{face_, hub.mqtt.session_options(), hub.clock.now()} {
+  explicit test_device(test_hub& hub)
+      : hub_{hub}, face_{hub.mqtt}, connection_{face_, hub.mqtt.session_options(), hub.clock.now()} {
     face_.attach(connection_.session());
   }
   void send(mqtt::packet const& what) {
@@ -118,8 +119,13 @@ class test_device {
   std::vector<std::string> connect(std::string_view id, bool clean = false) {
     auto const user = "hub.example/" + std::string{id} + "/?api-version=2021-04-12";
     auto const token = hub_.device_token(id);
-    send(mqtt::connect{.client_id = id, .username = user, .password = token, .has_username = true,
-                       .has_password = true, .clean_session = clean, .keep_alive = keep_alive});
+    send(mqtt::connect{.client_id = id,
+                       .username = user,
+                       .password = token,
+                       .has_username = true,
+                       .has_password = true,
+                       .clean_session = clean,
+                       .keep_alive = keep_alive});
     return take();
   }
   std::vector<std::string> subscribe(std::string_view filter, std::uint8_t qos = 1) {
@@ -128,7 +134,8 @@ class test_device {
     return take();
   }
   std::vector<std::string> publish(std::string_view topic, std::string_view payload = {}, std::uint8_t qos = 1) {
-    send(mqtt::publish{.topic = topic, .payload = payload, .id = static_cast<std::uint16_t>(qos ? ++next_id_ : 0), .qos = qos});
+    send(mqtt::publish{
+        .topic = topic, .payload = payload, .id = static_cast<std::uint16_t>(qos ? ++next_id_ : 0), .qos = qos});
     return take();
   }
   void puback(std::uint16_t id) { send(mqtt::packet{mqtt::packet_type::puback, id}); }

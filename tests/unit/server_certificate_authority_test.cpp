@@ -63,8 +63,8 @@ int verify(net::certificate_authority const& server, std::string const& ca_pem, 
 
 TEST_F(CertificateAuthority, ServesEveryBuiltInNameAndEachAskedFor) {
   auto const made = open({"Hub.Example.com", "192.168.7.9"});
-  for (auto const* host : {"localhost", "hub.localhost", "myhub.azure-devices.net", "127.0.0.1", "::1",
-                           "hub.example.com", "192.168.7.9"})
+  for (auto const* host :
+       {"localhost", "hub.localhost", "myhub.azure-devices.net", "127.0.0.1", "::1", "hub.example.com", "192.168.7.9"})
     EXPECT_EQ(verify(made, made.ca_pem, host, new_year), X509_V_OK) << host;
   EXPECT_EQ(verify(made, made.ca_pem, "example.com", new_year), X509_V_ERR_HOSTNAME_MISMATCH);
   EXPECT_EQ(verify(made, made.ca_pem, "192.168.7.8", new_year), X509_V_ERR_IP_ADDRESS_MISMATCH);

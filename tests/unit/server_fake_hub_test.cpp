@@ -58,7 +58,8 @@ TYPED_TEST(FakeHub, TellsTheThreeFailuresOfACallApart) {
   device.on_method("m", [&](method_request const&, responder answer) { kept = std::move(answer); });
   this->hub.run_for(1s);
   auto const start = this->hub.utc_now();
-  EXPECT_EQ(service.invoke_method("slow", {.name = "m"}, {.response_timeout = 5s}).error().code(), errc::device_timeout);
+  EXPECT_EQ(service.invoke_method("slow", {.name = "m"}, {.response_timeout = 5s}).error().code(),
+            errc::device_timeout);
   EXPECT_EQ(this->hub.utc_now() - start, 5s);
 }
 

@@ -25,7 +25,8 @@ TEST_F(Fixture, MakesDevicesWithAllThatIsSaid) {
   EXPECT_EQ(load(R"({"devices": [
     {"deviceId": "pump-7", "primaryKey": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "status": "disabled",
      "tags": {"plant": "R43"}, "desired": {"interval": 10}},
-    {"deviceId": "plain"}]})"), "2");
+    {"deviceId": "plain"}]})"),
+            "2");
   auto const pump = hub.get_identity({"pump-7", {}}).value();
   EXPECT_EQ(pump.authentication.primary_key, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
   EXPECT_EQ(pump.authentication.secondary_key.size(), 44u);
@@ -36,7 +37,9 @@ TEST_F(Fixture, MakesDevicesWithAllThatIsSaid) {
   EXPECT_EQ(hub.get_identity({"plain", {}}).value().authentication.primary_key.size(), 44u);
 }
 
-TEST_F(Fixture, MayBeEmpty) { EXPECT_EQ(load(R"({"devices": []})"), "0"); }
+TEST_F(Fixture, MayBeEmpty) {
+  EXPECT_EQ(load(R"({"devices": []})"), "0");
+}
 
 TEST_F(Fixture, SaysInWhichLineAndColumnItIsWrong) {
   EXPECT_EQ(load("{\"devices\": [\n  {\"deviceId\" \"a\"}]}").substr(0, 19), "line 2, column 15: ");
@@ -57,8 +60,10 @@ TEST_F(Fixture, SaysInWhichLineAndColumnItIsWrong) {
 TEST_F(Fixture, SaysWhatTheHubRefuses) {
   auto const twice = load("{\"devices\": [{\"deviceId\":\"a\"},\n  {\"deviceId\":\"a\"}]}");
   EXPECT_EQ(twice.substr(0, 29), "line 2, column 3: device a: A");
-  EXPECT_EQ(load("{\"devices\": [{\"deviceId\":\"b\",\n\"desired\": {\"a.b\": 1}}]}").substr(0, 29), "line 2, column 12: device b: ");
-  EXPECT_EQ(load("{\"devices\": [{\"deviceId\":\"c\", \"primaryKey\": \"short\"}]}").substr(0, 30), "line 1, column 14: device c: A");
+  EXPECT_EQ(load("{\"devices\": [{\"deviceId\":\"b\",\n\"desired\": {\"a.b\": 1}}]}").substr(0, 29),
+            "line 2, column 12: device b: ");
+  EXPECT_EQ(load("{\"devices\": [{\"deviceId\":\"c\", \"primaryKey\": \"short\"}]}").substr(0, 30),
+            "line 1, column 14: device c: A");
 }
 
 // --- the log, which shows what came over the network
@@ -74,8 +79,9 @@ TEST(FakeLog, WritesAnEntryAsALineOfText) {
 
 TEST(FakeLog, WritesAnEntryAsAnObject) {
   auto const line = format_log(entry("pump-7", "token expired by 12 s"), iothub_fake::log_format::json);
-  EXPECT_EQ(line, "{\"time\":\"2024-01-01T00:00:00.000Z\",\"level\":\"warning\",\"event\":\"refused\","
-                  "\"device\":\"pump-7\",\"reason\":\"token expired by 12 s\"}\n");
+  EXPECT_EQ(line,
+            "{\"time\":\"2024-01-01T00:00:00.000Z\",\"level\":\"warning\",\"event\":\"refused\","
+            "\"device\":\"pump-7\",\"reason\":\"token expired by 12 s\"}\n");
 }
 
 TEST(FakeLog, EscapesWhatCouldWriteLinesOrCommands) {

@@ -8,7 +8,9 @@ using iothub::errc;
 using iothub_fake::command;
 using iothub_fake::options;
 
-iothub::result<options> parse(std::vector<char const*> arguments) { return iothub_fake::parse_options(arguments); }
+iothub::result<options> parse(std::vector<char const*> arguments) {
+  return iothub_fake::parse_options(arguments);
+}
 std::string refusal(std::vector<char const*> arguments) {
   auto const refused = parse(std::move(arguments));
   if (refused) return "accepted";

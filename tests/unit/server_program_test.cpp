@@ -159,9 +159,9 @@ TEST_F(FakeProgram, SaysThatNoHubAnswers) {
 }
 
 TEST_F(FakeProgram, EndsWith2OnWrongUsage) {
-  for (words const& arguments : {words{}, words{"start"}, words{"serve", "--port", "1"}, words{"connstr"},
-                                 words{"serve", "--bind", "0.0.0.0"},
-                                 words{"serve", "--bind", "0.0.0.0", "--expose-to-network"}}) {
+  for (words const& arguments :
+       {words{}, words{"start"}, words{"serve", "--port", "1"}, words{"connstr"}, words{"serve", "--bind", "0.0.0.0"},
+        words{"serve", "--bind", "0.0.0.0", "--expose-to-network"}}) {
     auto const refused = run(arguments);
     EXPECT_EQ(refused.status, 2);
     EXPECT_THAT(refused.err, StartsWith("iothub-fake: "));
@@ -189,7 +189,8 @@ TEST_F(FakeProgram, EndsWith4OnAFixtureThatIsNone) {
 }
 
 TEST_F(FakeProgram, BeginsWithTheDevicesOfItsFixture) {
-  std::ofstream{file("fixture")} << R"({"devices":[{"deviceId":"p","primaryKey":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]})";
+  std::ofstream{file("fixture")}
+      << R"({"devices":[{"deviceId":"p","primaryKey":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]})";
   program hub{serve({"--fixture", file("fixture"), "--log", "json", "--ephemeral-ca"}), file("err2")};
   ASSERT_THAT(hub.line(), testing::EndsWith("/ca/ephemeral-ca.pem"));
   EXPECT_EQ(run({"connstr", "--device", "p", "--ports-file", file("ports")}).out,

@@ -17,7 +17,9 @@ using namespace iothub;
 using namespace std::chrono_literals;
 
 struct log_lines final : hub::log_sink {
-  void write(hub::log_entry const& entry) override { text += std::string{entry.event} + ' ' + std::string{entry.reason} + '\n'; }
+  void write(hub::log_entry const& entry) override {
+    text += std::string{entry.event} + ' ' + std::string{entry.reason} + '\n';
+  }
   std::string text;
 };
 
@@ -45,10 +47,13 @@ class HubServer : public testing::Test {
   service_client service(std::string_view host = "localhost") {
     auto const text = "HostName=" + std::string{host} + ";SharedAccessKeyName=iothubowner;SharedAccessKey=" +
                       server->core().find_policy("iothubowner")->primary_key;
-    return service_client::from_connection_string(loop, text, {.ca_file = ca_file, .https_port = server->https_port()}).value();
+    return service_client::from_connection_string(loop, text, {.ca_file = ca_file, .https_port = server->https_port()})
+        .value();
   }
   template <class Predicate>
-  bool soon(Predicate done) { return loop.run_until(done, loop.now() + 20s).has_value(); }
+  bool soon(Predicate done) {
+    return loop.run_until(done, loop.now() + 20s).has_value();
+  }
 
   net::epoll_loop loop;
   log_lines log;
@@ -60,7 +65,9 @@ class HubServer : public testing::Test {
 TEST_F(HubServer, CarriesTheQuickstart) {
   start();
   auto device = device_client::from_connection_string(loop, device_string("d1"), how()).value();
-  device.on_method("echo", [](method_request const& request) -> method_response { return {.status = 200, .payload = request.payload}; });
+  device.on_method("echo", [](method_request const& request) -> method_response {
+    return {.status = 200, .payload = request.payload};
+  });
   device.connect().value();
   device.send_telemetry({.body = {{"t", 1}}}).value();
   EXPECT_EQ(server->core().events().all().at(0).content.body.bytes(), R"({"t":1})");
@@ -91,7 +98,10 @@ struct raw_peer final : participant {
     for (;;) {
       auto const got = stream.read(bytes, now);
       if (got.status == io_status::would_block) break;
-      if (got.status != io_status::done) { ended = true; break; }
+      if (got.status != io_status::done) {
+        ended = true;
+        break;
+      }
     }
     while (!to_send.empty() && !ended) {
       auto const put = stream.write(to_send, now);
@@ -137,15 +147,20 @@ TEST_F(HubServer, ClosesConnectionsAboveItsLimit) {
 TEST_F(HubServer, SaysWhichPortWasRefusedAndWhy) {
   start();
   hub_server::refused_port refused;
-  auto const second = hub_server::start(loop, {.https_port = 0, .mqtt_port = server->mqtt_port(), .certificate_pem = ca.chain_pem,
-                                               .private_key_pem = ca.private_key_pem}, &refused);
+  auto const second = hub_server::start(loop,
+                                        {.https_port = 0,
+                                         .mqtt_port = server->mqtt_port(),
+                                         .certificate_pem = ca.chain_pem,
+                                         .private_key_pem = ca.private_key_pem},
+                                        &refused);
   ASSERT_FALSE(second);
   EXPECT_EQ(refused.port, server->mqtt_port());
   EXPECT_EQ(refused.reason, EADDRINUSE);
 }
 
 TEST_F(HubServer, RefusesACertificateThatIsNone) {
-  EXPECT_FALSE(hub_server::start(loop, {.https_port = 0, .mqtt_port = 0, .certificate_pem = "x", .private_key_pem = "y"}));
+  EXPECT_FALSE(
+      hub_server::start(loop, {.https_port = 0, .mqtt_port = 0, .certificate_pem = "x", .private_key_pem = "y"}));
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include <iothub/crypto/openssl.hpp>
-#include <iothub/policy/loop_clock.hpp>
 #include <iothub/net/curl_http.hpp>
 #include <iothub/net/epoll_loop.hpp>
+#include <iothub/policy/loop_clock.hpp>
 #include <iothub/wire/connection_string.hpp>
 #include <iothub/wire/model_json.hpp>
 #include <iothub/wire/rest_routes.hpp>
@@ -23,7 +23,8 @@ namespace iothub_fake {
 // Asks the running hub, one request after the other.
 class hub_caller final : private iothub::participant {
  public:
-  hub_caller(std::string hub_name, std::string const& owner_key, iothub::endpoint where, iothub::net::trust_options trust)
+  hub_caller(std::string hub_name, std::string const& owner_key, iothub::endpoint where,
+             iothub::net::trust_options trust)
       : hub_name_{std::move(hub_name)},
         owner_key_{owner_key},
         where_{std::move(where)},

@@ -39,7 +39,8 @@ class fixture_reader {
     if (!top.is_object()) return fault({0}, "the fixture is an object with the member devices");
     for (auto const& m : top.members())
       if (m.key() != "devices")
-        return fault(json_walker{text_}.member(m.key(), true), "there is no member \"" + std::string{m.key()} + "\" here");
+        return fault(json_walker{text_}.member(m.key(), true),
+                     "there is no member \"" + std::string{m.key()} + "\" here");
     auto const& devices = top["devices"];
     if (!devices.is_array()) return fault(json_walker{text_}.member("devices"), "devices is an array");
     for (std::size_t i = 0; i != devices.size(); ++i)
@@ -50,8 +51,8 @@ class fixture_reader {
  private:
   struct offset_of {
     std::size_t value;
-    offset_of(std::size_t offset) : value{offset} {}                       // NOLINT(google-explicit-constructor)
-    offset_of(json_walker const& walker) : value{walker.offset()} {}       // NOLINT(google-explicit-constructor)
+    offset_of(std::size_t offset) : value{offset} {}                  // NOLINT(google-explicit-constructor)
+    offset_of(json_walker const& walker) : value{walker.offset()} {}  // NOLINT(google-explicit-constructor)
   };
   [[nodiscard]] iothub::error fault(offset_of where, std::string const& what) const {
     place const at = place_at(text_, where.value);

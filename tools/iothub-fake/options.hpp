@@ -20,8 +20,8 @@ enum exit_code : int {
   exit_usage = 2,
   exit_cannot_bind = 3,
   exit_bad_fixture = 4,
-  exit_no_tls = 5,       // the CA folder or what is in it cannot be used
-  exit_no_hub = 6,       // connstr: the running hub cannot be reached, or said no
+  exit_no_tls = 5,  // the CA folder or what is in it cannot be used
+  exit_no_hub = 6,  // connstr: the running hub cannot be reached, or said no
 };
 
 // The key of the policy iothubowner unless --owner-key says otherwise. It is public, so it protects nothing: a hub that
@@ -37,13 +37,13 @@ struct options {
   std::vector<std::string> hostnames = {};  // the first one is the hub's name in connection strings
   std::uint16_t https = 443;
   std::uint16_t mqtt = 8883;
-  std::string ca_folder = {};               // empty: the default folder
-  std::string ca_file = {};                 // as a ports file says
+  std::string ca_folder = {};  // empty: the default folder
+  std::string ca_file = {};    // as a ports file says
   std::string ports_file = {};
   std::string fixture = {};
   log_format log = log_format::text;
   std::string owner_key{well_known_owner_key};
-  bool own_key = false;                     // --owner-key was given
+  bool own_key = false;  // --owner-key was given
   bool expose_to_network = false;
   bool ephemeral_ca = false;
   // connstr
@@ -103,7 +103,9 @@ Exit status: 0 ended as asked, 1 internal error, 2 wrong usage, 3 cannot listen 
 
 namespace detail {
 
-inline iothub::error usage(std::string text) { return {iothub::errc::invalid_argument, std::move(text)}; }
+inline iothub::error usage(std::string text) {
+  return {iothub::errc::invalid_argument, std::move(text)};
+}
 
 inline iothub::result<std::uint16_t> parse_port(std::string_view name, std::string_view text) {
   auto const port = iothub::parse_int<std::uint16_t>(text);
@@ -165,10 +167,8 @@ inline std::string_view known_options(command which) {
              "--ephemeral-ca ";
     case command::connstr:
       return "--service --device --create --bind --hostname --https --ca --ports-file --owner-key ";
-    case command::ca:
-      return "--ca --hostname ";
-    default:
-      return "";
+    case command::ca: return "--ca --hostname ";
+    default: return "";
   }
 }
 

@@ -59,7 +59,8 @@ inline std::string default_ca_folder() {
 inline iothub::result<iothub::net::certificate_authority> open_ca(options const& wanted, iothub::utc_time now) {
   auto const folder = wanted.ca_folder.empty() ? default_ca_folder() : wanted.ca_folder;
   if (folder.empty())
-    return iothub::error{iothub::errc::invalid_argument, "there is no home folder to keep the CA in; name one with --ca"};
+    return iothub::error{iothub::errc::invalid_argument,
+                         "there is no home folder to keep the CA in; name one with --ca"};
   iothub::net::certificate_authority_options names{.host_names = wanted.hostnames};
   if (!iothub_fake::is_loopback(wanted.bind) && wanted.bind != "0.0.0.0" && wanted.bind != "::")
     names.host_names.push_back(wanted.bind);
@@ -144,8 +145,7 @@ class served_hub {
     iothub::hub_server::refused_port refused;
     auto hub = iothub::hub_server::start(loop_, std::move(settings), &refused);
     if (hub) return hub_ = std::move(*hub), exit_ok;
-    if (refused.reason != 0)
-      return fail(exit_cannot_bind, detail::explain_refusal(hub.error(), refused, wanted_));
+    if (refused.reason != 0) return fail(exit_cannot_bind, detail::explain_refusal(hub.error(), refused, wanted_));
     return fail(refused.port != 0 ? exit_cannot_bind : exit_no_tls, hub.error().message());
   }
 
@@ -165,10 +165,8 @@ class served_hub {
     auto const https = std::to_string(hub_->https_port());
     auto const mqtt = std::to_string(hub_->mqtt_port());
     if (!wanted_.ports_file.empty()) {
-      iothub::json::value const ports{{"hub", wanted_.hub_name()},
-                                      {"https", hub_->https_port()},
-                                      {"mqtt", hub_->mqtt_port()},
-                                      {"ca", ca_.ca_file}};
+      iothub::json::value const ports{
+          {"hub", wanted_.hub_name()}, {"https", hub_->https_port()}, {"mqtt", hub_->mqtt_port()}, {"ca", ca_.ca_file}};
       if (auto wrote = iothub::net::detail::write_file(wanted_.ports_file, ports.dump() + "\n", 0644); !wrote)
         return fail(exit_internal, wrote.error().message());
     }

@@ -1,11 +1,11 @@
 // The certificate authority of the served hub: one CA, kept, and one server certificate under it.
 //
-// Theory of operation. A client of the served hub trusts one file, so that file has to outlive a restart: the CA is made
-// once per folder and its key stays there (mode 0600). The server's certificate is cheap: it is made anew whenever it no
-// longer fits the host names that are asked for, comes near its end, or does not belong to the CA. The CA is bound to the
-// hub's names (RFC 5280 section 4.2.1.10), so that a leaked key cannot impersonate anybody else; when a host name
-// outside those is asked for, the CA certificate is signed again by the same key with the name added, and `extended`
-// says that clients have to load the file again. The system's trust store is never touched.
+// Theory of operation. A client of the served hub trusts one file, so that file has to outlive a restart: the CA is
+// made once per folder and its key stays there (mode 0600). The server's certificate is cheap: it is made anew whenever
+// it no longer fits the host names that are asked for, comes near its end, or does not belong to the CA. The CA is
+// bound to the hub's names (RFC 5280 section 4.2.1.10), so that a leaked key cannot impersonate anybody else; when a
+// host name outside those is asked for, the CA certificate is signed again by the same key with the name added, and
+// `extended` says that clients have to load the file again. The system's trust store is never touched.
 //
 // In the folder: ca.pem (what clients trust), ca-key.pem, server.pem (the chain that is sent: leaf, then CA),
 // server-key.pem. A lock file keeps two processes that start at once from making two CAs.
@@ -29,8 +29,8 @@ struct certificate_authority_options {
   // wildcard at the left, or IP addresses.
   std::vector<std::string> host_names = {};
   std::chrono::hours ca_lifetime{24 * 3650};
-  std::chrono::hours leaf_lifetime{24 * 397};   // longer ones are refused by some clients
-  std::chrono::hours renew_before{24 * 30};     // a leaf with less left than this is made anew
+  std::chrono::hours leaf_lifetime{24 * 397};  // longer ones are refused by some clients
+  std::chrono::hours renew_before{24 * 30};    // a leaf with less left than this is made anew
 };
 
 struct certificate_authority {
@@ -46,9 +46,9 @@ struct certificate_authority {
 // host without a dot use 127.0.0.1 or hub.localhost; *.azure-devices.net serves made-up hub names.
 [[nodiscard]] std::vector<std::string> const& built_in_host_names();
 
-// Opens the CA in `folder`, making the folder (mode 0700) and what is missing in it. Fails with errc::io_error where the
-// folder or a file cannot be read or written, errc::malformed where a file is there but is no key or certificate, and
-// errc::invalid_argument for a host name that is none.
+// Opens the CA in `folder`, making the folder (mode 0700) and what is missing in it. Fails with errc::io_error where
+// the folder or a file cannot be read or written, errc::malformed where a file is there but is no key or certificate,
+// and errc::invalid_argument for a host name that is none.
 [[nodiscard]] result<certificate_authority> open_certificate_authority(std::string const& folder,
                                                                        certificate_authority_options const& options,
                                                                        utc_time now);
@@ -129,7 +129,8 @@ inline bool load_leaf(std::string const& chain_file, std::string const& key_file
   auto const leaf = certificate_from_pem(*chain);
   auto const key = key_from_pem(*key_text);
   if (!leaf || !key || X509_check_private_key(leaf.get(), key.get()) != 1) return false;
-  if (X509_verify(leaf.get(), X509_get0_pubkey(ca.get())) != 1 || names_of(leaf) != names) return ERR_clear_error(), false;
+  if (X509_verify(leaf.get(), X509_get0_pubkey(ca.get())) != 1 || names_of(leaf) != names)
+    return ERR_clear_error(), false;
   if (!valid_for(leaf, now, renew_before)) return false;
   authority.chain_pem = to_pem(leaf) + to_pem(ca);
   authority.private_key_pem = std::move(*key_text);

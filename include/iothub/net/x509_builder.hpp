@@ -1,5 +1,6 @@
 // Keys and certificates for the served hub's CA: the little of X.509 that it takes, over OpenSSL.
-// Profile: RFC 5280; P-256 keys with ECDSA and SHA-256, since a P-256 signature costs the server a thirtieth of RSA-2048.
+// Profile: RFC 5280; P-256 keys with ECDSA and SHA-256, since a P-256 signature costs the server a thirtieth of
+// RSA-2048.
 #pragma once
 
 #include <arpa/inet.h>
@@ -32,8 +33,12 @@ struct openssl_deleter {
     Free(object);
   }
 };
-inline void free_general_names(GENERAL_NAMES* names) noexcept { GENERAL_NAMES_free(names); }
-inline void free_name_constraints(NAME_CONSTRAINTS* names) noexcept { NAME_CONSTRAINTS_free(names); }
+inline void free_general_names(GENERAL_NAMES* names) noexcept {
+  GENERAL_NAMES_free(names);
+}
+inline void free_name_constraints(NAME_CONSTRAINTS* names) noexcept {
+  NAME_CONSTRAINTS_free(names);
+}
 
 using x509_key = std::unique_ptr<EVP_PKEY, openssl_deleter<&EVP_PKEY_free>>;
 using bio_ptr = std::unique_ptr<BIO, openssl_deleter<&BIO_free_all>>;
@@ -137,7 +142,8 @@ inline bio_ptr reader_of(std::string_view pem) {
 // Null where the text holds none. An encrypted key is none: nobody is there to type a password.
 inline x509_key key_from_pem(std::string_view pem) {
   auto const bio = reader_of(pem);
-  x509_key key{PEM_read_bio_PrivateKey(bio.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr)};
+  x509_key key{PEM_read_bio_PrivateKey(
+      bio.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr)};
   ERR_clear_error();
   return key;
 }
@@ -227,8 +233,7 @@ inline x509_certificate new_certificate(x509_key const& key, std::string_view co
        X509_set_pubkey(certificate.get(), key.get()) == 1 &&
        X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, reinterpret_cast<unsigned char const*>("iothub-fake"), -1,
                                   -1, 0) == 1 &&
-       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-                                  reinterpret_cast<unsigned char const*>(common_name.data()),
+       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<unsigned char const*>(common_name.data()),
                                   static_cast<int>(common_name.size()), -1, 0) == 1;
   return ok ? std::move(certificate) : x509_certificate{};
 }
