@@ -229,4 +229,33 @@ TEST(Append, GivesBackWhatWasNotNeeded) {
   EXPECT_EQ(buffer.view(), "abcd");
 }
 
+// --- append ---------------------------------------------------------------------------------------------------------
+
+void append_parts(detail::short_text<8>& out, std::string_view text, std::size_t worst_case) {
+  char* const begin = grow(out, worst_case);
+  settle(out, begin, detail::put(begin, text));
+}
+
+TEST(ShortText, GoesOnOnTheHeapWhereTheWorstCaseDoesNotFit) {
+  detail::short_text<8> text;
+  EXPECT_EQ(text.view(), "");
+  append_parts(text, "abc", 8);
+  append_parts(text, "de", 5);
+  EXPECT_EQ(text.view(), "abcde");
+  append_parts(text, "f", 4);
+  EXPECT_EQ(text.view(), "abcdef");
+  append_parts(text, "ghijk", 5);
+  EXPECT_EQ(text.view(), "abcdefghijk");
+  append_parts(text, "", 100);
+  EXPECT_EQ(text.view(), "abcdefghijk");
+}
+
+TEST(ShortText, IsEmptyWhenNothingCameOfALongWorstCase) {
+  detail::short_text<8> text;
+  append_parts(text, "", 100);
+  EXPECT_EQ(text.view(), "");
+  append_parts(text, "ab", 2);
+  EXPECT_EQ(text.view(), "ab");
+}
+
 }  // namespace

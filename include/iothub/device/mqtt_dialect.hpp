@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/base/append.hpp>
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/device/dialect.hpp>
@@ -37,6 +38,10 @@
 
 namespace iothub {
 inline namespace v0 {
+
+// The hub closes the connection for a larger packet (MaxInboundMessageSize of Azure IoT Edge and of Microsoft's protocol
+// gateway). A message of that size would be sent again on the next connection, and end it too.
+inline constexpr std::size_t max_mqtt_packet_size = 262'144;
 
 // CONNACK code 1 to 5 (OASIS MQTT 3.1.1, 3.2.2.3) as an error. 5 is every kind of bad credentials, and an unknown
 // device; 3 is an unavailable hub as well as a disabled device.
@@ -94,7 +99,7 @@ class mqtt_dialect final : public dialect {
   bool on_message(mqtt::publish const& p, device_event& into);
   bool on_twin_response(inbound_topic const& topic, std::string_view body, device_event& into);
   result<ticket> request_twin(bool is_patch, std::string_view payload, time_point now);
-  result<void> publish_at_most_once(std::string_view payload, time_point now);
+  result<void> publish_at_most_once(std::string_view topic, std::string_view payload, time_point now);
   void send_owed_ack(time_point now) {
     if (owed_ack_ != 0) session_.acknowledge(std::exchange(owed_ack_, std::uint16_t{0}), now);
   }
@@ -103,14 +108,9 @@ class mqtt_dialect final : public dialect {
     subscriptions_.clear();
     owed_ack_ = 0;
   }
-  void tidy_topic() {
-    if (topic_.capacity() > 256) std::string{}.swap(topic_);
-    topic_.clear();
-  }
 
   M session_;
   std::optional<device_topics> topics_;
-  std::string topic_;  // the topic being built
   std::vector<twin_request> twin_requests_;
   std::vector<subscription> subscriptions_;
   ticket last_rid_ = 0;
@@ -186,10 +186,10 @@ result<void> mqtt_dialect<M>::enable(feature_set features, time_point now) {
 template <class M>
 result<ticket> mqtt_dialect<M>::send_telemetry(message const& what, time_point now) {
   send_owed_ack(now);
-  tidy_topic();
-  if (auto made = topics_->append_telemetry(topic_, what); !made) return std::move(made).error();
+  detail::short_text<1024> topic;
+  if (auto made = topics_->append_telemetry(topic, what); !made) return std::move(made).error();
   mqtt::publish p;
-  p.topic = topic_;
+  p.topic = topic.view();
   p.payload = what.body.bytes();
   p.qos = 1;
   auto sent = session_.publish(p, now);
@@ -198,9 +198,9 @@ result<ticket> mqtt_dialect<M>::send_telemetry(message const& what, time_point n
 }
 
 template <class M>
-result<void> mqtt_dialect<M>::publish_at_most_once(std::string_view payload, time_point now) {
+result<void> mqtt_dialect<M>::publish_at_most_once(std::string_view topic, std::string_view payload, time_point now) {
   mqtt::publish p;
-  p.topic = topic_;
+  p.topic = topic;
   p.payload = payload;
   auto const sent = session_.publish(p, now);
   if (!sent) return sent.error();
@@ -213,13 +213,13 @@ result<ticket> mqtt_dialect<M>::request_twin(bool is_patch, std::string_view pay
   // Never 0, and not one that is still open: 2^32 requests on one connection are far away.
   if (++last_rid_ == 0) last_rid_ = 1;
   detail::int_text const rid{last_rid_};
-  tidy_topic();
+  detail::short_text<128> topic;
   if (is_patch)
-    append_reported_patch_topic(topic_, rid.view());
+    append_reported_patch_topic(topic, rid.view());
   else
-    append_twin_get_topic(topic_, rid.view());
+    append_twin_get_topic(topic, rid.view());
   twin_requests_.push_back({last_rid_, is_patch});
-  if (auto sent = publish_at_most_once(payload, now); !sent) {
+  if (auto sent = publish_at_most_once(topic.view(), payload, now); !sent) {
     twin_requests_.pop_back();
     return std::move(sent).error();
   }
@@ -239,9 +239,9 @@ result<ticket> mqtt_dialect<M>::patch_reported(std::string_view patch, time_poin
 template <class M>
 result<void> mqtt_dialect<M>::answer_method(std::string_view rid, int status, std::string_view payload,
                                             time_point now) {
-  tidy_topic();
-  append_method_response_topic(topic_, status, rid);
-  return publish_at_most_once(payload, now);
+  detail::short_text<256> topic;
+  append_method_response_topic(topic, status, rid);
+  return publish_at_most_once(topic.view(), payload, now);
 }
 
 template <class M>
