@@ -192,6 +192,9 @@ result<ticket> mqtt_dialect<M>::send_telemetry(message const& what, time_point n
   p.topic = topic.view();
   p.payload = what.body.bytes();
   p.qos = 1;
+  // Fixed header, length of the topic, packet id.
+  if (4 + 2 + p.topic.size() + 2 + p.payload.size() > max_mqtt_packet_size)
+    return error{errc::too_large, "the message with its topic is above the hub's limit of 262144 bytes for a packet"};
   auto sent = session_.publish(p, now);
   if (!sent) return std::move(sent).error();
   return ticket{*sent};

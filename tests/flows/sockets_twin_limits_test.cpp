@@ -1,0 +1,6 @@
+// The flows of flows_twin_limits.hpp, on real sockets.
+#include "flow_sockets.hpp"
+
+using flow_wirings = ::testing::Types<iothub_test::sockets>;
+
+#include "flows_twin_limits.hpp"

@@ -1,0 +1,6 @@
+// The flows of flows_reconnect.hpp, in virtual time.
+#include "flow_world.hpp"
+
+using flow_wirings = iothub_test::virtual_wirings;
+
+#include "flows_reconnect.hpp"
