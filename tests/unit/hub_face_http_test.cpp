@@ -328,6 +328,7 @@ TEST_F(HttpFaceHosts, AnswersToItsOwnNamesOnly) {
   for (auto const* host : {"evil.example", "localhost.evil.example", "azure-devices.net", ".azure-devices.net",
                            "evilazure-devices.net", "", "[::1", "[::1]x"})
     EXPECT_EQ(ask("GET", "/devices", {}, {{"Host", host}}).status, 421) << host;
+  EXPECT_TRUE(hub.log.has("refused : the Host field names another host: evil.example"));
 }
 
 // --- other people's clients

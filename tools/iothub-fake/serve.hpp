@@ -101,6 +101,11 @@ inline std::size_t raise_descriptor_limit() {
   return static_cast<std::size_t>(limit.rlim_cur);
 }
 
+// Two ports share them, and the program needs some for itself.
+constexpr std::size_t connections_per_port(std::size_t descriptors) {
+  return descriptors > 128 ? (descriptors - 64) / 2 : 32;
+}
+
 inline std::string without_blanks(std::string_view path) {
   std::string out;
   for (char c : path) out.append(c == ' ' ? std::string_view{"%20"} : std::string_view{&c, 1});
@@ -140,7 +145,7 @@ class served_hub {
     settings.certificate_pem = ca_.chain_pem;
     settings.private_key_pem = ca_.private_key_pem;
     settings.host_names = wanted_.hostnames;
-    settings.max_connections = detail::raise_descriptor_limit() / 2;
+    settings.max_connections = detail::connections_per_port(detail::raise_descriptor_limit());
     settings.log = &log_;
     iothub::hub_server::refused_port refused;
     auto hub = iothub::hub_server::start(loop_, std::move(settings), &refused);

@@ -40,6 +40,14 @@ inline result<json::value> read_body(http::request const& what) {
   if (!parsed->is_object()) return hub::refuse(errc::bad_request, 400006, "the body is no JSON object");
   return parsed;
 }
+// Without a tree in between: method calls are what a hub is asked for most.
+inline std::string print(method_response const& response) {
+  std::string text;
+  text.reserve(160);
+  append_int(text.append(R"({"status":)"), response.status);
+  response.payload.append_to(text.append(R"(,"payload":)"));
+  return text += '}';
+}
 inline error invalid(error const& why) {
   return hub::refuse(errc::bad_request, 400004, std::string{why.message()});
 }
@@ -58,9 +66,12 @@ inline if_match http_face::visit::condition() const noexcept {
 inline http::ticket http_face::on_request(http::request&& what, http::reply_to to, time_point now) {
   instant const at = host_.at(now);
   host_.core_touched();
-  auto request_id = tracking_.next();
-  answering const answer{request_id, at.utc};
+  answering answer{tracking_.next(), at.utc};
   if (what.headers.has("Host") && !options_.hosts.allows(what.headers.get("Host"))) {
+    if (log_ != nullptr) {
+      auto const why = "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 256)};
+      log_->write({log_level::warning, at, "refused", {}, {}, why});
+    }
     to.respond(wrong_host(answer));
     return http::answered;
   }
@@ -85,7 +96,7 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
     method_options how;
     auto const ticket = invoke(v, how);
     if (ticket) {
-      calls_.emplace(*ticket, call{to, std::move(request_id), how});
+      calls_.emplace(*ticket, call{to, std::move(answer).take_request_id(), how});
       return *ticket;
     }
     bool const offline = ticket.error() == errc::device_offline;
@@ -107,7 +118,7 @@ inline result<void> http_face::admit(visit const& v, grant& with) {
     granted = core_.authorize_device(v.key(), token, v.at);
   } else {
     auto path = percent_decode(std::string_view{v.what.target}.substr(1, v.what.target.find('?') - 1));
-    granted = core_.authorize_service(detail::operation_of(v.route.kind), path ? *path : std::string{}, token, v.at);
+    granted = core_.authorize_service(detail::operation_of(v.route.kind), path ? std::string_view{*path} : "", token, v.at);
   }
   if (!granted) return std::move(granted).error();
   with = *granted;
@@ -283,10 +294,10 @@ inline result<method_ticket> http_face::invoke(visit const& v, method_options& h
 inline void http_face::on_method_outcome(method_ticket ticket, result<method_response> outcome) {
   auto const found = calls_.find(ticket);
   if (found == calls_.end()) return;
-  call const pending = std::move(found->second);
+  call pending = std::move(found->second);
   calls_.erase(found);
-  answering const answer{pending.request_id, host_.wall_clock()};
-  if (outcome) return pending.to.respond(answer.json(to_json(*outcome)));
+  answering const answer{std::move(pending.request_id), host_.wall_clock()};
+  if (outcome) return pending.to.respond(answer.json_text(detail::print(*outcome)));
   auto const& why = outcome.error();
   std::string const waited = why == errc::device_offline   ? time_span(pending.how.connect_timeout)
                              : why == errc::device_timeout ? time_span(pending.how.response_timeout)
