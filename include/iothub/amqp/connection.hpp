@@ -114,14 +114,14 @@ class connection {
 
  private:
   static constexpr std::size_t max_held = 65'536;
-  static constexpr std::size_t keep = 512;
+  static constexpr std::size_t keep = 65'536;
 
   std::size_t handle(byte_view bytes);
   std::size_t handle_header(byte_view bytes);
   std::size_t handle_frame(byte_view bytes);
   void on_header(protocol_id id);
   void on_sasl_frame(byte_view body);
-  void on_performative(frame const& what);
+  void on_amqp_frame(frame const& what);
   void on_open(value_view const& fields);
   void on_begin(std::uint16_t channel, value_view const& fields);
   void on_session_frame(std::uint16_t channel, performative const& what);
@@ -130,7 +130,7 @@ class connection {
   void send_header(protocol_id id) { write_protocol_header(id, wire_.out); }
   void send_open();
   void send_close(error_view const& why);
-  void end_all(ended_by by);
+  void end_all();
   void finish(error reason, error_view const& peer);
   void fail(violation rule);
   void sweep() noexcept;
@@ -139,9 +139,10 @@ class connection {
   session* new_session();
   void bind(session& which, std::uint16_t peer_channel);
   void end_session(session& which, ended_by by, error_view const& why);
-  void check_broken() {
-    if (wire_.broken && state_ != state_type::closed) fail(wire_.broken);
-  }
+  // Ends the connection where a callback or a session asked for it.
+  void settle_end();
+  void on_silence();
+  [[nodiscard]] time_point silent_until() const noexcept;
   [[nodiscard]] bool reading() const noexcept { return !deciding_ && state_ != state_type::closed; }
   [[nodiscard]] duration heartbeat() const noexcept { return std::chrono::milliseconds{peer_idle_time_out_} / 2; }
   [[nodiscard]] std::size_t frame_limit() const noexcept;
@@ -161,7 +162,7 @@ class connection {
   sasl_mechanism mechanism_ = sasl_mechanism::none;
   bool deciding_ = false;  // the owner has not answered on_sasl
   bool open_sent_ = false;
-  bool aborting_ = false;  // close() before the connection was open
+  std::optional<error> ending_;  // it is to end, and is told so as soon as no verb is running
 };
 
 }  // namespace amqp

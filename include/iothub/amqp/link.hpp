@@ -115,17 +115,20 @@ class link {
   [[nodiscard]] bool settles(bool wanted) const noexcept {
     return snd_mode_ == sender_settles::settled || (snd_mode_ == sender_settles::mixed && wanted);
   }
-  void send_attach(attach const& what);
+  void send_attach(attach& what);
   void receive_attach(attach const& what);
   void receive_flow(flow const& what);
+  void receive_credit(flow const& what);
+  void receive_count(flow const& what);
   void receive_transfer(transfer const& what, byte_view payload);
+  void begin_delivery(transfer const& what);
   void deliver(byte_view payload);
-  void send_flow(bool echo);
+  void send_flow();
   void want_flow() noexcept;
   void refill() noexcept;
   void fail(violation rule);
   void drop_assembly() noexcept;
-  void mark_detached() noexcept;
+  void leave() noexcept;
 
   amqp::session* parent_;
   std::string name_;
@@ -137,6 +140,7 @@ class link {
   std::uint8_t tag_size_ = 0;
   std::uint32_t handle_;
   std::uint32_t peer_handle_ = 0;
+  std::uint32_t initial_count_ = 0;
   std::uint32_t delivery_count_ = 0;
   std::uint32_t credit_ = 0;
   std::uint32_t prefetch_ = 0;

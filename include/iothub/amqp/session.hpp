@@ -62,7 +62,6 @@ class session {
 
   struct pending_transfer {  // the part of a delivery that the peer's window has no room for yet
     link* owner = nullptr;
-    std::uint32_t id = 0;
     byte_buffer rest;
   };
   struct pending_disposition {
@@ -72,10 +71,13 @@ class session {
 
   void send_begin(std::optional<std::uint16_t> remote_channel);
   void receive_begin(amqp::begin const& what) noexcept;
+  void receive(performative const& what);
   void receive_attach(amqp::attach const& what);
   void receive_flow(flow const& what);
   void receive_transfer(transfer const& what, byte_view payload);
   void receive_disposition(disposition const& what);
+  void told_outcome(detail::unsettled_entry& entry, disposition const& what);
+  void told_settled(detail::unsettled_entry& entry, disposition const& what);
   void receive_detach(detach const& what);
   void finish(ended_by by, error_view const& why);
 
@@ -88,13 +90,12 @@ class session {
   void release(link& which, ended_by by, error_view const& why);
 
   [[nodiscard]] bool window_open() const noexcept { return !pending_.owner && peer_window_ != 0; }
-  void send_parts(link& which, std::uint32_t id, transfer const* first, byte_view& payload);
+  void send_parts(link& which, transfer const* first, byte_view& payload);
   void resume_pending();
-  void window_changed();
   void say(disposition const& what);
   void flush_disposition();
   void flush();
-  void fill(flow& into) const noexcept;
+  void fill(flow& into) noexcept;
   void want_flush() noexcept {
     dirty_ = true;
     wire_->dirty = true;
@@ -125,7 +126,6 @@ class session {
   bool peer_delivered_ = false;
   bool flow_due_ = false;
   bool dirty_ = false;
-  bool window_was_shut_ = false;  // somebody was refused for it
 };
 
 }  // namespace amqp

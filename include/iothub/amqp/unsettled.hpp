@@ -17,7 +17,8 @@ namespace detail {
 
 struct unsettled_entry {
   std::uint32_t id = 0;
-  bool told = false;     // receiver: the outcome was sent, the sender's settlement is awaited
+  bool second = false;    // receiver: its sender settles (rcv-settle-mode second)
+  bool told = false;      // receiver: the outcome was sent, the sender's settlement is awaited
   link* owner = nullptr;  // null: settled or forgotten
   std::uint64_t user = 0;
 };

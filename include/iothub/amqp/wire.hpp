@@ -17,6 +17,19 @@ inline namespace v0 {
 namespace amqp {
 namespace detail {
 
+// Takes half a frame back when an allocation fails inside it.
+struct frame_guard {
+  explicit frame_guard(byte_buffer& buffer) noexcept : out{buffer}, begun{buffer.size()} {}
+  frame_guard(frame_guard const&) = delete;
+  frame_guard& operator=(frame_guard const&) = delete;
+  ~frame_guard() {
+    if (!done) out.truncate(begun);
+  }
+  byte_buffer& out;
+  std::size_t begun;
+  bool done = false;
+};
+
 struct wire {
   wire(connection_handler& handler, connection_options const& how, time_point at) noexcept
       : owner{&handler}, options{&how}, now{at}, last_sent{at} {}
@@ -31,14 +44,23 @@ struct wire {
   std::uint16_t peer_channel_max = 0;
   bool writable = false;   // the open is sent and the close is not
   bool dirty = false;      // some session has a flow or a disposition to send
-  bool blocked = false;    // some link was refused for lack of room in the output
+  bool blocked = false;    // some sender was refused for a reason other than credit
+  bool backed = false;     // … because of the output, or was just accepted: step() is due
+  bool garbage = false;    // some session holds links that ended in this turn
   violation broken;        // a rule of the connection that the peer broke
 
   template <class Performative>
   void send(std::uint16_t channel, Performative const& what) {
+    send(channel, what, {});
+  }
+  template <class Performative>
+  void send(std::uint16_t channel, Performative const& what, byte_view payload) {
+    frame_guard whole{out};
     std::size_t const begun = begin_frame(frame_type::amqp, channel, out);
     encode(what, options->lists, out);
+    out.append(payload);
     end_frame(begun, out);
+    whole.done = true;
     last_sent = now;
   }
   void fail(violation rule) noexcept {
