@@ -16,17 +16,19 @@ ROOMS = {
     "io": {"base"},
     "mqtt": {"base"},
     "http": {"base"},
+    "ws": {"base", "http"},
+    "amqp": {"base"},
     "crypto": {"base"},
     "wire": {"base", "json", "http", "crypto", "policy"},
-    "policy": {"base", "io", "mqtt", "http", "crypto"},
-    "device": {"base", "json", "mqtt", "http", "wire", "io", "policy"},
-    "service": {"base", "json", "http", "wire", "io", "policy"},
-    "hub": {"base", "json", "mqtt", "http", "wire", "crypto"},
-    "memory": {"base", "io", "policy", "mqtt", "http"},
-    "net": {"base", "io", "policy", "mqtt", "http", "crypto"},
+    "policy": {"base", "io", "mqtt", "http", "ws", "amqp", "crypto"},
+    "device": {"base", "json", "mqtt", "http", "amqp", "wire", "io", "policy"},
+    "service": {"base", "json", "http", "amqp", "wire", "io", "policy"},
+    "hub": {"base", "json", "mqtt", "http", "ws", "amqp", "wire", "crypto"},
+    "memory": {"base", "io", "policy", "mqtt", "http", "ws", "amqp"},
+    "net": {"base", "io", "policy", "mqtt", "http", "ws", "amqp", "crypto"},
     "testing": {"base", "json", "io", "mqtt", "http", "crypto", "wire", "policy", "device", "service"},
 }
-PORTABLE = {"base", "json", "io", "mqtt", "http", "crypto", "wire", "policy", "device", "service", "hub"}
+PORTABLE = {"base", "json", "io", "mqtt", "http", "ws", "amqp", "crypto", "wire", "policy", "device", "service", "hub"}
 BANNED_STD = {"thread", "mutex", "iostream", "regex", "random", "future", "condition_variable", "ranges", "sstream",
               "fstream", "format", "variant", "functional"}
 SYSTEM = re.compile(r"^(sys/|netinet/|arpa/|unistd|fcntl|poll|netdb|signal|openssl/|curl/|pthread)")
