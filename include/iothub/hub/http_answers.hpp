@@ -22,13 +22,16 @@ namespace hub {
 [[nodiscard]] inline std::string http_date(utc_time t) {
   constexpr std::string_view days = "SunMonTueWedThuFriSat";
   constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  auto const iso = to_iso8601(t, 0);
+  char digits[iso8601_max_size];
+  std::string_view const iso{digits, static_cast<std::size_t>(write_iso8601(digits, t, 0, iso8601_zone::z) - digits)};
   auto const day = std::chrono::floor<std::chrono::days>(t);
   auto const weekday = std::chrono::weekday{day}.c_encoding();
-  auto const month = parse_int<unsigned>(std::string_view{iso}.substr(5, 2)).value_or(1) - 1;
-  std::string text{days.substr(weekday * 3, 3)};
-  text.append(", ").append(iso, 8, 2).append(" ").append(months.substr(month * 3, 3)).append(" ").append(iso, 0, 4);
-  return text.append(" ").append(iso, 11, 8).append(" GMT");
+  auto const month = parse_int<unsigned>(iso.substr(5, 2)).value_or(1) - 1;
+  std::string text;
+  text.reserve(29);
+  text.append(days, weekday * 3, 3).append(", ").append(iso, 8, 2).append(" ").append(months, month * 3, 3);
+  text.append(" ").append(iso, 0, 4).append(" ").append(iso, 11, 8).append(" GMT");
+  return text;
 }
 
 // What one request is answered with.
@@ -36,10 +39,13 @@ class answering {
  public:
   answering(std::string request_id, utc_time now) : request_id_{std::move(request_id)}, now_{now} {}
 
-  [[nodiscard]] http::response json(json::value const& body) const {
+  [[nodiscard]] http::response json(json::value const& body) const { return json_text(body.dump()); }
+  // The same of a body that is printed already.
+  [[nodiscard]] http::response json_text(std::string body) const {
     http::response answer;
+    answer.headers.reserve(5);
     answer.headers.add("Content-Type", "application/json; charset=utf-8");
-    answer.body = body.dump();
+    answer.body = std::move(body);
     return dated(std::move(answer));
   }
   [[nodiscard]] http::response nothing() const { return dated({.status = 204}); }
@@ -53,8 +59,12 @@ class answering {
     return dated(make_error_response(outside, error_form::json));
   }
 
+  // For whoever answers later.
+  [[nodiscard]] std::string take_request_id() && noexcept { return std::move(request_id_); }
+
  private:
   [[nodiscard]] http::response dated(http::response answer) const {
+    answer.headers.reserve(answer.headers.size() + 4);
     answer.headers.add("Server", "iothub-fake");
     answer.headers.add("Date", http_date(now_));
     answer.headers.add("Vary", "Origin");

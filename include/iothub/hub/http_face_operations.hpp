@@ -46,7 +46,8 @@ inline std::string print(method_response const& response) {
   text.reserve(160);
   append_int(text.append(R"({"status":)"), response.status);
   response.payload.append_to(text.append(R"(,"payload":)"));
-  return text += '}';
+  text += '}';
+  return text;
 }
 inline error invalid(error const& why) {
   return hub::refuse(errc::bad_request, 400004, std::string{why.message()});

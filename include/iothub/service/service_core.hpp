@@ -104,7 +104,7 @@ inline void set_json(http::request& request, json::value const& body) {
 
 // Without a tree in between: this is the one operation that is called often.
 inline void print_method_call(method_request const& what, method_options const& how, std::string& out) {
-  out.reserve(96 + what.name.size());
+  out.reserve(192 + what.name.size());
   json::append_quoted(out.append(R"({"methodName":)"), what.name);
   append_int(out.append(R"(,"responseTimeoutInSeconds":)"), how.response_timeout.count());
   append_int(out.append(R"(,"connectTimeoutInSeconds":)"), how.connect_timeout.count());
