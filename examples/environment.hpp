@@ -18,18 +18,22 @@ inline constexpr int usage_error = 2;
   std::exit(usage_error);
 }
 
+inline bool is_set(char const* variable) {
+  char const* const value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
 // The value of IOTHUB_DEVICE_CONNECTION_STRING or IOTHUB_SERVICE_CONNECTION_STRING.
 inline std::string connection_string(char const* variable) {
-  char const* const value = std::getenv(variable);
-  if (value == nullptr || *value == '\0')
+  if (!is_set(variable))
     refuse(std::string{"Set "} + variable + " to a connection string: the Azure portal shows it, and so does `iothub-fake connstr`.");
-  return value;
+  return std::getenv(variable);
 }
 
 // A port for a hub that is not on the usual one: IOTHUB_MQTT_PORT, IOTHUB_HTTPS_PORT.
 inline std::uint16_t port(char const* variable, std::uint16_t usual) {
+  if (!is_set(variable)) return usual;
   char const* const value = std::getenv(variable);
-  if (value == nullptr || *value == '\0') return usual;
   auto const number = iothub::parse_int<std::uint16_t>(value);
   if (!number || *number == 0) refuse(std::string{variable} + " is no port: " + value);
   return *number;
