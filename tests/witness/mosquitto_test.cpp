@@ -131,9 +131,10 @@ TEST_F(Mosquitto, CarriesBothQualitiesOfServiceBothWays) {
 
 TEST_F(Mosquitto, SeesAKeepAliveWhenTheLinkIsIdle) {
   device.connect(1);
+  int const closed_before = device.count(client_event_kind::closed);  // attempts before it listened
   (void)loop.run_until([&] { return server.logged("Sending PINGRESP to witness"); }, iothub::add(loop.now(), 30s));
   EXPECT_TRUE(server.logged("Received PINGREQ from witness"));
-  EXPECT_EQ(device.count(client_event_kind::closed), 0);
+  EXPECT_EQ(device.count(client_event_kind::closed), closed_before);
 }
 
 TEST_F(Mosquitto, ConfirmsAfterItsRestartWhatWasInFlightBefore) {
