@@ -237,10 +237,7 @@ inline void link::refill() noexcept {
   if (prefetch_ == 0 || drain_) return;
   std::uint32_t const used = credit_ + unsettled_;
   if (used >= prefetch_) return;
-  std::uint32_t const missing = prefetch_ - used;
-  if (credit_ != 0 && missing < (prefetch_ + 1) / 2) return;
-  credit_ += missing;
-  want_flow();
+  if (credit_ == 0 || prefetch_ - used >= (prefetch_ + 1) / 2) want_flow();
 }
 
 inline void link::drain() {
@@ -250,6 +247,7 @@ inline void link::drain() {
 }
 
 inline void link::send_flow() {
+  if (!is_sender() && !drain_ && prefetch_ > credit_ + unsettled_) credit_ = prefetch_ - unsettled_;
   flow what;
   parent_->fill(what);
   what.handle = handle_;
