@@ -17,7 +17,7 @@ struct recorder final : http::request_handler {
   http::ticket on_request(http::request&& what, http::reply_to to, time_point) override {
     if (what.body.size() > 4096) std::abort();
     log += what.method + ' ' + what.target + '\n';
-    for (http::header const& field : what.headers) log += field.name + ':' + field.value + '\n';
+    for (http::header const& field : what.headers) log.append(field.name).append(":").append(field.value).append("\n");
     log += what.body + '\n';
     to.respond(http::response{.status = what.method == "GET" ? 200 : 404, .body = std::move(what.target)});
     return http::answered;

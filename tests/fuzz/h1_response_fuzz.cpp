@@ -31,7 +31,7 @@ std::string run(std::string_view bytes, std::size_t step, std::string_view metho
         http::response const seen = client.take_response();
         if (seen.body.size() > 4096) std::abort();
         log += std::to_string(seen.status) + seen.reason + '\n';
-        for (http::header const& field : seen.headers) log += field.name + ':' + field.value + '\n';
+        for (http::header const& field : seen.headers) log.append(field.name).append(":").append(field.value).append("\n");
         log += seen.body;
         return log;  // what follows answers nothing: when that is noticed depends on when it comes
       }

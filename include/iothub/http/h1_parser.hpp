@@ -265,7 +265,7 @@ inline bool h1_parser::read_fields(std::string_view block, headers* into) {
     if (!is_field_value(value))
       return fail(400, errc::protocol_error, "HTTP: a control character in a header value"), false;
     if (++count > limits_.max_fields) return fail(431, errc::too_large, "HTTP: too many header fields"), false;
-    if (into != nullptr) into->add(std::string{field.before}, std::string{value});
+    if (into != nullptr) into->add(field.before, value);
   }
   return true;
 }
@@ -279,7 +279,7 @@ inline bool h1_parser::normalize_target() {
   std::size_t const path = scheme == 0 ? 0 : target.find_first_of("/?", scheme);
   if (scheme == 0 || path == scheme || target.size() == scheme)
     return fail(400, errc::protocol_error, "HTTP: a request target that is neither a path nor a URL"), false;
-  request_.headers.set("Host", target.substr(scheme, path == std::string::npos ? path : path - scheme));
+  request_.headers.set("Host", std::string_view{target}.substr(scheme, path == std::string::npos ? path : path - scheme));
   if (path == std::string::npos)
     target = "/";
   else

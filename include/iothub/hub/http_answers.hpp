@@ -43,7 +43,7 @@ class answering {
   // The same of a body that is printed already.
   [[nodiscard]] http::response json_text(std::string body) const {
     http::response answer;
-    answer.headers.reserve(5);
+    answer.headers.reserve(6, 192);
     answer.headers.add("Content-Type", "application/json; charset=utf-8");
     answer.body = std::move(body);
     return dated(std::move(answer));
@@ -64,7 +64,6 @@ class answering {
 
  private:
   [[nodiscard]] http::response dated(http::response answer) const {
-    answer.headers.reserve(answer.headers.size() + 4);
     answer.headers.add("Server", "iothub-fake");
     answer.headers.add("Date", http_date(now_));
     answer.headers.add("Vary", "Origin");

@@ -178,7 +178,7 @@ inline http::response http_face::not_allowed(http::request const& what, answerin
   std::string allowed;
   for (std::string_view const method : {"GET", "PUT", "PATCH", "POST", "DELETE"})
     if (parse_route(method, what.target)) allowed.append(allowed.empty() ? "" : ", ").append(method);
-  response.headers.add("Allow", std::move(allowed));
+  response.headers.add("Allow", allowed);
   return response;
 }
 

@@ -279,7 +279,7 @@ inline result<void> curl_http::core::set_fields(exchange& e) {
   };
   for (http::header const& field : e.request.headers)
     if (!iequals(field.name, "Content-Length") && !iequals(field.name, "Transfer-Encoding"))
-      add(field.value.empty() ? field.name + ";" : field.name + ": " + field.value);
+      add(std::string{field.name}.append(field.value.empty() ? ";" : ": ").append(field.value));
   for (char const* own : {"Accept", "Content-Type", "Expect"})
     if (!e.request.headers.has(own)) add(std::string{own} + ":");
   if (!options_.user_agent.empty() && !e.request.headers.has("User-Agent")) add("User-Agent: " + options_.user_agent);
@@ -434,7 +434,7 @@ inline void curl_http::core::read_head_line(http::response& into, std::string_vi
     return;
   }
   split_pair const field = split_once(line, ':');
-  if (field.found) into.headers.add(std::string{trim(field.before)}, std::string{trim(field.after)});
+  if (field.found) into.headers.add(trim(field.before), trim(field.after));
 }
 
 // OpenSSL's own name check beside libcurl's: never the subject, no partial wildcards (RFC 6125 section 6.4).

@@ -92,7 +92,7 @@ inline result<http::request> service_request(route_kind kind, std::string_view d
   if (!module_id.empty())
     if (auto valid = check_id(module_id, "module id"); !valid) return std::move(valid).error();
   auto request = make_request({.kind = kind, .device_id = std::string{device_id}, .module_id = std::string{module_id}});
-  request.headers.reserve(5);
+  request.headers.reserve(5, 384);  // with those that whoever carries it adds
   return request;
 }
 
@@ -313,7 +313,7 @@ inline result<service_call<query_page>> service_core::query(std::string_view tex
   for (char const c : continuation)
     if (c < ' ' || c > '~') return detail::refused_argument("the continuation is none that a hub gave");
   http::request request = make_request({.kind = route_kind::query});
-  if (!continuation.empty()) request.headers.add("x-ms-continuation", std::string{continuation});
+  if (!continuation.empty()) request.headers.add("x-ms-continuation", continuation);
   if (page_size != 0) request.headers.add("x-ms-max-item-count", std::to_string(page_size));
   detail::set_json(request, {{"query", text}});
   return service_call<query_page>{.request = std::move(request), .read = detail::read_query_page, .only_reads = true};

@@ -270,7 +270,7 @@ inline result<void> service_driver::add(submission&& what, waiter* blocked, comp
 inline result<exchange_id> service_driver::send(http::request&& request, time_point now) {
   auto token = authorization();
   if (!token) return std::move(token).error();
-  request.headers.add("Authorization", std::string{*token});
+  request.headers.add("Authorization", *token);
   request.headers.add("User-Agent", options_.user_agent);
   return start_exchange(hub_, std::move(request), now);
 }

@@ -59,9 +59,9 @@ inline result<void> append_message_headers(http::headers& into, message const& m
         !detail::all_in(p.value, detail::in_header_token))
       return error{errc::invalid_argument, "an application property is empty or holds what HTTPS does not carry"};
   for (auto const& p : detail::header_properties)
-    if (!(m.*p.field).empty()) into.add(std::string{p.name}, m.*p.field);
-  if (m.creation_time) into.add(std::string{detail::creation_header}, to_iso8601(*m.creation_time));
-  if (m.expiry_time) into.add(std::string{detail::expiry_header}, to_iso8601(*m.expiry_time));
+    if (!(m.*p.field).empty()) into.add(p.name, m.*p.field);
+  if (m.creation_time) into.add(detail::creation_header, to_iso8601(*m.creation_time));
+  if (m.expiry_time) into.add(detail::expiry_header, to_iso8601(*m.expiry_time));
   for (auto const& p : m.properties) into.add(std::string{detail::application_header}.append(p.name), p.value);
   return {};
 }
@@ -70,7 +70,7 @@ inline message read_message_headers(http::headers const& from) {
   message m;
   for (http::header const& h : from) {
     if (istarts_with(h.name, detail::application_header)) {
-      m.properties.push_back({h.name.substr(detail::application_header.size()), h.value});
+      m.properties.push_back({std::string{h.name.substr(detail::application_header.size())}, std::string{h.value}});
       continue;
     }
     for (auto const& p : detail::header_properties)

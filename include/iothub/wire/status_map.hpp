@@ -294,7 +294,7 @@ inline http::response make_error_response(hub_error const& what, error_form form
   answer.status = what.code / 1000;
   answer.headers.add("Content-Type", "application/json; charset=utf-8");
   if (auto const name = hub_code_name(what.code); !name.empty())
-    answer.headers.add("iothub-errorcode", std::string{name});
+    answer.headers.add("iothub-errorcode", name);
   answer.body = print_error_body(what, form);
   return answer;
 }
