@@ -19,7 +19,15 @@ inline namespace v0 {
 namespace hub {
 
 // Sun, 06 Nov 1994 08:49:37 GMT (RFC 9110 section 5.6.7)
-[[nodiscard]] inline std::string http_date(utc_time t) {
+class http_date {
+ public:
+  explicit http_date(utc_time t) noexcept;
+  operator std::string_view() const noexcept { return {text_, sizeof text_}; }  // NOLINT
+
+ private:
+  char text_[29];
+};
+inline http_date::http_date(utc_time t) noexcept {
   constexpr std::string_view days = "SunMonTueWedThuFriSat";
   constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
   char digits[iso8601_max_size];
@@ -27,22 +35,25 @@ namespace hub {
   auto const day = std::chrono::floor<std::chrono::days>(t);
   auto const weekday = std::chrono::weekday{day}.c_encoding();
   auto const month = parse_int<unsigned>(iso.substr(5, 2)).value_or(1) - 1;
-  std::string text;
-  text.reserve(29);
-  text.append(days, weekday * 3, 3).append(", ").append(iso, 8, 2).append(" ").append(months, month * 3, 3);
-  text.append(" ").append(iso, 0, 4).append(" ").append(iso, 11, 8).append(" GMT");
-  return text;
+  char* at = text_;
+  for (std::string_view const part : {days.substr(weekday * 3, 3), std::string_view{", "}, iso.substr(8, 2),
+                                      std::string_view{" "}, months.substr(month * 3, 3), std::string_view{" "},
+                                      iso.substr(0, 4), std::string_view{" "}, iso.substr(11, 8),
+                                      std::string_view{" GMT"}})
+    at += part.copy(at, part.size());
 }
 
 // What one request is answered with.
 class answering {
  public:
-  answering(std::string request_id, utc_time now) : request_id_{std::move(request_id)}, now_{now} {}
+  answering(tracking_id request_id, utc_time now) noexcept : request_id_{request_id}, now_{now} {}
 
   [[nodiscard]] http::response json(json::value const& body) const { return json_text(body.dump()); }
-  // The same of a body that is printed already.
-  [[nodiscard]] http::response json_text(std::string body) const {
+  // The same of a body that is printed already. `memory`: what the header fields may take the place of.
+  [[nodiscard]] http::response json_text(std::string body, http::headers memory = {}) const {
     http::response answer;
+    answer.headers = std::move(memory);
+    answer.headers.clear();
     answer.headers.reserve(6, 192);
     answer.headers.add("Content-Type", "application/json; charset=utf-8");
     answer.body = std::move(body);
@@ -60,7 +71,7 @@ class answering {
   }
 
   // For whoever answers later.
-  [[nodiscard]] std::string take_request_id() && noexcept { return std::move(request_id_); }
+  [[nodiscard]] tracking_id request_id() const noexcept { return request_id_; }
 
  private:
   [[nodiscard]] http::response dated(http::response answer) const {
@@ -71,7 +82,7 @@ class answering {
     return answer;
   }
 
-  std::string request_id_;
+  tracking_id request_id_;
   utc_time now_;
 };
 

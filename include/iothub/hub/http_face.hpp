@@ -28,6 +28,7 @@
 #include <iothub/hub/http_telemetry.hpp>
 #include <iothub/hub/hub_core.hpp>
 #include <iothub/hub/log.hpp>
+#include <iothub/hub/spare_nodes.hpp>
 #include <iothub/hub/telemetry_view.hpp>
 #include <iothub/wire/etag.hpp>
 #include <iothub/wire/message_properties.hpp>
@@ -62,15 +63,18 @@ class http_face final : public http::request_handler, private method_caller {
     rest_route const& route;
     answering const& answer;
     instant at;
-    [[nodiscard]] device_key key() const { return {route.device_id, route.module_id}; }
+    [[nodiscard]] key_view key() const noexcept { return {route.device_id, route.module_id}; }
     // Text and no more; what it names is the request's.
     [[nodiscard]] if_match condition() const noexcept;
   };
   struct call {  // a direct method that is not answered yet
     http::reply_to to = {};
-    std::string request_id = {};
+    tracking_id request_id = {};
     method_options how = {};
+    std::string body = {};       // of the request, if it is small: the answer is written in their place
+    http::headers fields = {};
   };
+  using call_map = std::map<method_ticket, call>;
 
   void on_method_outcome(method_ticket ticket, result<method_response> outcome) override;
 
@@ -81,7 +85,7 @@ class http_face final : public http::request_handler, private method_caller {
   http::response change_twin(visit const& v);
   http::response run_query(visit const& v);
   http::response take_telemetry(visit const& v, grant const& with);
-  result<method_ticket> invoke(visit const& v, method_options& how);
+  http::ticket invoke(visit const& v, http::reply_to to);
   [[nodiscard]] http::response not_allowed(http::request const& what, answering const& answer) const;
   [[nodiscard]] http::response wrong_host(answering const& answer) const;
   void note(http::request const& what, http::response const& answer, instant at);
@@ -91,7 +95,12 @@ class http_face final : public http::request_handler, private method_caller {
   http_face_options options_;
   log_sink* log_;
   tracking_ids tracking_;
-  std::map<method_ticket, call> calls_;
+  call_map calls_;
+  spare_nodes<call_map> spare_calls_;
+  // Of the request that is being looked at; here for their memory.
+  rest_route route_;
+  std::string path_;
+  method_call wanted_;
   std::vector<property_view> properties_;
 };
 

@@ -41,8 +41,8 @@ inline result<json::value> read_body(http::request const& what) {
   return parsed;
 }
 // Without a tree in between: method calls are what a hub is asked for most.
-inline std::string print(method_response const& response) {
-  std::string text;
+inline std::string print(method_response const& response, std::string text) {
+  text.clear();
   text.reserve(160);
   append_int(text.append(R"({"status":)"), response.status);
   response.payload.append_to(text.append(R"(,"payload":)"));
@@ -67,7 +67,7 @@ inline if_match http_face::visit::condition() const noexcept {
 inline http::ticket http_face::on_request(http::request&& what, http::reply_to to, time_point now) {
   instant const at = host_.at(now);
   host_.core_touched();
-  answering answer{tracking_.next(), at.utc};
+  answering const answer{tracking_.next(), at.utc};
   if (what.headers.has("Host") && !options_.hosts.allows(what.headers.get("Host"))) {
     if (log_ != nullptr) {
       auto const why = "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 256)};
@@ -76,16 +76,16 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
     to.respond(wrong_host(answer));
     return http::answered;
   }
-  auto route = parse_route(what);
-  if (!route) {
-    auto response = route.error() == errc::unsupported   ? not_allowed(what, answer)
-                    : route.error() == errc::bad_request ? answer.refusal(detail::invalid(route.error()))
-                                                         : answer.refusal(refuse(errc::not_found, 404000, "NotFound"));
+  auto const routed = parse_route(what.method, what.target, what.headers.get("X-HTTP-Method-Override"), route_);
+  if (!routed) {
+    auto response = routed.error() == errc::unsupported   ? not_allowed(what, answer)
+                    : routed.error() == errc::bad_request ? answer.refusal(detail::invalid(routed.error()))
+                                                          : answer.refusal(refuse(errc::not_found, 404000, "NotFound"));
     note(what, response, at);
     to.respond(std::move(response));
     return http::answered;
   }
-  visit const v{what, *route, answer, at};
+  visit const v{what, route_, answer, at};
   grant with;
   if (auto admitted = admit(v, with); !admitted) {
     auto response = answer.refusal(admitted.error());
@@ -93,17 +93,7 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
     to.respond(std::move(response));
     return http::answered;
   }
-  if (route->kind == route_kind::invoke_method) {
-    method_options how;
-    auto const ticket = invoke(v, how);
-    if (ticket) {
-      calls_.emplace(*ticket, call{to, std::move(answer).take_request_id(), how});
-      return *ticket;
-    }
-    bool const offline = ticket.error() == errc::device_offline;
-    to.respond(answer.method_refusal(ticket.error(), offline ? time_span(how.connect_timeout) : std::string{}));
-    return http::answered;
-  }
+  if (route_.kind == route_kind::invoke_method) return invoke(v, to);
   auto response = dispatch(v, with);
   note(what, response, at);
   to.respond(std::move(response));
@@ -118,8 +108,11 @@ inline result<void> http_face::admit(visit const& v, grant& with) {
   if (v.route.kind == route_kind::send_telemetry) {
     granted = core_.authorize_device(v.key(), token, v.at);
   } else {
-    auto path = percent_decode(std::string_view{v.what.target}.substr(1, v.what.target.find('?') - 1));
-    granted = core_.authorize_service(detail::operation_of(v.route.kind), path ? std::string_view{*path} : "", token, v.at);
+    auto const path = std::string_view{v.what.target}.substr(1, v.what.target.find('?') - 1);
+    path_.resize(path.size());
+    char const* const end = read_percent(path_.data(), path);
+    path_.resize(end != nullptr ? static_cast<std::size_t>(end - path_.data()) : 0);
+    granted = core_.authorize_service(detail::operation_of(v.route.kind), path_, token, v.at);
   }
   if (!granted) return std::move(granted).error();
   with = *granted;
@@ -282,23 +275,38 @@ inline http::response http_face::take_telemetry(visit const& v, grant const& wit
 
 // --- direct methods -------------------------------------------------------------------------------------------------
 
-inline result<method_ticket> http_face::invoke(visit const& v, method_options& how) {
-  auto body = detail::read_body(v.what);
-  if (!body) return std::move(body).error();
-  if ((*body)["methodName"].is_null()) return refuse(errc::bad_request, 400005, "BadRequest");
-  auto wanted = method_call_from_json(std::move(*body));
-  if (!wanted) return detail::invalid(wanted.error());
-  how = wanted->options;
-  return core_.invoke_method(v.key(), wanted->request, how, *this, v.at);
+inline http::ticket http_face::invoke(visit const& v, http::reply_to to) {
+  wanted_.options = {};
+  auto const ticket = [&]() -> result<method_ticket> {
+    auto body = detail::read_body(v.what);
+    if (!body) return std::move(body).error();
+    if ((*body)["methodName"].is_null()) return refuse(errc::bad_request, 400005, "BadRequest");
+    if (auto read = read_method_call(std::move(*body), wanted_); !read) return detail::invalid(read.error());
+    return core_.invoke_method(v.key(), wanted_.request, wanted_.options, *this, v.at);
+  }();
+  wanted_.request.payload = nullptr;
+  if (!ticket) {
+    bool const offline = ticket.error() == errc::device_offline;
+    to.respond(v.answer.method_refusal(ticket.error(), offline ? time_span(wanted_.options.connect_timeout) : ""));
+    return http::answered;
+  }
+  call pending{.to = to, .request_id = v.answer.request_id(), .how = wanted_.options};
+  constexpr std::size_t small = 1024;
+  if (v.what.body.capacity() <= small) pending.body = std::move(v.what.body);
+  if (v.what.headers.capacity() <= small) pending.fields = std::move(v.what.headers);
+  spare_calls_.insert(calls_, *ticket, std::move(pending));
+  return *ticket;
 }
 
 inline void http_face::on_method_outcome(method_ticket ticket, result<method_response> outcome) {
   auto const found = calls_.find(ticket);
   if (found == calls_.end()) return;
   call pending = std::move(found->second);
-  calls_.erase(found);
-  answering const answer{std::move(pending.request_id), host_.wall_clock()};
-  if (outcome) return pending.to.respond(answer.json_text(detail::print(*outcome)));
+  spare_calls_.erase(calls_, found);
+  answering const answer{pending.request_id, host_.wall_clock()};
+  if (outcome)
+    return pending.to.respond(
+        answer.json_text(detail::print(*outcome, std::move(pending.body)), std::move(pending.fields)));
   auto const& why = outcome.error();
   std::string const waited = why == errc::device_offline   ? time_span(pending.how.connect_timeout)
                              : why == errc::device_timeout ? time_span(pending.how.response_timeout)

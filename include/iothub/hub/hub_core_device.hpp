@@ -83,8 +83,10 @@ inline void hub_core::run_timer(identity_record& record, instant at) {
 }
 
 inline void hub_core::give_outcomes() {
-  for (auto& o : methods_.take_outcomes())
+  auto outcomes = methods_.take_outcomes();
+  for (auto& o : outcomes)
     if (o.caller != nullptr) o.caller->on_method_outcome(o.ticket, std::move(o.what));
+  methods_.give_back(std::move(outcomes));
 }
 
 inline void hub_core::log(log_level level, instant at, std::string_view event, key_view who, std::string_view reason) {
@@ -164,10 +166,10 @@ inline error hub_core::disabled(identity_record const& record) const {
   return refuse(errc::device_disabled, 403012, "Device '" + record.key->device_id + "' is disabled");
 }
 
-inline result<connected> hub_core::connect(device_link& link, device_key const& who, grant const& with,
+inline result<connected> hub_core::connect(device_link& link, key_view who, grant const& with,
                                            connect_options const& how, instant at) {
   if (link.attached()) return error{errc::invalid_state, "the connection is attached already"};
-  auto found = registry_.get({who.device_id, who.module_id});
+  auto found = registry_.get(who);
   if (!found) return std::move(found).error();
   identity_record& record = **found;
   if (is_disabled(record)) return disabled(record);
@@ -182,7 +184,7 @@ inline result<connected> hub_core::connect(device_link& link, device_key const& 
     if (settings_.clean_session_purges_queue && record.queue) (void)record.queue->take_all();
   }
   attach(link, record, with, how, at);
-  log(log_level::info, at, "connected", {who.device_id, who.module_id});
+  log(log_level::info, at, "connected", who);
   settle_time(record, false, at);
   deliver_pending(record, at);
   set_timer(record, at);
@@ -261,9 +263,9 @@ inline void hub_core::drop_record(identity_record& record, error const& reason, 
   link->on_drop(reason);
 }
 
-inline bool hub_core::drop(device_key const& who, error reason, instant at) {
+inline bool hub_core::drop(key_view who, error reason, instant at) {
   last_ = at;
-  identity_record* const record = registry_.find({who.device_id, who.module_id});
+  identity_record* const record = registry_.find(who);
   if (record == nullptr || record->link == nullptr) return false;
   drop_record(*record, reason, at);
   give_outcomes();
@@ -321,10 +323,10 @@ inline result<receipt> hub_core::send_telemetry(device_link& link, d2c_message c
   return take_telemetry(*link.identity_, link.identity_->scope, what, at);
 }
 
-inline result<receipt> hub_core::send_telemetry(device_key const& who, grant const& with, d2c_message const& what,
+inline result<receipt> hub_core::send_telemetry(key_view who, grant const& with, d2c_message const& what,
                                                 instant at) {
   last_ = at;
-  auto record = registry_.get({who.device_id, who.module_id});
+  auto record = registry_.get(who);
   if (!record) return std::move(record).error();
   if (is_disabled(**record)) return disabled(**record);
   (*record)->partition = events_.partition_of(who.device_id);

@@ -66,7 +66,7 @@ class hub_core {
   // A device (or module) presents a SAS token. errc::unauthorized (401003: malformed, expired by N s, wrong key, wrong
   // resource, no DeviceConnect), device_not_found (404001), module_not_found (404010), device_disabled (403012).
   // The reason is also logged as "refused".
-  result<grant> authorize_device(device_key const& who, std::string_view token, instant at);
+  result<grant> authorize_device(key_view who, std::string_view token, instant at);
   // A back end does. `path` is the decoded path without a leading slash ("twins/d1/methods"), for the prefix rule.
   // errc::unauthorized (401002) for every refusal, also for a missing permission.
   result<grant> authorize_service(operation what, std::string_view path, std::string_view token, instant at);
@@ -80,9 +80,9 @@ class hub_core {
   // device_not_found / module_not_found, or precondition_failed (412001). errc::bad_request (400004): id, key or
   // thumbprint out of form. Read-only fields of `wanted` are ignored. Disabling drops the device's connections.
   result<device_identity> put_identity(device_identity const& wanted, if_match condition, instant at);
-  result<device_identity> get_identity(device_key const& key) const;
+  result<device_identity> get_identity(key_view key) const;
   // DELETE; a device's modules go with it, connections are dropped, pending calls end with device_not_found.
-  result<void> delete_identity(device_key const& key, if_match condition, instant at);
+  result<void> delete_identity(key_view key, if_match condition, instant at);
   // Devices in the order of their ids; `top` outside 1 to 1000 means 1000.
   [[nodiscard]] std::vector<device_identity> list_devices(std::size_t top = 1000) const;
   result<std::vector<device_identity>> list_modules(std::string_view device_id) const;
@@ -93,7 +93,7 @@ class hub_core {
   // Attaches the link. An older link of the same identity is dropped first (errc::connection_lost, 400027) and its will
   // published. With a kept session queued cloud-to-device messages are delivered from inside this call.
   // errc::device_not_found, module_not_found, device_disabled; whatever the fault plan says.
-  result<connected> connect(device_link& link, device_key const& who, grant const& with, connect_options const& how,
+  result<connected> connect(device_link& link, key_view who, grant const& with, connect_options const& how,
                             instant at);
   void disconnect(device_link& link, ending how, instant at);
   // Keep-alive traffic that is nothing else (PINGREQ): moves lastActivityTime.
@@ -108,7 +108,7 @@ class hub_core {
   // errc::too_large (413001): close an MQTT connection. errc::throttled, quota_exceeded, unauthorized: by fault plan.
   result<receipt> send_telemetry(device_link& link, d2c_message const& what, instant at);
   // Without a connection (HTTPS): the same for an authorized identity.
-  result<receipt> send_telemetry(device_key const& who, grant const& with, d2c_message const& what, instant at);
+  result<receipt> send_telemetry(key_view who, grant const& with, d2c_message const& what, instant at);
 
   // --- twin, device side --------------------------------------------------------------------------------------------
   result<device_twin_view> get_device_twin(device_link& link, instant at);
@@ -118,18 +118,18 @@ class hub_core {
                                       instant at);
 
   // --- twin, service side -------------------------------------------------------------------------------------------
-  result<twin> get_twin(device_key const& key) const;
+  result<twin> get_twin(key_view key) const;
   // errc::device_not_found, module_not_found, precondition_failed (412001), bad_request (400004). One update raises
   // version and etag by one, however many sections it has. A listening device gets the desired patch.
-  result<twin> patch_twin(device_key const& key, twin_update const& update, if_match condition, instant at);
+  result<twin> patch_twin(key_view key, twin_update const& update, if_match condition, instant at);
   // Replaces the sections that are given (whether an omitted one is cleared is unconfirmed for the real hub: kept).
-  result<twin> replace_twin(device_key const& key, twin_update const& update, if_match condition, instant at);
+  result<twin> replace_twin(key_view key, twin_update const& update, if_match condition, instant at);
 
   // --- direct methods -----------------------------------------------------------------------------------------------
   // A ticket: the outcome comes to `caller`, which must live until then or cancel. An error: refused at once, no
   // outcome follows: device_not_found, module_not_found, bad_request (400004: name, time-outs), too_large (413001),
   // device_offline (404103: offline or not listening, and no connect_timeout), forbidden (403800: too many in flight).
-  result<method_ticket> invoke_method(device_key const& key, method_request const& request,
+  result<method_ticket> invoke_method(key_view key, method_request const& request,
                                       method_options const& how, method_caller& caller, instant at);
   void cancel_method(method_ticket ticket);
   // A late or unknown ticket is ignored.
@@ -161,7 +161,7 @@ class hub_core {
   [[nodiscard]] event_log const& events() const noexcept { return events_; }
   [[nodiscard]] fault_plan& faults() noexcept { return faults_; }
   // The hub ends the connection of an identity (maintenance, say); false when it has none.
-  bool drop(device_key const& who, error reason, instant at);
+  bool drop(key_view who, error reason, instant at);
   struct dead_letter {
     std::string device_id;
     c2d_message message;
@@ -217,7 +217,7 @@ class hub_core {
     std::int64_t tags_size = 0;
     std::int64_t desired_size = 0;
   };
-  result<identity_record*> writable_twin(device_key const& key, if_match condition, instant at);
+  result<identity_record*> writable_twin(key_view key, if_match condition, instant at);
   static void strip(twin_change& change);
 
   // --- methods

@@ -9,10 +9,10 @@ namespace hub {
 
 // --- access ---------------------------------------------------------------------------------------------------------
 
-inline result<grant> hub_core::authorize_device(device_key const& who, std::string_view token, instant at) {
+inline result<grant> hub_core::authorize_device(key_view who, std::string_view token, instant at) {
   last_ = at;
-  auto outcome = access_.authorize_device({who.device_id, who.module_id}, token, at);
-  if (!outcome) log(log_level::warning, at, "refused", {who.device_id, who.module_id}, outcome.error().message());
+  auto outcome = access_.authorize_device(who, token, at);
+  if (!outcome) log(log_level::warning, at, "refused", who, outcome.error().message());
   return outcome;
 }
 inline result<grant> hub_core::authorize_service(operation what, std::string_view path, std::string_view token,
@@ -44,8 +44,8 @@ inline result<device_identity> hub_core::put_identity(device_identity const& wan
   return registry_.describe(record);
 }
 
-inline result<device_identity> hub_core::get_identity(device_key const& key) const {
-  key_view const wanted{key.device_id, key.module_id};
+inline result<device_identity> hub_core::get_identity(key_view key) const {
+  key_view const wanted = key;
   if (identity_record const* const record = registry_.find(wanted)) return registry_.describe(*record);
   return registry::missing(wanted, key.module_id.empty() || registry_.find({key.device_id, {}}) != nullptr);
 }
@@ -60,11 +60,11 @@ void hub_core::for_device_and_modules(std::string_view device_id, Visit&& visit)
   }
 }
 
-inline result<void> hub_core::delete_identity(device_key const& key, if_match condition, instant at) {
+inline result<void> hub_core::delete_identity(key_view key, if_match condition, instant at) {
   if (auto ok = check_fault(fault_point::registry, key.device_id, at); !ok) return ok;
-  auto record = registry_.check_erase({key.device_id, key.module_id}, condition);
+  auto record = registry_.check_erase(key, condition);
   if (!record) return std::move(record).error();
-  device_key const gone = key;  // the caller's may be the record's own
+  device_key const gone{std::string{key.device_id}, std::string{key.module_id}};  // the caller's may be the record's own
   if (gone.module_id.empty())
     for_device_and_modules(gone.device_id, [&](identity_record& each) { remove(each, at); });
   else
@@ -108,17 +108,17 @@ inline std::uint64_t hub_core::connected_devices() const noexcept { return conne
 
 // --- twins ----------------------------------------------------------------------------------------------------------
 
-inline result<twin> hub_core::get_twin(device_key const& key) const {
-  key_view const wanted{key.device_id, key.module_id};
+inline result<twin> hub_core::get_twin(key_view key) const {
+  key_view const wanted = key;
   if (identity_record const* const record = registry_.find(wanted)) return describe_twin(*record);
   return registry::missing(wanted, key.module_id.empty() || registry_.find({key.device_id, {}}) != nullptr);
 }
 
-inline result<identity_record*> hub_core::writable_twin(device_key const& key, if_match condition, instant at) {
+inline result<identity_record*> hub_core::writable_twin(key_view key, if_match condition, instant at) {
   if (auto ok = check_fault(fault_point::service_twin, key.device_id, at); !ok) return std::move(ok).error();
-  auto record = registry_.get({key.device_id, key.module_id});
+  auto record = registry_.get(key);
   if (record && !condition.met_by(twin_etag((*record)->twin)))
-    return refuse(errc::precondition_failed, 412001, "ETag mismatch for device ID '" + key.device_id + "'");
+    return refuse(errc::precondition_failed, 412001, "ETag mismatch for device ID '" + std::string{key.device_id} + "'");
   return record;
 }
 
@@ -132,7 +132,7 @@ inline void hub_core::strip(twin_change& change) {
   change.desired = &change.stripped;
 }
 
-inline result<twin> hub_core::patch_twin(device_key const& key, twin_update const& update, if_match condition,
+inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update, if_match condition,
                                          instant at) {
   auto found = writable_twin(key, condition, at);
   if (!found) return std::move(found).error();
@@ -165,7 +165,7 @@ inline result<twin> hub_core::patch_twin(device_key const& key, twin_update cons
   return describe_twin(record);
 }
 
-inline result<twin> hub_core::replace_twin(device_key const& key, twin_update const& update, if_match condition,
+inline result<twin> hub_core::replace_twin(key_view key, twin_update const& update, if_match condition,
                                            instant at) {
   auto found = writable_twin(key, condition, at);
   if (!found) return std::move(found).error();
@@ -218,15 +218,15 @@ inline result<void> hub_core::check_method(method_request const& request, method
   return {};
 }
 
-inline result<method_ticket> hub_core::invoke_method(device_key const& key, method_request const& request,
+inline result<method_ticket> hub_core::invoke_method(key_view key, method_request const& request,
                                                      method_options const& how, method_caller& caller, instant at) {
   if (auto ok = check_fault(fault_point::invoke_method, key.device_id, at); !ok) return std::move(ok).error();
   if (auto ok = check_method(request, how); !ok) return std::move(ok).error();
-  auto found = registry_.get({key.device_id, key.module_id});
+  auto found = registry_.get(key);
   if (!found) return std::move(found).error();
   identity_record& record = **found;
   // Error 404001 stands for "not registered or disabled".
-  if (is_disabled(record)) return registry::missing({key.device_id, key.module_id}, false);
+  if (is_disabled(record)) return registry::missing(key, false);
   bool const listening = record.link != nullptr && record.listens_methods;
   if (!listening && how.connect_timeout == std::chrono::seconds{0})
     return refuse(errc::device_offline, 404103,

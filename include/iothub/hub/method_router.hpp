@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <iothub/hub/identity_record.hpp>
+#include <iothub/hub/spare_nodes.hpp>
 #include <iothub/hub/types.hpp>
 
 namespace iothub {
@@ -42,8 +43,8 @@ class method_router {
 
   method_ticket add(pending_call call) {
     method_ticket const ticket = ++last_;
-    pending_call& kept = calls_.emplace(ticket, std::move(call)).first->second;
-    by_target_.emplace(kept.target->serial, ticket);
+    pending_call& kept = spare_calls_.insert(calls_, ticket, std::move(call))->second;
+    spare_targets_.insert(by_target_, std::pair{kept.target->serial, ticket});
     ++kept.target->calls;
     return ticket;
   }
@@ -52,17 +53,18 @@ class method_router {
     return found == calls_.end() ? nullptr : &found->second;
   }
   void set_due(method_ticket ticket, pending_call& call, time_point due) {
-    if (call.due != never) due_.erase({call.due, ticket});
+    if (call.due != never) spare_dues_.erase(due_, due_.find({call.due, ticket}));
+    call.due = never;
+    if (due != never) spare_dues_.insert(due_, std::pair{due, ticket});
     call.due = due;
-    if (due != never) due_.emplace(due, ticket);
   }
   bool erase(method_ticket ticket) {
     auto const found = calls_.find(ticket);
     if (found == calls_.end()) return false;
     set_due(ticket, found->second, never);
-    by_target_.erase({found->second.target->serial, ticket});
+    spare_targets_.erase(by_target_, by_target_.find({found->second.target->serial, ticket}));
     --found->second.target->calls;
-    calls_.erase(found);
+    spare_calls_.erase(calls_, found);
     return true;
   }
   // Ends a call; the outcome waits for take_outcomes().
@@ -73,6 +75,11 @@ class method_router {
     erase(ticket);
   }
   [[nodiscard]] std::vector<outcome> take_outcomes() noexcept { return std::exchange(outcomes_, {}); }
+  // The memory of those that are told, for the next ones.
+  void give_back(std::vector<outcome>&& told) noexcept {
+    told.clear();
+    if (outcomes_.capacity() == 0 && told.capacity() <= 8) outcomes_ = std::move(told);
+  }
   void forget_outcome(method_ticket ticket) {
     for (auto& o : outcomes_)
       if (o.ticket == ticket) o.caller = nullptr;
@@ -91,9 +98,16 @@ class method_router {
   }
 
  private:
-  std::map<method_ticket, pending_call> calls_;
-  std::set<std::pair<time_point, method_ticket>> due_;
-  std::set<std::pair<std::uint64_t, method_ticket>> by_target_;
+  using call_map = std::map<method_ticket, pending_call>;
+  using due_set = std::set<std::pair<time_point, method_ticket>>;
+  using target_set = std::set<std::pair<std::uint64_t, method_ticket>>;
+
+  call_map calls_;
+  due_set due_;
+  target_set by_target_;
+  spare_nodes<call_map> spare_calls_;
+  spare_nodes<due_set> spare_dues_;
+  spare_nodes<target_set> spare_targets_;
   std::vector<outcome> outcomes_;
   method_ticket last_ = 0;
 };

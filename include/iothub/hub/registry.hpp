@@ -24,6 +24,10 @@ namespace hub {
 
 // A key without its own strings, to look one up.
 struct key_view {
+  constexpr key_view() noexcept = default;
+  constexpr key_view(std::string_view device, std::string_view module = {}) noexcept  // NOLINT: "d1" is a device's
+      : device_id{device}, module_id{module} {}
+  key_view(device_key const& key) noexcept : device_id{key.device_id}, module_id{key.module_id} {}  // NOLINT
   std::string_view device_id = {};
   std::string_view module_id = {};
 };

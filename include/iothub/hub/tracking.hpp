@@ -15,14 +15,25 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
+// 8-4-4-4-12 hexadecimal digits.
+class tracking_id {
+ public:
+  tracking_id() noexcept = default;
+  explicit tracking_id(byte_view random) noexcept { write_uuid(text_, random); }
+  [[nodiscard]] std::string_view view() const noexcept { return {text_, uuid_size}; }
+  operator std::string_view() const noexcept { return view(); }  // NOLINT
+
+ private:
+  char text_[uuid_size] = {};
+};
+
 class tracking_ids {
  public:
   explicit tracking_ids(std::uint64_t seed = 1) noexcept : random_{seed} {}
-  // 8-4-4-4-12 hexadecimal digits.
-  [[nodiscard]] std::string next() {
+  [[nodiscard]] tracking_id next() {
     char bytes[uuid_bytes];
     random_.fill(bytes);
-    return to_uuid({bytes, sizeof bytes});
+    return tracking_id{{bytes, sizeof bytes}};
   }
 
  private:

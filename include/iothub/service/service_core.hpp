@@ -91,7 +91,7 @@ inline result<http::request> service_request(route_kind kind, std::string_view d
   if (auto valid = check_id(device_id, "device id"); !valid) return std::move(valid).error();
   if (!module_id.empty())
     if (auto valid = check_id(module_id, "module id"); !valid) return std::move(valid).error();
-  auto request = make_request({.kind = kind, .device_id = std::string{device_id}, .module_id = std::string{module_id}});
+  http::request request{.method = std::string{route_method(kind)}, .target = route_target(kind, device_id, module_id)};
   request.headers.reserve(5, 384);  // with those that whoever carries it adds
   return request;
 }

@@ -81,6 +81,8 @@ struct method_call {
 // errc::malformed without a methodName; errc::invalid_argument for a time-out outside its range, in the service's
 // words.
 [[nodiscard]] inline result<method_call> method_call_from_json(json::value document);
+// The same into a call that is there, whose memory is used again.
+[[nodiscard]] inline result<void> read_method_call(json::value document, method_call& into);
 [[nodiscard]] inline json::value to_json(method_response const& response);
 [[nodiscard]] inline result<method_response> method_response_from_json(json::value document);
 
@@ -448,6 +450,14 @@ inline json::value to_json(method_call const& call) {
 
 inline result<method_call> method_call_from_json(json::value document) {
   method_call call;
+  if (auto read = read_method_call(std::move(document), call); !read) return std::move(read).error();
+  return call;
+}
+
+inline result<void> read_method_call(json::value document, method_call& call) {
+  call.request.name.clear();
+  call.request.payload = nullptr;
+  call.options = {};
   detail::json_reader reader{document};
   reader.text("methodName", call.request.name);
   std::int64_t response = call.options.response_timeout.count(), connect = call.options.connect_timeout.count();
@@ -462,7 +472,7 @@ inline result<method_call> method_call_from_json(json::value document) {
     return error{errc::invalid_argument, "connectTimeoutInSeconds must be within [0; 300]."};
   call.options = {std::chrono::seconds{response}, std::chrono::seconds{connect}};
   if (json::value* const payload = document.find("payload")) call.request.payload = std::move(*payload);
-  return call;
+  return {};
 }
 
 inline json::value to_json(method_response const& response) {

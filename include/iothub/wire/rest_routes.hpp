@@ -53,6 +53,9 @@ struct rest_route {
 // or an id that is none, or a `top` that is no number. An api-version is not asked for here: it is empty when absent.
 [[nodiscard]] inline result<rest_route> parse_route(std::string_view method, std::string_view target,
                                                     std::string_view method_override = {});
+// The same into a route that is there, whose memory is used again; after an error it holds nothing that counts.
+[[nodiscard]] inline result<void> parse_route(std::string_view method, std::string_view target,
+                                              std::string_view method_override, rest_route& into);
 [[nodiscard]] inline result<rest_route> parse_route(http::request const& request) {
   return parse_route(request.method, request.target, request.headers.get("X-HTTP-Method-Override"));
 }
@@ -60,6 +63,9 @@ struct rest_route {
 [[nodiscard]] inline std::string_view route_method(route_kind kind) noexcept;
 // "/twins/d1/methods?api-version=2021-04-12"
 [[nodiscard]] inline std::string route_target(rest_route const& route);
+[[nodiscard]] inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
+                                              std::string_view api_version = service_api_version,
+                                              std::optional<int> top = {});
 // Method and target; headers and body are the caller's.
 [[nodiscard]] inline http::request make_request(rest_route const& route) {
   return {.method = std::string{route_method(route.kind)}, .target = route_target(route)};
@@ -123,11 +129,12 @@ inline bool match_shape(std::string_view path, std::string_view shape, route_ids
 
 inline result<void> read_route_id(std::string_view encoded, std::string& id, std::string_view what) {
   if (encoded.empty()) return {};
-  auto text = percent_decode(encoded);
-  if (!text)
+  id.resize(encoded.size());
+  char const* const end = read_percent(id.data(), encoded);
+  if (end == nullptr)
     return error{errc::bad_request, std::string{"the "}.append(what).append(" in the path has a broken escape")};
-  if (auto valid = check_id(*text, what); !valid) return error{errc::bad_request, std::string{valid.error().message()}};
-  id = *std::move(text);
+  id.resize(static_cast<std::size_t>(end - id.data()));
+  if (auto valid = check_id(id, what); !valid) return error{errc::bad_request, std::string{valid.error().message()}};
   return {};
 }
 
@@ -152,6 +159,17 @@ inline result<void> read_route_query(std::string_view query, rest_route& route) 
 
 inline result<rest_route> parse_route(std::string_view method, std::string_view target,
                                       std::string_view method_override) {
+  rest_route route;
+  if (auto parsed = parse_route(method, target, method_override, route); !parsed) return std::move(parsed).error();
+  return route;
+}
+
+inline result<void> parse_route(std::string_view method, std::string_view target, std::string_view method_override,
+                                rest_route& into) {
+  into.device_id.clear();
+  into.module_id.clear();
+  into.api_version.clear();
+  into.top.reset();
   if (method == "POST" && !method_override.empty()) method = method_override;
   split_pair const cut = split_once(target.substr(0, target.find('#')), '?');
   std::string_view path = cut.before;
@@ -164,15 +182,10 @@ inline result<rest_route> parse_route(std::string_view method, std::string_view 
     if (!detail::match_shape(path, shape.path, ids)) continue;
     known_path = true;
     if (method != shape.method) continue;
-    rest_route route;
-    route.kind = shape.kind;
-    route.api_version.clear();
-    if (auto read = detail::read_route_id(ids.device, route.device_id, "device id"); !read)
-      return std::move(read).error();
-    if (auto read = detail::read_route_id(ids.module, route.module_id, "module id"); !read)
-      return std::move(read).error();
-    if (auto read = detail::read_route_query(cut.after, route); !read) return std::move(read).error();
-    return route;
+    into.kind = shape.kind;
+    if (auto read = detail::read_route_id(ids.device, into.device_id, "device id"); !read) return read;
+    if (auto read = detail::read_route_id(ids.module, into.module_id, "module id"); !read) return read;
+    return detail::read_route_query(cut.after, into);
   }
   if (known_path) return error{errc::unsupported, "this path does not take that method"};
   return error{errc::not_found, "there is no such path"};
@@ -185,31 +198,36 @@ inline std::string_view route_method(route_kind kind) noexcept {
 }
 
 inline std::string route_target(rest_route const& route) {
+  return route_target(route.kind, route.device_id, route.module_id, route.api_version, route.top);
+}
+
+inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
+                                std::string_view api_version, std::optional<int> top) {
   std::string_view path;
   for (auto const& shape : detail::route_shapes) {
     bool const of_module = shape.path.find("{m}") != std::string_view::npos;
-    if (shape.kind != route.kind || (!path.empty() && of_module != !route.module_id.empty())) continue;
+    if (shape.kind != kind || (!path.empty() && of_module != !module_id.empty())) continue;
     path = shape.path;
   }
   std::string target;
-  target.reserve(64 + route.device_id.size() + route.module_id.size());
+  target.reserve(64 + device_id.size() + module_id.size());
   splitter segments{path, '/'};
   std::string_view segment;
   while (segments.next(segment)) {
     target.push_back('/');
     if (segment == "{d}")
-      append_percent(target, route.device_id);
+      append_percent(target, device_id);
     else if (segment == "{m}")
-      append_percent(target, route.module_id);
+      append_percent(target, module_id);
     else
       target.append(segment);
   }
   target.push_back('?');
-  if (route.top) {
-    append_int(target.append("top="), *route.top);
+  if (top) {
+    append_int(target.append("top="), *top);
     target.push_back('&');
   }
-  append_percent(target.append("api-version="), route.api_version);
+  append_percent(target.append("api-version="), api_version);
   return target;
 }
 
