@@ -170,6 +170,7 @@ T reread(T const& what, list_form form) {
 TEST(AmqpPerformative, EveryOneComesBackTheSame) {
   value const map = value::symbol_map({{"k", 1}});
   value const texts = value::symbols({"a", "b"});
+  value const released = value::described(amqp::descriptor::released, value::list({}));
   for (list_form const form : {list_form::brief, list_form::full}) {
     amqp::open o = an_open();
     o.outgoing_locales = o.incoming_locales = o.offered_capabilities = o.desired_capabilities = texts.bytes();
@@ -193,7 +194,7 @@ TEST(AmqpPerformative, EveryOneComesBackTheSame) {
     a.source.dynamic = true;
     a.source.distribution_mode = "move";
     a.source.filter = map.bytes();
-    a.source.default_outcome = value::described(amqp::descriptor::released, value::list({})).bytes();
+    a.source.default_outcome = released.bytes();
     a.source.outcomes = texts.bytes();
     a.target = amqp::target::at("to");
     a.target.capabilities = texts.bytes();

@@ -150,9 +150,12 @@ TEST(AmqpMessage, WithoutSectionsIsEmpty) {
 }
 
 TEST(AmqpMessageId, IsTextWhereItCanBe) {
-  EXPECT_EQ(amqp::id_text(value{"m1"}.bytes()), "m1");
-  EXPECT_EQ(amqp::id_text(value{std::uint64_t{18446744073709551615u}}.bytes()), "18446744073709551615");
-  EXPECT_EQ(amqp::id_text(value::binary("x").bytes()), "");
+  value const text{"m1"};
+  value const number{std::uint64_t{18446744073709551615u}};
+  value const binary = value::binary("x");
+  EXPECT_EQ(amqp::id_text(text.bytes()), "m1");
+  EXPECT_EQ(amqp::id_text(number.bytes()), "18446744073709551615");
+  EXPECT_EQ(amqp::id_text(binary.bytes()), "");
   EXPECT_EQ(amqp::id_text({}), "");
 }
 

@@ -115,8 +115,10 @@ TEST(AmqpReader, ReadsEveryEncodingOfANumber) {
 }
 
 TEST(AmqpReader, ReadsTheOtherFixedTypes) {
-  EXPECT_EQ(amqp::view_of(bytes("41")).as_bool(), true);
-  EXPECT_EQ(amqp::view_of(bytes("42")).as_bool(), false);
+  std::string const always = bytes("41");
+  EXPECT_EQ(amqp::view_of(always).as_bool(), true);
+  std::string const nay = bytes("42");
+  EXPECT_EQ(amqp::view_of(nay).as_bool(), false);
   std::string const yes = bytes("56 01");
   EXPECT_EQ(amqp::view_of(yes).as_bool(), true);
   std::string const number = bytes("72 3f c0 00 00");
@@ -144,7 +146,8 @@ value everything() {
 }
 
 TEST(AmqpReader, RejectsAWholeValueThatIsCutAnywhere) {
-  std::string const encoding{everything().bytes()};
+  value const all = everything();
+  std::string const encoding{all.bytes()};
   EXPECT_FALSE(amqp::check_value(encoding));
   for (std::size_t size = 0; size != encoding.size(); ++size)
     EXPECT_TRUE(amqp::check_value(std::string_view{encoding}.substr(0, size))) << size;
@@ -156,7 +159,10 @@ TEST(AmqpValue, IsCopiedFromAViewUnchanged) {
   EXPECT_EQ(value{all.view()}, all);
   amqp::reader in{all.view()};
   amqp::value_view item;
-  for (std::uint32_t i = 0; in.next(item); ++i) EXPECT_EQ(hex(value{item}.bytes()), hex(item.is_null() ? "" : item.bytes()));
+  for (std::uint32_t i = 0; in.next(item); ++i) {
+    value const copy{item};
+    EXPECT_EQ(hex(copy.bytes()), hex(item.is_null() ? "" : item.bytes()));
+  }
 }
 
 TEST(AmqpValue, GivesElementsOfAnArrayAConstructor) {
@@ -175,14 +181,18 @@ TEST(AmqpFind, TakesStringAndSymbolKeysAlike) {
   value const map = value::symbol_map({{"a", 1}, {"b", "two"}});
   EXPECT_EQ(amqp::find(map.bytes(), "b").as_string(), "two");
   EXPECT_TRUE(amqp::find(map.bytes(), "c").is_null());
-  EXPECT_EQ(amqp::find(value::string_map({{"a", 1}}).bytes(), "a").as_int(), 1);
-  EXPECT_TRUE(amqp::find(value{"text"}.bytes(), "a").is_null());
+  value const texts = value::string_map({{"a", 1}});
+  EXPECT_EQ(amqp::find(texts.bytes(), "a").as_int(), 1);
+  value const text{"text"};
+  EXPECT_TRUE(amqp::find(text.bytes(), "a").is_null());
 }
 
 TEST(AmqpFind, SeesASymbolAloneAndInAnArray) {
-  EXPECT_TRUE(amqp::has_symbol(value::symbol("x").bytes(), "x"));
-  EXPECT_TRUE(amqp::has_symbol(value::symbols({"a", "x"}).bytes(), "x"));
-  EXPECT_FALSE(amqp::has_symbol(value::symbols({"a", "b"}).bytes(), "x"));
+  value const one = value::symbol("x");
+  EXPECT_TRUE(amqp::has_symbol(one.bytes(), "x"));
+  value const two = value::symbols({"a", "x"});
+  EXPECT_TRUE(amqp::has_symbol(two.bytes(), "x"));
+  EXPECT_FALSE(amqp::has_symbol(two.bytes(), "y"));
   EXPECT_FALSE(amqp::has_symbol({}, "x"));
 }
 

@@ -79,9 +79,11 @@ class value {
     return v;
   }
 
-  // Empty for null.
-  [[nodiscard]] encoded bytes() const noexcept { return bytes_; }
-  [[nodiscard]] value_view view() const noexcept { return view_of(bytes_); }
+  // Empty for null. Views of this object, hence not of a temporary one.
+  [[nodiscard]] encoded bytes() const& noexcept { return bytes_; }
+  [[nodiscard]] value_view view() const& noexcept { return view_of(bytes_); }
+  encoded bytes() const&& = delete;
+  value_view view() const&& = delete;
   [[nodiscard]] bool is_null() const noexcept { return bytes_.empty(); }
 
   friend bool operator==(value const&, value const&) = default;
