@@ -53,7 +53,8 @@ TEST(Gateway, SendsThreeReadingsAtOnce) {
   NiceMock<iothub::testing::mock_device_client> device;
   gateway logic{device};
   EXPECT_CALL(device, send_telemetry(AllOf(HasProperty("count", "3"), JsonEq(R"([{"sensor":"a","reading":1},
-      {"sensor":"b","reading":2},{"sensor":"a","reading":3}])")), _));
+      {"sensor":"b","reading":2},{"sensor":"a","reading":3}])")),
+                                     _));
   EXPECT_TRUE(logic.add("a", 1));
   EXPECT_TRUE(logic.add("b", 2));
   EXPECT_TRUE(logic.add("a", 3));

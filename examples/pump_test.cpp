@@ -1,5 +1,5 @@
-// A unit test of a device's own logic against the fake hub: nothing is mocked, nothing sleeps. The hub, the device and the
-// back end live in this process and in virtual time, so that twenty seconds of rebooting take none.
+// A unit test of a device's own logic against the fake hub: nothing is mocked, nothing sleeps. The hub, the device and
+// the back end live in this process and in virtual time, so that twenty seconds of rebooting take none.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -27,9 +27,9 @@ class pump {
   }
 
   void measure(double pressure) {
-    device_.async_send_telemetry({.body = {{"pressure", pressure}},
-                                  .properties = {{"alert", pressure > max_pressure_ ? "true" : "false"}}},
-                                 [this](iothub::result<void> outcome) { lost_ += !outcome; });
+    device_.async_send_telemetry(
+        {.body = {{"pressure", pressure}}, .properties = {{"alert", pressure > max_pressure_ ? "true" : "false"}}},
+        [this](iothub::result<void> outcome) { lost_ += !outcome; });
   }
   [[nodiscard]] int lost_messages() const { return lost_; }
 

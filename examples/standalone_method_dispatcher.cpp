@@ -1,5 +1,5 @@
-// method_dispatcher alone: from the name of a direct method to its handler, whatever brings the call. The same object then
-// serves a device of the fake hub, and of the hub that IOTHUB_DEVICE_CONNECTION_STRING names, if it is set.
+// method_dispatcher alone: from the name of a direct method to its handler, whatever brings the call. The same object
+// then serves a device of the fake hub, and of the hub that IOTHUB_DEVICE_CONNECTION_STRING names, if it is set.
 #include "environment.hpp"
 
 #include <chrono>
@@ -48,9 +48,10 @@ int main() {
   iothub::fake_hub hub;
   auto device = hub.connect_device("calculator");
   serve(device, methods);
-  auto const reply = hub.connect_service().invoke_method("calculator", {.name = "add", .payload = {{"a", 20}, {"b", 22}}},
-                                                         {.connect_timeout = 5s});
-  if (!reply || reply->payload != 42) return example::failed("the fake hub's answer", reply ? iothub::errc::bad_device_response : reply.error());
+  auto const reply = hub.connect_service().invoke_method(
+      "calculator", {.name = "add", .payload = {{"a", 20}, {"b", 22}}}, {.connect_timeout = 5s});
+  if (!reply || reply->payload != 42)
+    return example::failed("the fake hub's answer", reply ? iothub::errc::bad_device_response : reply.error());
   print("fake hub", *reply);
 
   // With the real transport: serves calls of "add" until Ctrl-C.
@@ -59,7 +60,8 @@ int main() {
   iothub::net::stop_on_signals const ctrl_c{loop};
   auto real = example::device(loop);
   serve(real, methods);
-  if (auto connected = real.connect(); !connected) return loop.stopped() ? 0 : example::failed("cannot connect", connected.error());
+  if (auto connected = real.connect(); !connected)
+    return loop.stopped() ? 0 : example::failed("cannot connect", connected.error());
   std::puts("real hub   call the method \"add\"; Ctrl-C ends");
   real.run_until([] { return false; });
   return 0;

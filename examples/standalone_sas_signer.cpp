@@ -1,5 +1,5 @@
-// basic_sas_signer alone: it makes SAS tokens with any clock and any crypto. Then its token opens the fake hub, and the hub
-// that IOTHUB_SERVICE_CONNECTION_STRING names, if it is set.
+// basic_sas_signer alone: it makes SAS tokens with any clock and any crypto. Then its token opens the fake hub, and the
+// hub that IOTHUB_SERVICE_CONNECTION_STRING names, if it is set.
 #include "environment.hpp"
 
 #include <cstdio>
@@ -57,7 +57,8 @@ int main() {
   if (!example::is_set("IOTHUB_SERVICE_CONNECTION_STRING")) return 0;
   iothub::net::epoll_loop loop;
   iothub::net::stop_on_signals const ctrl_c{loop};
-  auto const real = with_token(loop, iothub::openssl_crypto{}, example::connection_string("IOTHUB_SERVICE_CONNECTION_STRING"));
+  auto const real =
+      with_token(loop, iothub::openssl_crypto{}, example::connection_string("IOTHUB_SERVICE_CONNECTION_STRING"));
   if (!real) return example::failed("real hub", real.error());
   auto back_end = iothub::service_client::create(
       loop, *real, [] { return iothub::service_transport<iothub::net::curl_http>::make(example::service_options()); },

@@ -1,5 +1,5 @@
-// twin_patch_builder alone: a patch is built and checked against the hub's rules before it is sent anywhere. Then the same
-// patch goes to the fake hub, and to the hub that IOTHUB_DEVICE_CONNECTION_STRING names, if it is set.
+// twin_patch_builder alone: a patch is built and checked against the hub's rules before it is sent anywhere. Then the
+// same patch goes to the fake hub, and to the hub that IOTHUB_DEVICE_CONNECTION_STRING names, if it is set.
 #include "environment.hpp"
 
 #include <cstdio>
@@ -44,6 +44,7 @@ int main() {
   iothub::net::epoll_loop loop;
   iothub::net::stop_on_signals const ctrl_c{loop};
   auto real = example::device(loop);
-  if (auto connected = real.connect(); !connected) return loop.stopped() ? 0 : example::failed("cannot connect", connected.error());
+  if (auto connected = real.connect(); !connected)
+    return loop.stopped() ? 0 : example::failed("cannot connect", connected.error());
   return report("real hub", real, patch);
 }

@@ -19,7 +19,9 @@ class CloudToDevice : public ::testing::Test {};
 TYPED_TEST_SUITE(CloudToDevice, flow_wirings, wiring_names);
 
 using bodies = std::vector<std::string>;
-std::string body_of(c2d_message const& m) { return std::string{m.content.body.bytes()}; }
+std::string body_of(c2d_message const& m) {
+  return std::string{m.content.body.bytes()};
+}
 
 TYPED_TEST(CloudToDevice, ArrivesAndIsGoneOnceItIsAccepted) {
   world<TypeParam> w;
@@ -27,8 +29,12 @@ TYPED_TEST(CloudToDevice, ArrivesAndIsGoneOnceItIsAccepted) {
   std::vector<c2d_message> got;
   device.on_message([&](c2d_message const& m) { got.push_back(m); });
   device.connect().value();
-  message const sent{.body = "turn on", .properties = {{"a b", "%&="}, {"level", "3"}}, .message_id = "m1",
-                     .correlation_id = "c1", .user_id = "operator", .content_type = "text/plain"};
+  message const sent{.body = "turn on",
+                     .properties = {{"a b", "%&="}, {"level", "3"}},
+                     .message_id = "m1",
+                     .correlation_id = "c1",
+                     .user_id = "operator",
+                     .content_type = "text/plain"};
   w.send_c2d("d", sent, feedback_request::full);
   ASSERT_TRUE(w.wait_until([&] { return got.size() == 1 && w.pending_c2d("d") == 0; }));
   EXPECT_EQ(got[0].content.body, sent.body);

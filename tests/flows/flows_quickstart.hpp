@@ -162,8 +162,9 @@ TYPED_TEST(Quickstart, RefusesAnIntervalThatIsNoWholeNumberOfAtLeastOne) {
   thermostat logic{device, w.unit};
   auto service = w.connect_service();
   method_response const invalid{400, {{"Response", "Invalid parameter"}}};
-  for (json::value const& payload : {json::value{0}, json::value{-1}, json::value{2.5}, json::value{"10"}, json::value{},
-                                     json::value::make_object(), json::value{true}, json::value{json::array{10}}}) {
+  for (json::value const& payload :
+       {json::value{0}, json::value{-1}, json::value{2.5}, json::value{"10"}, json::value{}, json::value::make_object(),
+        json::value{true}, json::value{json::array{10}}}) {
     SCOPED_TRACE(payload.dump());
     EXPECT_EQ(service.invoke_method("t", {.name = "SetTelemetryInterval", .payload = payload}).value(), invalid);
   }
@@ -184,8 +185,8 @@ TYPED_TEST(Quickstart, CarriesEveryKindOfPayloadBothWays) {
   int status = 200;
   device.on_method("echo", [&](method_request const& r) -> method_response { return {status, r.payload}; });
   auto service = w.connect_service();
-  for (char const* text : {"null", "true", "1", "-1.5", "\"\"", "\"\\u00e4\\u20ac\\ud83d\\ude00\\n\\\"\"", "[]", "[1,[2]]", "{}",
-                           R"({"a":{"b":null}})"}) {
+  for (char const* text : {"null", "true", "1", "-1.5", "\"\"", "\"\\u00e4\\u20ac\\ud83d\\ude00\\n\\\"\"", "[]",
+                           "[1,[2]]", "{}", R"({"a":{"b":null}})"}) {
     SCOPED_TRACE(text);
     auto const payload = json::parse(text).value();
     EXPECT_EQ(service.invoke_method("t", {.name = "echo", .payload = payload}).value().payload, payload);

@@ -60,7 +60,8 @@ TYPED_TEST(Reconnect, LosesNothingWhereverTheConnectionIsCut) {
     for (char const* text : {"0", "1", "2"})
       device.async_send_telemetry({.body = text}, [&](result<void> r) { ++ended, confirmed += r.has_value(); });
     result<std::int64_t> patched{errc::closed};
-    device.async_update_reported_properties({{"n", n}}, [&](result<std::int64_t> v) { patched = std::move(v), ++ended; });
+    device.async_update_reported_properties({{"n", n}},
+                                            [&](result<std::int64_t> v) { patched = std::move(v), ++ended; });
     w.run_turns(n);
     w.disconnect(id);
     ASSERT_TRUE(w.wait_until([&] { return ended == 4 && connected == 1 && device.is_connected(); }));
@@ -166,8 +167,8 @@ TYPED_TEST(Reconnect, GivesUpAfterALossWhenTheOptionsSaySo) {
   auto const outcome = device.send_telemetry({.body = "x"});
   EXPECT_THAT(outcome, FailedWith(errc::connection_refused));
   w.run_for(w.unit);
-  EXPECT_THAT(said.all, ElementsAre("connecting opened", "connected opened", "retrying connection_lost",
-                                    "disconnected gave_up"));
+  EXPECT_THAT(said.all,
+              ElementsAre("connecting opened", "connected opened", "retrying connection_lost", "disconnected gave_up"));
   w.start_hub();
 }
 
@@ -270,7 +271,8 @@ TYPED_TEST(Reconnect, EndsAMethodCallWhoseConnectionBreaks) {
   auto service = w.connect_service();
   result<method_response> reply{errc::closed};
   bool done = false;
-  service.async_invoke_method("d", {.name = "slow"}, {}, [&](result<method_response> r) { reply = std::move(r), done = true; });
+  service.async_invoke_method("d", {.name = "slow"}, {},
+                              [&](result<method_response> r) { reply = std::move(r), done = true; });
   ASSERT_TRUE(w.wait_until([&] { return calls == 1; }));
   w.disconnect("d");
   ASSERT_TRUE(w.wait_until([&] { return done && device.is_connected(); }));

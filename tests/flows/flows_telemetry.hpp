@@ -64,7 +64,9 @@ TYPED_TEST(Telemetry, ArrivesBitIdenticalWhateverItHolds) {
       {.body = "p", .properties = {{"empty", ""}, {"none", "", false}, {"iothub-x", "1"}, {"$x", "$.y"}}},
       {.body = "p", .message_id = "-:.+%_#*?!(),=@;$'aZ9", .correlation_id = " %&=/?#+\xc3\xa4", .user_id = "me & you"},
       {.body = "p", .content_type = "text/plain; charset=utf-8", .content_encoding = "utf-16", .to = "/a/b?c=d"},
-      {.body = "p", .component_name = "thermostat1", .creation_time = from_unix_seconds(1'700'000'000),
+      {.body = "p",
+       .component_name = "thermostat1",
+       .creation_time = from_unix_seconds(1'700'000'000),
        .expiry_time = from_unix_seconds(1'800'000'000)}};
   for (auto const& m : messages) ASSERT_TRUE(device.send_telemetry(m)) << m.message_id;
   auto const events = w.events();
@@ -177,7 +179,8 @@ TYPED_TEST(Telemetry, OfTheLargestSizeArrivesAndALargerOneDisturbsNobody) {
   world<TypeParam> w;
   auto device = w.connect_device("d");
   int changes = 0;
-  device.on_connection_change([&](connection_status now, connection_reason) { changes += now != connection_status::connected; });
+  device.on_connection_change(
+      [&](connection_status now, connection_reason) { changes += now != connection_status::connected; });
   std::size_t const most = 262'144 - 4 - 2 - std::string_view{"devices/d/messages/events/"}.size() - 2;
   EXPECT_TRUE(device.send_telemetry({.body = std::string(most, 'x')}, 3000 * w.unit));
   EXPECT_THAT(device.send_telemetry({.body = std::string(most + 1, 'x')}, 3000 * w.unit), FailedWith(errc::too_large));
@@ -258,7 +261,8 @@ TYPED_TEST(Telemetry, OfManyDevicesStaysApart) {
   int confirmed = 0;
   for (int n = 0; n != 20; ++n)
     for (auto& d : devices)
-      d.async_send_telemetry({.body = d.device_id() + "-" + std::to_string(n)}, [&](result<void> r) { confirmed += r.has_value(); });
+      d.async_send_telemetry({.body = d.device_id() + "-" + std::to_string(n)},
+                             [&](result<void> r) { confirmed += r.has_value(); });
   ASSERT_TRUE(w.wait_until([&] { return confirmed == 200; }));
   for (auto const& d : devices) {
     auto const bodies = w.bodies(d.device_id());

@@ -16,7 +16,9 @@ template <class Wiring>
 class Twin : public ::testing::Test {};
 TYPED_TEST_SUITE(Twin, flow_wirings, wiring_names);
 
-json::value desired(json::value patch) { return {{"properties", {{"desired", std::move(patch)}}}}; }
+json::value desired(json::value patch) {
+  return {{"properties", {{"desired", std::move(patch)}}}};
+}
 
 // What a device makes of its desired properties, as a program would.
 struct follower {
@@ -129,8 +131,10 @@ TYPED_TEST(Twin, ReportedPropertiesAreMergedAndSeenByTheBackEnd) {
   auto device = w.connect_device("d");
   EXPECT_EQ(device.update_reported_properties({{"a", 1}, {"o", {{"x", 1}}}, {"list", json::array{1, 2}}}).value(), 2);
   EXPECT_EQ(device.update_reported_properties({{"o", {{"y", 2.5}}}, {"list", json::array{3}}}).value(), 3);
-  EXPECT_EQ(device.update_reported_properties({{"a", nullptr}, {"absent", nullptr}, {"n", {{"b", nullptr}}}}).value(), 4);
-  json::value const expected{{"o", {{"x", 1}, {"y", 2.5}}}, {"list", json::array{3}}, {"n", json::value::make_object()}};
+  EXPECT_EQ(device.update_reported_properties({{"a", nullptr}, {"absent", nullptr}, {"n", {{"b", nullptr}}}}).value(),
+            4);
+  json::value const expected{
+      {"o", {{"x", 1}, {"y", 2.5}}}, {"list", json::array{3}}, {"n", json::value::make_object()}};
   auto const seen = w.connect_service().get_twin("d").value();
   EXPECT_EQ(seen.reported.properties, expected);
   EXPECT_EQ(seen.reported.version, 4);
@@ -189,14 +193,16 @@ TYPED_TEST(Twin, HoldsTagsThatTheDeviceNeverSees) {
   device.connect().value();
   auto service = w.connect_service();
   auto const tagged =
-      service.update_twin("d", {{"tags", {{"building", "43"}, {"floor", 1}}}, {"properties", {{"desired", {{"a", 1}}}}}})
+      service
+          .update_twin("d", {{"tags", {{"building", "43"}, {"floor", 1}}}, {"properties", {{"desired", {{"a", 1}}}}}})
           .value();
   EXPECT_EQ(tagged.tags, (json::value{{"building", "43"}, {"floor", 1}}));
   EXPECT_EQ(service.update_twin("d", {{"tags", {{"floor", nullptr}}}}).value().tags, (json::value{{"building", "43"}}));
   ASSERT_TRUE(w.wait_until([&] { return seen.version == 2; }));
   EXPECT_EQ(seen.known, (json::value{{"a", 1}}));
   std::vector<std::string> found;
-  for (auto& row : service.query("SELECT * FROM devices WHERE tags.building = '43' AND IS_DEFINED(properties.desired.a)"))
+  for (auto& row :
+       service.query("SELECT * FROM devices WHERE tags.building = '43' AND IS_DEFINED(properties.desired.a)"))
     found.push_back(twin_from_json(row.value()).value().device_id);
   EXPECT_THAT(found, ElementsAre("d"));
 }

@@ -1,5 +1,5 @@
-// Flow 6, the limits of a twin (Microsoft docs: "Understand and use device twins in IoT Hub"): each at the limit and one
-// above it, for reported properties, desired properties and tags.
+// Flow 6, the limits of a twin (Microsoft docs: "Understand and use device twins in IoT Hub"): each at the limit and
+// one above it, for reported properties, desired properties and tags.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -126,7 +126,9 @@ TYPED_TEST(TwinLimits, HoldForDesiredPropertiesAndTags) {
         EXPECT_EQ(outcome.error().http_status(), 400);
       }
     }
-    service.replace_twin("d", {{"tags", json::value::make_object()}, {"properties", one("desired", json::value::make_object())}})
+    service
+        .replace_twin(
+            "d", {{"tags", json::value::make_object()}, {"properties", one("desired", json::value::make_object())}})
         .value();
   }
 }
@@ -135,7 +137,8 @@ TYPED_TEST(TwinLimits, OneBadPropertyRefusesThePatchAsAWhole) {
   world<TypeParam> w;
   auto device = w.connect_device("d");
   device.update_reported_properties({{"kept", 1}}).value();
-  EXPECT_THAT(device.update_reported_properties({{"kept", 2}, {"new", 1}, {"bad.name", 1}}), FailedWith(errc::bad_request));
+  EXPECT_THAT(device.update_reported_properties({{"kept", 2}, {"new", 1}, {"bad.name", 1}}),
+              FailedWith(errc::bad_request));
   EXPECT_EQ(device.get_twin().value().reported.properties, (json::value{{"kept", 1}}));
   EXPECT_EQ(device.get_twin().value().reported.version, 2);
 }

@@ -21,7 +21,8 @@ class recording_log final : public hub::log_sink {
 };
 
 std::string describe(telemetry_event const& e) {
-  std::string line = to_iso8601(e.enqueued_time) + " #" + std::to_string(e.sequence_number) + " " + e.source.device_id + " ";
+  std::string line =
+      to_iso8601(e.enqueued_time) + " #" + std::to_string(e.sequence_number) + " " + e.source.device_id + " ";
   line += e.content.body.bytes();
   for (auto const& p : e.content.properties) line += " " + p.name + "=" + p.value;
   return line + " " + e.content.message_id;
@@ -67,7 +68,8 @@ story tell(std::uint64_t seed, memory::pipe_options pipes, bool trouble) {
     switch (dice.below(trouble ? 8 : 6)) {
       case 0:
       case 1:
-        say("telemetry " + n + (device.send_telemetry({.body = n, .properties = {{"n", n}}, .message_id = n}) ? " ok" : " failed"));
+        say("telemetry " + n +
+            (device.send_telemetry({.body = n, .properties = {{"n", n}}, .message_id = n}) ? " ok" : " failed"));
         break;
       case 2: {
         auto const reply = service.invoke_method(id, {.name = "m", .payload = step});

@@ -21,10 +21,11 @@ struct make_failing {
 using failing_service = basic_service_client<stream_http<failing, make_failing>, loop_clock, seeded_crypto>;
 
 failing_device make_device(fake_hub& hub, memory::failure_plan& plan) {
-  return failing_device::create(
-             hub.loop(), parse_device_connection_string(hub.connection_string_for("d")).value(),
-             [&] { return stream_mqtt<failing>{mqtt::client_options{}, plain_pipe{hub.pipes()}, plan}; },
-             loop_clock{hub.loop()}, seeded_crypto{3}, {.publish_timeout = 1h, .seed = 3})
+  return failing_device::create(hub.loop(), parse_device_connection_string(hub.connection_string_for("d")).value(),
+                                [&] {
+                                  return stream_mqtt<failing>{mqtt::client_options{}, plain_pipe{hub.pipes()}, plan};
+                                },
+                                loop_clock{hub.loop()}, seeded_crypto{3}, {.publish_timeout = 1h, .seed = 3})
       .value();
 }
 
@@ -45,7 +46,8 @@ std::uint64_t sweep_device(errc code, std::size_t chunk) {
     EXPECT_TRUE(device.connect());
     for (char const* text : {"0", "1", "2"})
       device.async_send_telemetry({.body = text}, [&](result<void> r) { ++ended, confirmed += r.has_value(); });
-    device.async_update_reported_properties({{"a", 1}}, [&](result<std::int64_t> v) { ++ended, confirmed += v.has_value(); });
+    device.async_update_reported_properties({{"a", 1}},
+                                            [&](result<std::int64_t> v) { ++ended, confirmed += v.has_value(); });
     EXPECT_TRUE(hub.run_until([&] { return ended == 4; }));
     hub.set_desired("d", {{"b", 2}});
     hub.send_c2d("d", {.body = "hello"});
@@ -81,10 +83,18 @@ std::uint64_t sweep_device(errc code, std::size_t chunk) {
   return 0;
 }
 
-TEST(FailAtN, LeavesADeviceRightWhereverItsConnectionFails) { EXPECT_GT(sweep_device(errc::connection_lost, 0), 12u); }
-TEST(FailAtN, LeavesADeviceRightInPiecesToo) { EXPECT_GT(sweep_device(errc::connection_lost, 40), 60u); }
-TEST(FailAtN, LeavesADeviceRightWhenTlsBreaks) { EXPECT_GT(sweep_device(errc::tls_failed, 0), 12u); }
-TEST(FailAtN, LeavesADeviceRightWhenTheSystemSaysNo) { EXPECT_GT(sweep_device(errc::io_error, 0), 12u); }
+TEST(FailAtN, LeavesADeviceRightWhereverItsConnectionFails) {
+  EXPECT_GT(sweep_device(errc::connection_lost, 0), 12u);
+}
+TEST(FailAtN, LeavesADeviceRightInPiecesToo) {
+  EXPECT_GT(sweep_device(errc::connection_lost, 40), 60u);
+}
+TEST(FailAtN, LeavesADeviceRightWhenTlsBreaks) {
+  EXPECT_GT(sweep_device(errc::tls_failed, 0), 12u);
+}
+TEST(FailAtN, LeavesADeviceRightWhenTheSystemSaysNo) {
+  EXPECT_GT(sweep_device(errc::io_error, 0), 12u);
+}
 
 // What a careful program does: after an unknown outcome it looks.
 TEST(FailAtN, LeavesABackEndRight) {

@@ -59,7 +59,8 @@ TYPED_TEST(LongRun, CarriesMessagesInFlightOverARenewal) {
   w.delay_confirmations(1h, 5);
   int confirmed = 0, ended = 0;
   for (int i = 0; i != 5; ++i)
-    device.async_send_telemetry({.body = std::to_string(i)}, [&](result<void> r) { ++ended, confirmed += r.has_value(); });
+    device.async_send_telemetry({.body = std::to_string(i)},
+                                [&](result<void> r) { ++ended, confirmed += r.has_value(); });
   ASSERT_TRUE(w.wait_until([&] { return renewals == 1; }));
   ASSERT_TRUE(w.wait_until([&] { return ended == 5; }));
   EXPECT_EQ(confirmed, 5);
@@ -88,7 +89,8 @@ TYPED_TEST(LongRun, WaitsWithARenewalForAMethodThatIsBeingAnswered) {
     EXPECT_TRUE(reply) << reply.error().message();
   }
   EXPECT_EQ(answered, 4);
-  EXPECT_THAT(said, ElementsAre("connecting opened", "connected opened", "connecting token_renewal", "connected token_renewal"));
+  EXPECT_THAT(said, ElementsAre("connecting opened", "connected opened", "connecting token_renewal",
+                                "connected token_renewal"));
 }
 
 TYPED_TEST(LongRun, TwoClientsOfOneIdentityDoNotSpin) {
@@ -96,7 +98,9 @@ TYPED_TEST(LongRun, TwoClientsOfOneIdentityDoNotSpin) {
   auto a = w.make_device("d");
   auto b = w.make_device("d");
   int connected = 0;
-  auto const count = [&](connection_status now, connection_reason) { connected += now == connection_status::connected; };
+  auto const count = [&](connection_status now, connection_reason) {
+    connected += now == connection_status::connected;
+  };
   a.on_connection_change(count);
   b.on_connection_change(count);
   a.async_connect([](auto&&) {});
@@ -112,7 +116,8 @@ TYPED_TEST(LongRun, TwoClientsOfOneIdentityDoNotSpin) {
 TYPED_TEST(LongRun, TenThousandReconnectsLeaveNothingBehind) {
   world<TypeParam> w;
   auto how = w.options();
-  how.reconnect = {.min_delay = 1ms, .base_delay = 1ms, .max_delay = 1ms, .throttled_base_delay = 1ms, .throttled_max_delay = 1ms};
+  how.reconnect = {
+      .min_delay = 1ms, .base_delay = 1ms, .max_delay = 1ms, .throttled_base_delay = 1ms, .throttled_max_delay = 1ms};
   auto device = w.make_device("d", how);
   device.on_method("m", [](method_request const&) -> method_response { return {}; });
   device.on_desired([](json::value const&, std::int64_t) {});
@@ -160,10 +165,11 @@ TYPED_TEST(LongRun, BacksOffFromAHubThatStaysAway) {
 
 using skewed_device = basic_device_client<piped, skewed_clock<>, seeded_crypto>;
 skewed_device make_skewed(world<wiring::pipe>& w, duration offset) {
-  return skewed_device::create(
-             w.get_loop(), parse_device_connection_string(w.connection_string("d")).value(),
-             [&w] { return stream_mqtt<plain_pipe>{mqtt::client_options{}, w.hub().pipes()}; },
-             skewed_clock<>{w.get_loop(), offset}, seeded_crypto{3}, {.seed = 3})
+  return skewed_device::create(w.get_loop(), parse_device_connection_string(w.connection_string("d")).value(),
+                               [&w] {
+                                 return stream_mqtt<plain_pipe>{mqtt::client_options{}, w.hub().pipes()};
+                               },
+                               skewed_clock<>{w.get_loop(), offset}, seeded_crypto{3}, {.seed = 3})
       .value();
 }
 
@@ -173,7 +179,8 @@ TEST(AWrongClock, OfTenMinutesDoesNotMatter) {
     w.create("d");
     auto device = make_skewed(w, offset);
     int losses = 0;
-    device.on_connection_change([&](connection_status now, connection_reason) { losses += now == connection_status::retrying; });
+    device.on_connection_change(
+        [&](connection_status now, connection_reason) { losses += now == connection_status::retrying; });
     device.connect().value();
     for (int i = 0; i != 24; ++i) {
       w.run_for(1h);
@@ -199,7 +206,8 @@ TEST(AWrongClock, ThatJumpsWhileConnectedMovesNothing) {
   auto device = w.connect_device("d", how);
   int renewals = 0;
   w.run_turns(10);
-  device.on_connection_change([&](connection_status now, connection_reason) { renewals += now == connection_status::connected; });
+  device.on_connection_change(
+      [&](connection_status now, connection_reason) { renewals += now == connection_status::connected; });
   auto& loop = w.hub().loop();
   loop.set_utc(loop.utc_now() + 30 * 24h);
   w.run_for(10min);

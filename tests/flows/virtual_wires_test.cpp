@@ -26,7 +26,8 @@ void run_all_flows(World& w, typename World::device_client& device, std::string 
   ASSERT_TRUE(device.connect());
   for (char const* text : {"0", "1", "2"})
     device.async_send_telemetry({.body = text}, [&](result<void> r) { ++ended, confirmed += r.has_value(); });
-  device.async_update_reported_properties({{"a", 1}}, [&](result<std::int64_t> v) { ++ended, confirmed += v.has_value(); });
+  device.async_update_reported_properties({{"a", 1}},
+                                          [&](result<std::int64_t> v) { ++ended, confirmed += v.has_value(); });
   ASSERT_TRUE(w.wait_until([&] { return ended == 4; }));
   EXPECT_EQ(confirmed, 4);
   EXPECT_EQ(w.distinct_bodies(id), (lines{"0", "1", "2"}));
@@ -70,7 +71,8 @@ TYPED_TEST(Wires, MayResetAfterAnyNumberOfBytes) {
 TYPED_TEST(Wires, MayDripByteByByteWithLatency) {
   for (std::uint64_t seed = 1; seed != 6; ++seed) {
     SCOPED_TRACE(seed);
-    world<TypeParam> w{{.seed = seed, .pipes = {.latency = 20ms, .jitter = 30ms, .max_chunk = 3, .capacity = 50, .seed = seed}}};
+    world<TypeParam> w{
+        {.seed = seed, .pipes = {.latency = 20ms, .jitter = 30ms, .max_chunk = 3, .capacity = 50, .seed = seed}}};
     auto how = w.options();
     how.publish_timeout = 1h;
     auto device = w.make_device("d", how);
@@ -93,7 +95,8 @@ TYPED_TEST(Wires, ThatFallSilentAreNoticedByKeepAlive) {
   int confirmed = 0;
   device.async_send_telemetry({.body = "into the void"}, [&](result<void> r) { confirmed += r.has_value(); });
   ASSERT_TRUE(w.wait_until([&] { return confirmed == 1; }, 15min));
-  EXPECT_THAT(said, ElementsAre("connecting opened", "connected opened", "retrying connection_lost", "connected connection_lost"));
+  EXPECT_THAT(said, ElementsAre("connecting opened", "connected opened", "retrying connection_lost",
+                                "connected connection_lost"));
   EXPECT_EQ(w.distinct_bodies("d"), (lines{"into the void"}));
 }
 
@@ -150,7 +153,8 @@ TYPED_TEST(Wires, ThatBreakUnderTheBackEndSayWhetherTheCallMayHaveBeenCarriedOut
   auto service = w.connect_service();
   result<method_response> reply{errc::closed};
   bool done = false;
-  service.async_invoke_method("d", {.name = "slow"}, {}, [&](result<method_response> r) { reply = std::move(r), done = true; });
+  service.async_invoke_method("d", {.name = "slow"}, {},
+                              [&](result<method_response> r) { reply = std::move(r), done = true; });
   ASSERT_TRUE(w.wait_until([&] { return called == 1; }));
   w.hub().pipes().reset_all();
   ASSERT_TRUE(w.wait_until([&] { return done; }));
@@ -170,7 +174,9 @@ TEST(WiresWithTls, AreRefusedWithoutTrust) {
   (void)w.hub().ca_pem();
   auto device = fake_hub::device_client<wiring::pipe_tls>::create(
                     w.get_loop(), parse_device_connection_string(w.connection_string("d")).value(),
-                    [&] { return stream_mqtt<stream>{mqtt::client_options{}, context, memory::pipe_stream{w.hub().pipes()}}; },
+                    [&] {
+                      return stream_mqtt<stream>{mqtt::client_options{}, context, memory::pipe_stream{w.hub().pipes()}};
+                    },
                     loop_clock{w.get_loop()}, seeded_crypto{5}, {.seed = 5})
                     .value();
   EXPECT_THAT(device.connect(), FailedWith(errc::certificate_rejected));

@@ -83,7 +83,25 @@ def an_unreachable_hub_is_named_and_a_wrong_key_is_not_retried_for_ever():
         assert "A" * 43 not in hub.log()
 
 
+def components_alone_need_no_hub_and_work_with_a_served_one():
+    programs = ["standalone_method_dispatcher", "standalone_twin_patch_builder", "standalone_sas_signer"]
+    bare = {key: value for key, value in os.environ.items() if not key.startswith("IOTHUB_")}
+    for program in programs:
+        said = run([BIN / program], bare).stdout
+        assert "alone" in said and "fake hub" in said and "real hub" not in said, (program, said)
+    with ServedHub() as hub:
+        environment = hub.for_device("calculator")
+        assert "real hub  version" in run([BIN / "standalone_twin_patch_builder"], environment).stdout
+        assert "real hub  knows 1 device" in run([BIN / "standalone_sas_signer"], hub.environment).stdout
+        device = Running([BIN / "standalone_method_dispatcher"], environment)
+        device.wait_for("Ctrl-C ends")
+        said = run([BIN / "back_end_application", "calculator", "add", '{"a":1,"b":2}'], hub.environment).stdout
+        assert said == "status 200, payload 3\n", said
+        device.stop()
+
+
 main(the_quickstart_ends_with_ok, a_new_identity_is_shown_whole_and_a_second_is_a_conflict,
      the_back_end_changes_the_interval_and_hears_three_kinds_of_failure, each_message_is_confirmed_once,
      a_reboot_is_reported_and_found_by_a_query, bad_connection_strings_get_one_sentence_and_status_2,
-     an_unreachable_hub_is_named_and_a_wrong_key_is_not_retried_for_ever)
+     an_unreachable_hub_is_named_and_a_wrong_key_is_not_retried_for_ever,
+     components_alone_need_no_hub_and_work_with_a_served_one)

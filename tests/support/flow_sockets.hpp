@@ -51,7 +51,10 @@ class world<sockets> final : public world_base {
     device_options how;
     how.ca_file = ca_.ca_file;
     how.mqtt_port = options_.mqtt_port;
-    how.reconnect = {.min_delay = 1ms, .base_delay = 2ms, .max_delay = 20ms, .throttled_base_delay = 2ms,
+    how.reconnect = {.min_delay = 1ms,
+                     .base_delay = 2ms,
+                     .max_delay = 20ms,
+                     .throttled_base_delay = 2ms,
                      .throttled_max_delay = 20ms};
     return how;
   }

@@ -1,5 +1,5 @@
-// One hub and its clients for the flow tests, with the same verbs on every wiring, so that one text runs on all of them.
-// Here the three in virtual time; flow_sockets.hpp has the one on real sockets.
+// One hub and its clients for the flow tests, with the same verbs on every wiring, so that one text runs on all of
+// them. Here the three in virtual time; flow_sockets.hpp has the one on real sockets.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -118,7 +118,8 @@ class world_base {
   }
   template <class Predicate>
   ::testing::AssertionResult wait_until(Predicate done, duration limit = {}) {
-    auto const ended = get_loop().run_until(std::move(done), iothub::add(now(), limit == duration{} ? patience() : limit));
+    auto const ended =
+        get_loop().run_until(std::move(done), iothub::add(now(), limit == duration{} ? patience() : limit));
     if (ended) return ::testing::AssertionSuccess();
     return ::testing::AssertionFailure() << ended.error().message() << "; " << get_loop().describe_waiting();
   }
