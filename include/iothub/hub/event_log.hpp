@@ -13,6 +13,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,7 +36,29 @@ class event_view {
   [[nodiscard]] std::string_view device_id() const noexcept { return text(field::device_id); }
   [[nodiscard]] std::string_view module_id() const noexcept { return text(field::module_id); }
   [[nodiscard]] std::string_view message_id() const noexcept { return text(field::message_id); }
+  [[nodiscard]] std::string_view model_id() const noexcept { return text(field::model_id); }
+  [[nodiscard]] std::string_view correlation_id() const noexcept { return text(field::correlation_id); }
+  [[nodiscard]] std::string_view user_id() const noexcept { return text(field::user_id); }
+  [[nodiscard]] std::string_view content_type() const noexcept { return text(field::content_type); }
+  [[nodiscard]] std::string_view content_encoding() const noexcept { return text(field::content_encoding); }
+  [[nodiscard]] std::string_view to() const noexcept { return text(field::to); }
+  [[nodiscard]] std::string_view output_name() const noexcept { return text(field::output_name); }
+  [[nodiscard]] std::string_view component_name() const noexcept { return text(field::component_name); }
+  [[nodiscard]] std::string_view interface_id() const noexcept { return text(field::interface_id); }
   [[nodiscard]] std::string_view body() const noexcept { return {end_ - head_.body, head_.body}; }
+  [[nodiscard]] std::uint64_t offset() const noexcept { return head_.offset; }
+  [[nodiscard]] std::int64_t generation() const noexcept { return head_.generation; }
+  [[nodiscard]] auth_scope scope() const noexcept { return static_cast<auth_scope>(head_.flags >> 8); }
+  [[nodiscard]] std::optional<utc_time> creation_time() const noexcept {
+    return (head_.flags & 1u) != 0 ? std::optional{utc_time{duration{head_.creation}}} : std::nullopt;
+  }
+  [[nodiscard]] std::optional<utc_time> expiry_time() const noexcept {
+    return (head_.flags & 2u) != 0 ? std::optional{utc_time{duration{head_.expiry}}} : std::nullopt;
+  }
+  [[nodiscard]] std::uint32_t property_count() const noexcept { return head_.properties; }
+  // Calls f(property_view const&) for each application property.
+  template <class F>
+  void for_each_property(F f) const;
   // As a value of its own.
   [[nodiscard]] telemetry_event copy() const;
 
@@ -83,6 +106,13 @@ class event_view {
   std::uint32_t partition_;
 };
 
+// Where a reader of a partition is: the sequence number that it wants next, and where that was found the last time.
+struct event_cursor {
+  std::uint64_t sequence = 0;
+  std::uint64_t chunk = ~std::uint64_t{0};
+  std::size_t at = 0;
+};
+
 // Whom an event comes from, beside what it says.
 struct event_source {
   std::string_view device_id = {};
@@ -109,6 +139,17 @@ class event_log {
   // Calls visit(event_view const&) for up to `at_most` events from `from` on; returns where to go on.
   template <class Visit>
   std::uint64_t read(std::uint32_t partition, std::uint64_t from, std::size_t at_most, Visit&& visit) const;
+  // Calls visit(event_view const&) for one event after the other from the cursor on, which it moves, until it returns
+  // false; that one is not passed. A cursor before first() goes there; going on costs the same wherever it stands.
+  template <class Visit>
+  void read(std::uint32_t partition, event_cursor& from, Visit&& visit) const;
+  // Where readers begin: the first event with an offset of at least `offset`, or that came later than `when` (by the
+  // hub's clock, which is taken to go forward). next() where there is none.
+  [[nodiscard]] std::uint64_t find_offset(std::uint32_t partition, std::uint64_t offset) const;
+  [[nodiscard]] std::uint64_t find_time(std::uint32_t partition, utc_time when) const;
+  // The newest event; `visit` is not called where there is none.
+  template <class Visit>
+  void newest(std::uint32_t partition, Visit&& visit) const;
   // Everything that is still there, in the order of arrival.
   [[nodiscard]] std::vector<telemetry_event> all() const;
   [[nodiscard]] std::uint64_t size() const noexcept;
@@ -116,6 +157,8 @@ class event_log {
 
   // Called inside every append, with the event; it must not call the hub. An empty function ends it.
   void observe(function<void(event_view const&)> observer) { observer_ = std::move(observer); }
+  // Called at the end of every append with the partition, for those who read later: it must only queue.
+  void on_append(function<void(std::uint32_t)> notify) { notify_ = std::move(notify); }
 
  private:
   static constexpr std::size_t chunk_size = std::size_t{64} << 10;
@@ -135,6 +178,8 @@ class event_log {
     chunk spare;
   };
 
+  template <class Before>
+  [[nodiscard]] std::uint64_t find_first(std::uint32_t partition, Before&& before) const;
   static char* room(part& p, std::size_t size);
   static void drop_oldest(part& p) noexcept;
 
@@ -142,6 +187,7 @@ class event_log {
   std::vector<part> partitions_;
   std::uint64_t ordinal_ = 0;
   function<void(event_view const&)> observer_;
+  function<void(std::uint32_t)> notify_;
 };
 
 // `{"scope":...}` as iothub-connection-auth-method has it (Microsoft docs: "Create and read IoT Hub messages").
@@ -252,6 +298,83 @@ inline void event_log::append(std::uint32_t partition, event_source const& from,
   std::uint64_t const sequence = p.next++;
   while (p.next - p.first > keep_.events || (p.bytes > keep_.bytes && p.next - p.first > 1)) drop_oldest(p);
   if (observer_ && p.first <= sequence) observer_(event_view{record, sequence, partition});
+  if (notify_) notify_(partition);
+}
+
+template <class F>
+void event_view::for_each_property(F f) const {
+  char const* at = texts_;
+  for (auto length : head_.lengths) at += length;
+  for (std::uint32_t i = 0; i != head_.properties; ++i) {
+    property_head h;
+    std::memcpy(&h, at, sizeof h);
+    at += sizeof h;
+    f(property_view{{at, h.name}, {at + h.name, h.value}, h.has_value != 0});
+    at += h.name + h.value;
+  }
+}
+
+template <class Visit>
+void event_log::read(std::uint32_t partition, event_cursor& from, Visit&& visit) const {
+  part const& p = partitions_[partition];
+  if (from.sequence < p.first) from = {p.first};
+  if (from.sequence >= p.next) return;
+  std::size_t low = 0, high = p.chunks.size();
+  while (high - low > 1) {
+    std::size_t const middle = (low + high) / 2;
+    (p.chunks[middle].first <= from.sequence ? low : high) = middle;
+  }
+  for (std::size_t i = low; i < p.chunks.size(); ++i) {
+    chunk const& c = p.chunks[i];
+    bool const known = i == low && from.chunk == c.first;
+    std::uint64_t sequence = known ? from.sequence : i == 0 ? p.first : c.first;
+    for (std::size_t at = known ? from.at : i == 0 ? p.head : 0; at != c.used; ++sequence) {
+      event_view const event{c.data.get() + at, sequence, partition};
+      if (sequence >= from.sequence && !visit(event)) {
+        from.chunk = c.first;
+        from.at = at;
+        return;
+      }
+      at += event.head_.size;
+      if (sequence < from.sequence) continue;
+      from = {sequence + 1, c.first, at};
+    }
+  }
+}
+
+template <class Visit>
+void event_log::newest(std::uint32_t partition, Visit&& visit) const {
+  part const& p = partitions_[partition];
+  if (p.next == p.first) return;
+  event_cursor last{p.next - 1};
+  read(partition, last, [&](event_view const& event) {
+    visit(event);
+    return true;
+  });
+}
+
+// The first event for which `before` is false; it must be true for none after that. Chunks are skipped by their first
+// event.
+template <class Before>
+std::uint64_t event_log::find_first(std::uint32_t partition, Before&& before) const {
+  part const& p = partitions_[partition];
+  if (p.next == p.first) return p.next;
+  std::size_t low = 0, high = p.chunks.size();
+  while (high - low > 1) {
+    std::size_t const middle = (low + high) / 2;
+    chunk const& c = p.chunks[middle];
+    (before(event_view{c.data.get(), c.first, partition}) ? low : high) = middle;
+  }
+  event_cursor from{low == 0 ? p.first : p.chunks[low].first};
+  read(partition, from, [&](event_view const& event) { return before(event); });
+  return from.sequence;
+}
+
+inline std::uint64_t event_log::find_offset(std::uint32_t partition, std::uint64_t offset) const {
+  return find_first(partition, [&](event_view const& event) { return event.offset() < offset; });
+}
+inline std::uint64_t event_log::find_time(std::uint32_t partition, utc_time when) const {
+  return find_first(partition, [&](event_view const& event) { return event.enqueued_time() <= when; });
 }
 
 template <class Visit>
@@ -318,18 +441,12 @@ inline telemetry_event event_view::copy() const {
   m.output_name = text(field::output_name);
   m.component_name = text(field::component_name);
   m.interface_id = text(field::interface_id);
-  if ((head_.flags & 1u) != 0) m.creation_time = utc_time{duration{head_.creation}};
-  if ((head_.flags & 2u) != 0) m.expiry_time = utc_time{duration{head_.expiry}};
-  char const* at = texts_;
-  for (auto length : head_.lengths) at += length;
+  m.creation_time = creation_time();
+  m.expiry_time = expiry_time();
   m.properties.reserve(head_.properties);
-  for (std::uint32_t i = 0; i != head_.properties; ++i) {
-    property_head h;
-    std::memcpy(&h, at, sizeof h);
-    at += sizeof h;
-    m.properties.push_back({std::string{at, h.name}, std::string{at + h.name, h.value}, h.has_value != 0});
-    at += h.name + h.value;
-  }
+  for_each_property([&](property_view const& p) {
+    m.properties.push_back({std::string{p.name}, std::string{p.value}, p.has_value});
+  });
   m.body = message_body{body()};
   out.enqueued_time = enqueued_time();
   out.sequence_number = sequence_;

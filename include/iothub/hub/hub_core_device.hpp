@@ -203,13 +203,24 @@ inline void hub_core::attach(device_link& link, identity_record& record, grant c
   record.scope = with.scope;
   record.connection_state_updated = record.last_activity = at.utc;
   record.partition = events_.partition_of(record.key->device_id);
-  record.drop_at = never;
-  // A token may be of any length: only what is within reach of both clocks gets a timer.
-  if (with.expires_at < utc_time::max() - settings_.token_grace) {
-    utc_time const end = with.expires_at + settings_.token_grace;
-    record.drop_at = add(at.now, end > at.utc ? end - at.utc : duration{});
-  }
+  set_drop(record, with, at);
   if (!record.is_module()) ++connected_;
+}
+
+// A token may be of any length: only what is within reach of both clocks gets a timer.
+inline void hub_core::set_drop(identity_record& record, grant const& with, instant at) {
+  record.drop_at = never;
+  if (with.expires_at >= utc_time::max() - settings_.token_grace) return;
+  utc_time const end = with.expires_at + settings_.token_grace;
+  record.drop_at = add(at.now, end > at.utc ? end - at.utc : duration{});
+}
+
+inline void hub_core::renew(device_link& link, grant const& with, instant at) {
+  touch(link, at);
+  if (!link.attached()) return;
+  link.identity_->scope = with.scope;
+  set_drop(*link.identity_, with, at);
+  set_timer(*link.identity_, at);
 }
 
 // The link is gone, the state stays right; the caller sees to outcomes.
@@ -305,7 +316,7 @@ inline void hub_core::listen_c2d(device_link& link, c2d_mode mode, instant at) {
   identity_record& record = *link.identity_;
   record.c2d = mode;
   if (mode == c2d_mode::off) return;
-  if (!record.c2d_ever_subscribed) {
+  if (mode != c2d_mode::fetched && !record.c2d_ever_subscribed) {
     record.c2d_ever_subscribed = true;
     record.c2d_since = record.queue && !settings_.deliver_pending_on_subscribe ? record.queue->last_sequence() : 0;
   }

@@ -96,12 +96,15 @@ class hub_core {
   result<connected> connect(device_link& link, key_view who, grant const& with, connect_options const& how,
                             instant at);
   void disconnect(device_link& link, ending how, instant at);
+  // A new token came on the connection (AMQP): its end counts from now on.
+  void renew(device_link& link, grant const& with, instant at);
   // Keep-alive traffic that is nothing else (PINGREQ): moves lastActivityTime.
   void touch(device_link& link, instant at);
 
   void listen_methods(device_link& link, bool on, instant at);
   void listen_desired(device_link& link, bool on, instant at);
-  // Turned on, messages that wait are delivered from inside this call: the face's SUBACK must be queued before.
+  // Turned on, messages that wait are delivered from inside this call: the face's SUBACK must be queued before. With
+  // c2d_mode::fetched nothing is delivered: device_link::c2d_waits() says when receive_c2d() has something.
   void listen_c2d(device_link& link, c2d_mode mode, instant at);
 
   // --- telemetry ----------------------------------------------------------------------------------------------------
@@ -197,6 +200,7 @@ class hub_core {
   // --- connections
   [[nodiscard]] bool is_disabled(identity_record const& record) const noexcept;
   error disabled(identity_record const& record) const;
+  void set_drop(identity_record& record, grant const& with, instant at);
   void attach(device_link& link, identity_record& record, grant const& with, connect_options const& how, instant at);
   void detach(identity_record& record, ending how, instant at);
   void drop_record(identity_record& record, error const& reason, instant at);

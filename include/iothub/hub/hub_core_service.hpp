@@ -300,6 +300,10 @@ inline std::string hub_core::new_lock_token() {
 // In the order of sending; each message once per connection.
 inline void hub_core::deliver_pending(identity_record& record, instant at) {
   if (record.link == nullptr || record.c2d == c2d_mode::off || !record.queue) return;
+  if (record.c2d == c2d_mode::fetched) {
+    if (record.queue->next() != nullptr) record.link->c2d_waits();
+    return;
+  }
   while (c2d_entry* const entry = record.queue->next(record.c2d_since)) {
     bool const again = std::exchange(entry->seen, true);
     if (record.c2d == c2d_mode::at_most_once) {
@@ -378,7 +382,7 @@ inline result<void> hub_core::settle(identity_record& record, std::string_view l
     depart(record, record.queue->take(*entry), feedback_status::success, at);
   } else if (how == settlement::reject) {
     depart(record, record.queue->take(*entry), feedback_status::rejected, at);
-  } else if (c2d_queue::unlock(*entry, true, settings_)) {
+  } else if (c2d_queue::unlock(*entry, how == settlement::abandon, settings_)) {
     depart(record, record.queue->take(*entry), feedback_status::delivery_count_exceeded, at);
   }
   deliver_pending(record, at);

@@ -36,6 +36,8 @@ class device_link {
   // behind it. `redelivered` says that the device may have seen the message before (DUP). With c2d_mode::at_least_once
   // the message stays locked until settle_c2d(link, lock_token, ...) or the end of the connection.
   virtual void deliver_c2d(c2d_message const& message, bool redelivered) = 0;
+  // Only after listen_c2d() with c2d_mode::fetched: there is a message that is not locked.
+  virtual void c2d_waits() {}
   // Only after listen_desired(). The patch as the service sent it, nulls included; the whole section after a replace.
   // Without $version: the version is beside it.
   virtual void deliver_desired(std::int64_t version, json::value const& patch) = 0;

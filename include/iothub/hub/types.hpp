@@ -90,8 +90,13 @@ enum class ending : std::uint8_t {
   graceful,  // DISCONNECT: the will is discarded
   lost,      // anything else: the will is published
 };
-enum class c2d_mode : std::uint8_t { off, at_most_once, at_least_once };
-enum class settlement : std::uint8_t { complete, abandon, reject };
+enum class c2d_mode : std::uint8_t { off, at_most_once, at_least_once, fetched };
+enum class settlement : std::uint8_t {
+  complete,
+  abandon,
+  reject,
+  release,  // back to the queue as if it had never left
+};
 
 // A device's own view of its twin; the references hold until the next call of any member of the hub.
 struct device_twin_view {
