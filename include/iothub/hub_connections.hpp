@@ -1,4 +1,4 @@
-// The hub on streams of bytes: accepted connections that speak MQTT or HTTP to it, over pipes, TCP or TLS alike.
+// The hub on streams of bytes: accepted connections that speak MQTT, HTTP or AMQP to it, over pipes, TCP or TLS alike.
 //
 // Theory of operation. A stream_server takes connections from a listener and keeps each as a participant of the loop: a
 // stream and a protocol core, with bytes carried between them a bounded amount per step. What a peer can make the hub
@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/amqp/connection.hpp>
 #include <iothub/http/server_connection.hpp>
+#include <iothub/hub/amqp_face.hpp>
 #include <iothub/hub/http_face.hpp>
 #include <iothub/hub/log.hpp>
 #include <iothub/hub/mqtt_face.hpp>
@@ -83,6 +85,55 @@ class http_protocol {
 
  private:
   http::server_connection connection_;
+};
+
+class amqp_protocol {
+ public:
+  using service = hub::amqp_front;
+  amqp_protocol(service& front, function<void()> wake, time_point now, std::string)
+      : face_{front, std::move(wake)},
+        connection_{amqp::connection_role::server, face_, front.connection_options(), now},
+        last_{now} {
+    face_.attach(connection_);
+  }
+
+  [[nodiscard]] bool wants_input() const noexcept { return connection_.room() != 0; }
+  void receive(byte_view bytes, time_point now) { connection_.receive(bytes, last_ = now); }
+  void receive_end(time_point now) { lost(error{errc::connection_lost, "the peer closed"}, now); }
+  void lost(error why, time_point now) { connection_.link_lost(std::move(why), last_ = now); }
+  [[nodiscard]] byte_view output() { return connection_.output(); }
+  void consume_output(std::size_t size, time_point) {
+    std::size_t const limit = connection_.options().max_backlog;
+    bool const full = connection_.output().size() > limit;
+    connection_.consume(size);
+    if (full && connection_.output().size() <= limit) face_.wake();  // links waited for room: another turn
+  }
+  void on_time(time_point now) {
+    last_ = now;
+    face_.on_time(now);
+    connection_.step(now);
+  }
+  [[nodiscard]] bool finished() { return connection_.finished() && connection_.output().empty(); }
+  [[nodiscard]] time_point deadline() const noexcept {
+    time_point const own = face_.deadline();
+    time_point const wire = connection_.deadline();
+    return own < wire ? own : wire;
+  }
+  [[nodiscard]] error const* rejected() const noexcept { return nullptr; }  // the face logs its refusals
+
+ private:
+  class waking_face final : public hub::amqp_face {
+   public:
+    waking_face(hub::amqp_front& front, function<void()> wake) : amqp_face{front}, wake_{std::move(wake)} {}
+    void wake() { wake_(); }
+
+   private:
+    void output_made() override { wake_(); }
+    function<void()> wake_;
+  };
+  waking_face face_;
+  amqp::connection connection_;
+  time_point last_ = {};
 };
 
 // --- connections ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include <iothub/hub/amqp_front.hpp>
 #include <iothub/hub/http_face.hpp>
 #include <iothub/hub/hub_core.hpp>
 #include <iothub/hub/mqtt_face.hpp>
@@ -28,7 +29,8 @@ class hub_runtime final : private participant, private hub::face_host {
         security_{std::forward<Crypto>(crypto)},
         core_{std::move(settings), security_, log},
         mqtt_{core_, *this, log},
-        http_{core_, *this, std::move(http), log} {
+        http_{core_, *this, std::move(http), log},
+        amqp_{core_, *this, security_, log} {
     on.add(*this);
   }
 
@@ -36,6 +38,7 @@ class hub_runtime final : private participant, private hub::face_host {
   [[nodiscard]] hub::hub_core& core() noexcept { return core_; }
   [[nodiscard]] hub::mqtt_front& mqtt() noexcept { return mqtt_; }
   [[nodiscard]] hub::http_face& http() noexcept { return http_; }
+  [[nodiscard]] hub::amqp_front& amqp() noexcept { return amqp_; }
   // Both readings of the clock, for calls of the core. Say touched() after such a call.
   [[nodiscard]] hub::instant now() const { return at(loop_.now()); }
   void touched() { core_touched(); }
@@ -47,11 +50,14 @@ class hub_runtime final : private participant, private hub::face_host {
   void step(time_point now) override {
     mqtt_.on_time(now);
     core_.on_time(at(now));
+    amqp_.on_time(now);
   }
   [[nodiscard]] time_point deadline() const override {
     time_point const core = core_.deadline();
     time_point const mqtt = mqtt_.deadline();
-    return core < mqtt ? core : mqtt;
+    time_point const amqp = amqp_.deadline();
+    time_point const first = core < mqtt ? core : mqtt;
+    return first < amqp ? first : amqp;
   }
 
   loop& loop_;
@@ -59,6 +65,7 @@ class hub_runtime final : private participant, private hub::face_host {
   hub::hub_core core_;
   hub::mqtt_front mqtt_;
   hub::http_face http_;
+  hub::amqp_front amqp_;
 };
 
 // The runtime's MQTT side as the peer of memory::direct_mqtt.

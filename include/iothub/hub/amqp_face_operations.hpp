@@ -1,0 +1,231 @@
+// Bodies of amqp_face.hpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <iothub/hub/amqp_device.hpp>
+#include <iothub/hub/amqp_events.hpp>
+#include <iothub/hub/amqp_face.hpp>
+#include <iothub/hub/amqp_management.hpp>
+#include <iothub/hub/amqp_service.hpp>
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
+inline amqp_face::~amqp_face() {
+  work_.clear();
+  nodes_.clear();
+}
+
+inline void amqp_front::appended(std::uint32_t partition) {
+  auto const ready = std::exchange(waiting_[partition], {});
+  for (amqp_event_node* const each : ready) each->appended();
+}
+
+// --- work ------------------------------------------------------------------------------------------------------------
+
+inline void amqp_face::work_for(amqp_node& node) {
+  if (std::exchange(node.has_work_, true)) return;
+  work_.push_back(&node);
+  output_made();
+}
+
+inline void amqp_face::settle_later(amqp::link& which, std::uint32_t delivery, time_point due) {
+  later_.push_back({due, &which, delivery});
+  output_made();
+}
+
+inline void amqp_face::on_time(time_point now) {
+  if (claims_.deadline() <= now) {
+    instant const at = touched(now);
+    if (claims_.expire(at)) detach_unpermitted(at);
+  }
+  for (std::size_t i = 0; i < later_.size();) {
+    if (later_[i].due > now) {
+      ++i;
+      continue;
+    }
+    later_settlement const done = later_[i];
+    later_.erase(later_.begin() + static_cast<std::ptrdiff_t>(i));
+    done.link->settle(done.delivery);
+  }
+  if (work_.empty()) return;
+  instant const at = touched(now);
+  for (amqp_node* const node : std::exchange(work_, {})) {
+    node->has_work_ = false;
+    node->work(at);
+  }
+}
+
+inline time_point amqp_face::deadline() const noexcept {
+  time_point due = claims_.deadline();
+  for (auto const& each : later_)
+    if (each.due < due) due = each.due;
+  return due;
+}
+
+inline void amqp_face::detach_unpermitted(instant at) {
+  for (auto const& each : nodes_) {
+    if (each->link_.state() != amqp::link::state_type::attached) continue;
+    auto const good = each->permitted(at);
+    if (!good) each->link_.detach(refusal(good.error()).view());
+  }
+}
+
+// --- who it is -------------------------------------------------------------------------------------------------------
+
+inline std::optional<amqp::sasl_code> amqp_face::on_sasl(amqp::sasl_login const& who, time_point now) {
+  if (who.mechanism != amqp::sasl_mechanism::plain) return amqp::sasl_code::ok;  // claims follow on $cbs
+  instant const at = touched(now);
+  auto const good = claims_.add_login(who.user, who.password, at);
+  if (good) return amqp::sasl_code::ok;
+  front_.log(log_level::warning, at, "refused", {}, good.error().message());
+  return amqp::sasl_code::auth;
+}
+
+inline void amqp_face::on_open(amqp::open const& peer, time_point) {
+  peer_host_ = host_of_address("amqp://" + std::string{peer.hostname});
+}
+
+inline amqp::request_status amqp_face::put_token(amqp::put_token const& request, instant at) {
+  constexpr std::string_view types[] = {"servicebus.windows.net:sastoken", "azure-devices.net:sastoken", "jwt", "bearer"};
+  bool known = false;
+  for (auto const each : types) known = known || iequals(each, request.type);
+  if (!known) return {400, "this type of token is not supported"};
+  auto const good = claims_.add(request.name, request.token, at);
+  if (good) {
+    renew_devices(at);
+    return {200, "OK"};
+  }
+  front_.log(log_level::warning, at, "refused", {}, good.error().message());
+  if (good.error() == errc::quota_exceeded) return {403, "too many tokens on one connection"};
+  if (good.error() == errc::device_not_found || good.error() == errc::module_not_found) return {404, "no such identity"};
+  return {401, "Token or Certificate is invalid."};
+}
+
+// --- links -----------------------------------------------------------------------------------------------------------
+
+inline void amqp_face::on_attach(amqp::link& which, amqp::attach const& how, time_point now) {
+  instant const at = touched(now);
+  // The node is where messages of this side come from, or where the peer's go to.
+  bool const named = which.is_sender() ? how.has_source && how.source.has_address : how.has_target && how.target.has_address;
+  auto const where = parse_amqp_address(!named             ? std::string_view{}
+                                        : which.is_sender() ? how.source.address
+                                                            : how.target.address);
+  if (where.place == amqp_place::cbs) {
+    which.user = cbs_mark;
+    return cbs_.attach(which, how);
+  }
+  if (where.place == amqp_place::hub_events) return redirect(which, where, at);
+  auto made = open_node(where, which, how, at);
+  if (!made) return refuse(which, made.error(), at);
+  amqp_node& node = **made;
+  nodes_.push_back(std::move(*made));
+  which.context = &node;
+  which.accept(node.answer());
+  node.start(at);
+}
+
+inline result<std::unique_ptr<amqp_node>> amqp_face::open_node(amqp_address const& where, amqp::link& which,
+                                                               amqp::attach const& how, instant at) {
+  auto const direction = [&](bool right) -> result<void> {
+    if (right) return {};
+    return error{errc::forbidden, "links of this address go the other way"};
+  };
+  switch (where.place) {
+    case amqp_place::management: return amqp_management_node::open(*this, where, which, how, at);
+    case amqp_place::events:
+      if (auto ok = direction(which.is_sender()); !ok) return std::move(ok).error();
+      return amqp_event_node::open(*this, where, which, how, at);
+    case amqp_place::send_c2d:
+      if (auto ok = direction(!which.is_sender()); !ok) return std::move(ok).error();
+      return amqp_send_node::open(*this, which, at);
+    case amqp_place::feedback:
+    case amqp_place::file_notifications:
+      if (auto ok = direction(which.is_sender()); !ok) return std::move(ok).error();
+      return amqp_feedback_node::open(*this, where, which, at);
+    case amqp_place::device_events:
+    case amqp_place::device_c2d:
+      if (auto ok = direction(which.is_sender() == (where.place == amqp_place::device_c2d)); !ok)
+        return std::move(ok).error();
+      return open_device_node(where, which, how, at);
+    case amqp_place::device_methods:
+    case amqp_place::device_twin: return open_device_node(where, which, how, at);
+    default: return hub::refuse(errc::not_found, 404000, "there is no node of that address");
+  }
+}
+
+inline void amqp_face::refuse(amqp::link& which, error const& why, instant at) {
+  front_.log(log_level::warning, at, "refused", {}, why.message());
+  which.refuse(refusal(why).view());
+}
+
+// azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in front
+// of the entity, the second the second part of the path.
+inline void amqp_face::redirect(amqp::link& which, amqp_address const& where, instant at) {
+  if (auto const good = claims_.service(operation::read_events, "messages/events", at); !good)
+    return refuse(which, good.error(), at);
+  std::string const host = front_.core_.is_host(peer_host_) ? peer_host_ : front_.core_.options().hostname;
+  std::string address = "amqps://" + host + ':' + std::to_string(front_.port_) + '/';
+  address.append(front_.entity()).append("/").append(where.rest);
+  auto const info = amqp::value::symbol_map({{"hostname", host},
+                                             {"network-host", host},
+                                             {"port", std::uint32_t{front_.port_}},
+                                             {"address", address}});
+  which.refuse({amqp::condition::link_redirect, "the event endpoint is " + address, info.bytes()});
+}
+
+inline void amqp_face::on_credit(amqp::link& which, time_point now) {
+  if (which.user == cbs_mark) return cbs_.on_credit(which);
+  if (amqp_node* const node = node_of(which)) node->on_credit(touched(now));
+}
+
+inline void amqp_face::on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) {
+  instant const at = touched(now);
+  if (which.user == cbs_mark)
+    return cbs_.receive(which, what, [&](amqp::put_token const& request) { return put_token(request, at); });
+  if (amqp_node* const node = node_of(which)) node->on_transfer(what, at);
+}
+
+inline void amqp_face::on_disposition(amqp::link& which, amqp::settlement const& what, time_point now) {
+  if (amqp_node* const node = node_of(which)) node->on_settled(what, touched(now));
+}
+
+inline void amqp_face::on_detached(amqp::link& which, amqp::end_reason const&, time_point now) {
+  if (which.user == cbs_mark) return cbs_.on_detached(which);
+  for (std::size_t i = later_.size(); i-- != 0;)
+    if (later_[i].link == &which) later_.erase(later_.begin() + static_cast<std::ptrdiff_t>(i));
+  amqp_node* const node = node_of(which);
+  if (node == nullptr) return;
+  [[maybe_unused]] instant const at = touched(now);
+  for (auto& each : work_)
+    if (each == node) {
+      each = work_.back();
+      work_.pop_back();
+      break;
+    }
+  for (std::size_t i = 0; i != nodes_.size(); ++i)
+    if (nodes_[i].get() == node) {
+      auto const gone = std::move(nodes_[i]);
+      nodes_.erase(nodes_.begin() + static_cast<std::ptrdiff_t>(i));
+      return;
+    }
+}
+
+inline void amqp_face::on_closed(error const& reason, amqp::error_view const&, time_point now) {
+  if (reason == errc::closed) return;
+  front_.log(log_level::info, front_.host_.at(now), "closed", {}, reason.message());
+}
+
+inline void amqp_face::reject(amqp::link& which, std::uint32_t delivery, error const& why, instant at) {
+  front_.log(log_level::warning, at, "rejected", {}, why.message());
+  which.settle(delivery, amqp::delivery_state::rejected(refusal(why).view()));
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub
