@@ -211,8 +211,8 @@ class ServedHub:
 
     def __init__(self, folder, binaries):
         program, ports = os.path.join(binaries, "iothub-fake"), f"{folder}/ports.json"
-        self.process = subprocess.Popen([program, "serve", "--https", "0", "--mqtt", "0", "--ca", f"{folder}/ca", "--ports-file",
-                                         ports], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen([program, "serve", "--https", "0", "--mqtt", "0", "--amqps", "off", "--amqp", "off",
+                                         "--ca", f"{folder}/ca", "--ports-file", ports], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         ready = self.process.stdout.readline()
         if not ready.startswith("iothub-fake ready"):
             sys.exit("iothub-fake does not serve")

@@ -1,4 +1,4 @@
-// The hub on sockets: MQTT and HTTPS over TLS, for programs that cannot be in its process, such as the official SDKs.
+// The hub on sockets: MQTT, HTTPS and AMQP over TLS, for programs that cannot be in its process, such as the official SDKs.
 //
 //   iothub::net::epoll_loop loop;
 //   auto ca = iothub::net::open_certificate_authority("ca", {}, loop.utc_now()).value();
@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,10 @@ struct hub_server_options {
   std::string bind = "127.0.0.1";  // an IP address, or "localhost"
   std::uint16_t https_port = 443;  // 0: a free one
   std::uint16_t mqtt_port = 8883;
+  std::optional<std::uint16_t> amqps_port = {};  // none: no AMQP over TLS
+  // AMQP without TLS, as Event Hubs clients speak it to an emulator (UseDevelopmentEmulator=true). It listens on a
+  // loopback address only, whatever `bind` says.
+  std::optional<std::uint16_t> amqp_port = {};
   std::string certificate_pem = {};  // the server's chain, leaf first
   std::string private_key_pem = {};
   // Names of the hub beside hub.hostname, in Host fields and in tokens; "*.example" stands for all below. The loopback
@@ -49,7 +54,7 @@ class hub_server {
     int reason = 0;  // errno: EACCES, EADDRINUSE, …
   };
 
-  // Both ports listen when it returns. errc::io_error: a port was refused, `refused` says which and why;
+  // All ports listen when it returns. errc::io_error: a port was refused, `refused` says which and why;
   // errc::invalid_argument: the certificate, its key, or the address to bind.
   [[nodiscard]] static result<std::unique_ptr<hub_server>> start(loop& on, hub_server_options options,
                                                                  refused_port* refused = nullptr);
@@ -60,7 +65,13 @@ class hub_server {
   [[nodiscard]] hub_runtime<openssl_crypto>& runtime() noexcept { return runtime_; }
   [[nodiscard]] std::uint16_t https_port() noexcept { return https_.listener().port(); }
   [[nodiscard]] std::uint16_t mqtt_port() noexcept { return mqtt_.listener().port(); }
-  [[nodiscard]] std::size_t connections() const noexcept { return https_.connections() + mqtt_.connections(); }
+  // 0: not served.
+  [[nodiscard]] std::uint16_t amqps_port() noexcept { return amqps_ ? amqps_->listener().port() : std::uint16_t{0}; }
+  [[nodiscard]] std::uint16_t amqp_port() noexcept { return amqp_ ? amqp_->listener().port() : std::uint16_t{0}; }
+  [[nodiscard]] std::size_t connections() const noexcept {
+    return https_.connections() + mqtt_.connections() + (amqps_ ? amqps_->connections() : 0) +
+           (amqp_ ? amqp_->connections() : 0);
+  }
 
  private:
   struct wrap_tls {
@@ -76,6 +87,14 @@ class hub_server {
         https_{on, std::move(https_listener), runtime_.http(), wrap_tls{context}, limits(options, "HTTPS")},
         mqtt_{on, std::move(mqtt_listener), runtime_.mqtt(), wrap_tls{context}, limits(options, "MQTT")} {}
 
+  using plain_server = stream_server<net::tcp_listener, amqp_protocol, as_accepted>;
+
+  result<void> start_amqp(loop& on, hub_server_options const& options, net::tls_context const& context,
+                          refused_port& why);
+  static result<net::tcp_listener> listen(std::string const& address, std::uint16_t port, refused_port& why) {
+    why = {port, 0};
+    return net::tcp_listener::listen({.address = address, .port = port}, &why.reason);
+  }
   static stream_server_options limits(hub_server_options const& options, char const* name) {
     return {.max_connections = options.max_connections, .log = options.log, .name = name};
   }
@@ -88,6 +107,8 @@ class hub_server {
   hub_runtime<openssl_crypto> runtime_;
   server<http_protocol> https_;
   server<mqtt_protocol> mqtt_;
+  std::optional<server<amqp_protocol>> amqps_;
+  std::optional<plain_server> amqp_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -104,17 +125,33 @@ inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_serve
   // errno is asked for even where nobody wants it, to keep one path.
   refused_port unwanted;
   refused_port& why = refused != nullptr ? *refused : unwanted;
-  why = {options.https_port, 0};
-  auto https_listener = net::tcp_listener::listen({.address = options.bind, .port = options.https_port}, &why.reason);
+  auto https_listener = listen(options.bind, options.https_port, why);
   if (!https_listener) return std::move(https_listener).error();
-  why = {options.mqtt_port, 0};
-  auto mqtt_listener = net::tcp_listener::listen({.address = options.bind, .port = options.mqtt_port}, &why.reason);
+  auto mqtt_listener = listen(options.bind, options.mqtt_port, why);
   if (!mqtt_listener) return std::move(mqtt_listener).error();
   std::unique_ptr<hub_server> server{
       new hub_server{on, options, *context, std::move(*https_listener), std::move(*mqtt_listener)}};
   if (auto started = server->https_.start(); !started) return started.error();
   if (auto started = server->mqtt_.start(); !started) return started.error();
+  if (auto started = server->start_amqp(on, options, *context, why); !started) return started.error();
   return server;
+}
+
+inline result<void> hub_server::start_amqp(loop& on, hub_server_options const& options,
+                                           net::tls_context const& context, refused_port& why) {
+  if (options.amqps_port) {
+    auto listener = listen(options.bind, *options.amqps_port, why);
+    if (!listener) return std::move(listener).error();
+    amqps_.emplace(on, std::move(*listener), runtime_.amqp(), wrap_tls{context}, limits(options, "AMQP"));
+    if (auto started = amqps_->start(); !started) return started;
+    runtime_.amqp().set_port(amqps_port());
+  }
+  if (!options.amqp_port) return {};
+  bool const loopback = options.bind == "localhost" || options.bind == "::1" || options.bind.starts_with("127.");
+  auto listener = listen(loopback ? options.bind : std::string{"127.0.0.1"}, *options.amqp_port, why);
+  if (!listener) return std::move(listener).error();
+  amqp_.emplace(on, std::move(*listener), runtime_.amqp(), as_accepted{}, limits(options, "AMQP without TLS"));
+  return amqp_->start();
 }
 
 }  // namespace v0

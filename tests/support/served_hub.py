@@ -16,8 +16,8 @@ class ServedHub:
         self.folder = tempfile.TemporaryDirectory(prefix="iothub-test-")
         self.ports_file = self.folder.name + "/ports.json"
         self.log_path = self.folder.name + "/hub.log"
-        command = [BIN / "iothub-fake", "serve", "--https", "0", "--mqtt", "0", "--ca", self.folder.name + "/ca",
-                   "--ports-file", self.ports_file, *arguments]
+        command = [BIN / "iothub-fake", "serve", "--https", "0", "--mqtt", "0", "--amqps", "0", "--amqp", "0",
+                   "--ca", self.folder.name + "/ca", "--ports-file", self.ports_file, *arguments]
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         self.ready = self.process.stdout.readline().strip()

@@ -25,6 +25,8 @@ TEST(FakeOptions, ServeHasTheDocumentedDefaults) {
   EXPECT_EQ(made.hub_name(), "localhost");
   EXPECT_EQ(made.https, 443);
   EXPECT_EQ(made.mqtt, 8883);
+  EXPECT_EQ(made.amqps, 5671);
+  EXPECT_EQ(made.amqp, 5672);
   EXPECT_EQ(made.log, iothub_fake::log_format::text);
   EXPECT_EQ(made.owner_key, iothub_fake::well_known_owner_key);
 }
@@ -45,6 +47,13 @@ TEST(FakeOptions, TakesEveryServeOptionInBothForms) {
   EXPECT_EQ(made.log, iothub_fake::log_format::json);
   EXPECT_EQ(made.owner_key, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
   EXPECT_TRUE(made.ephemeral_ca);
+}
+
+TEST(FakeOptions, AmqpIsOnAPortOfItsChoiceOrOff) {
+  auto const made = parse({"serve", "--amqps", "0", "--amqp=off"}).value();
+  EXPECT_EQ(made.amqps, 0);
+  EXPECT_EQ(made.amqp, std::nullopt);
+  EXPECT_EQ(refusal({"serve", "--amqps", "on"}), "--amqps takes a number from 0 to 65535");
 }
 
 TEST(FakeOptions, TheWellKnownKeyIs32Bytes) {

@@ -96,7 +96,8 @@ class FakeProgram : public testing::Test {
     return {std::istreambuf_iterator<char>{in}, {}};
   }
   words serve(words more = {}) const {
-    words all{"serve", "--https", "0", "--mqtt", "0", "--ca", file("ca"), "--ports-file", file("ports")};
+    words all{"serve",   "--https", "0",      "--mqtt", "0",          "--amqps",       "0",
+              "--amqp", "0",       "--ca",   file("ca"), "--ports-file", file("ports")};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -118,7 +119,8 @@ class FakeProgram : public testing::Test {
 TEST_F(FakeProgram, SaysOneLineWhenItServesAndEndsWith0OnASignal) {
   for (int const signal : {SIGTERM, SIGINT}) {
     program hub{serve(), file("err")};
-    EXPECT_THAT(hub.line(), MatchesRegex("iothub-fake ready hub=localhost https=[0-9]+ mqtt=[0-9]+ ca=/.*/ca/ca.pem"));
+    EXPECT_THAT(hub.line(), MatchesRegex("iothub-fake ready hub=localhost https=[0-9]+ mqtt=[0-9]+ ca=/.*/ca/ca.pem "
+                                         "amqps=[0-9]+ amqp=[0-9]+"));
     auto const ports = iothub::json::parse(text_of("ports")).value();
     EXPECT_EQ(ports["hub"], "localhost");
     EXPECT_GT(ports["https"].as_int().value_or(0), 0);
@@ -171,7 +173,8 @@ TEST_F(FakeProgram, EndsWith2OnWrongUsage) {
 
 TEST_F(FakeProgram, EndsWith3OnAPortThatIsTakenAndSaysHowToGetOne) {
   auto const taken = iothub::net::tcp_listener::listen({}).value();
-  auto const refused = run({"serve", "--https", "0", "--mqtt", std::to_string(taken.port()), "--ca", file("ca")});
+  auto const refused = run({"serve", "--https", "0", "--mqtt", std::to_string(taken.port()), "--amqps", "off", "--amqp", "off",
+                            "--ca", file("ca")});
   EXPECT_EQ(refused.status, 3);
   EXPECT_THAT(refused.err, HasSubstr("--mqtt, where 0 picks a free one"));
   auto const elsewhere = run({"serve", "--bind", "192.0.2.1", "--expose-to-network", "--owner-key",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,8 @@ struct options {
   std::vector<std::string> hostnames = {};  // the first one is the hub's name in connection strings
   std::uint16_t https = 443;
   std::uint16_t mqtt = 8883;
+  std::optional<std::uint16_t> amqps = 5671;  // none: off
+  std::optional<std::uint16_t> amqp = 5672;
   std::string ca_folder = {};  // empty: the default folder
   std::string ca_file = {};    // as a ports file says
   std::string ports_file = {};
@@ -60,14 +63,17 @@ inline constexpr std::string_view help_text =
     R"(iothub-fake: an Azure IoT Hub for tests, on this machine.
 
   iothub-fake serve [--bind 127.0.0.1] [--hostname localhost] [--https 443] [--mqtt 8883]
-                    [--ca DIR] [--ports-file FILE] [--fixture FILE] [--log text|json]
-      Serves devices over MQTT and HTTPS and back ends over HTTPS, all with TLS. Prints one line on
-      standard output when it can serve; everything else goes to standard error.
+                    [--amqps 5671] [--amqp 5672] [--ca DIR] [--ports-file FILE] [--fixture FILE]
+                    [--log text|json]
+      Serves devices over MQTT, AMQP and HTTPS and back ends over HTTPS and AMQP, all with TLS; and
+      AMQP without TLS to this machine. Prints one line on standard output when it can serve;
+      everything else goes to standard error.
       --bind ADDRESS      the address to listen on
       --hostname NAME     the hub's name in connection strings; may be given several times, then the
                           certificate holds them all. localhost, hub.localhost, 127.0.0.1, ::1 and
                           *.azure-devices.net are in it anyway
       --https PORT, --mqtt PORT   0 takes a free one
+      --amqps PORT, --amqp PORT   with and without TLS; 0 takes a free one, off serves none
       --ca DIR            where the certificate authority is kept; made when it is not there
                           (default: iothub-fake below $XDG_DATA_HOME or ~/.local/share)
       --ephemeral-ca      a certificate authority for this run alone; its certificate is written to DIR,
@@ -136,6 +142,15 @@ inline iothub::result<void> take_value(options& into, std::string_view name, std
     into.https_given = into.https_given || name == "--https";
     return {};
   }
+  if (name == "--amqps" || name == "--amqp") {
+    auto& port = name == "--amqps" ? into.amqps : into.amqp;
+    port.reset();
+    if (value == "off") return {};
+    auto const number = parse_port(name, value);
+    if (!number) return number.error();
+    port = *number;
+    return {};
+  }
   if (name == "--log") {
     if (value != "text" && value != "json") return usage("--log takes text or json");
     into.log = value == "json" ? log_format::json : log_format::text;
@@ -163,7 +178,7 @@ inline iothub::result<void> take_value(options& into, std::string_view name, std
 inline std::string_view known_options(command which) {
   switch (which) {
     case command::serve:
-      return "--bind --hostname --https --mqtt --ca --ports-file --fixture --log --owner-key --expose-to-network "
+      return "--bind --hostname --https --mqtt --amqps --amqp --ca --ports-file --fixture --log --owner-key --expose-to-network "
              "--ephemeral-ca ";
     case command::connstr:
       return "--service --device --create --bind --hostname --https --ca --ports-file --owner-key ";

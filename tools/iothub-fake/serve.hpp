@@ -81,8 +81,13 @@ inline std::string explain_refusal(iothub::error const& why, iothub::hub_server:
                                    options const& wanted) {
   std::string text{why.message()};
   auto const port = std::to_string(refused.port);
-  std::string const option = refused.port == wanted.https && refused.port != wanted.mqtt ? "--https" : "--mqtt";
-  auto const other = "take another one with " + option + ", where 0 picks a free one";
+  std::string const option = refused.port == wanted.mqtt    ? "--mqtt"
+                             : refused.port == wanted.https ? "--https"
+                             : refused.port == wanted.amqps ? "--amqps"
+                                                            : "--amqp";
+  bool const may_be_off = option == "--amqps" || option == "--amqp";
+  auto const other = "take another one with " + option + ", where 0 picks a free one" +
+                     (may_be_off ? " and off serves none" : "");
   if (refused.reason == EACCES || refused.reason == EPERM)
     return text + "; run as root, or give the program the capability (setcap cap_net_bind_service=+ep), or set " +
            "net.ipv4.ip_unprivileged_port_start=" + port + " with sysctl, or " + other;
@@ -101,9 +106,9 @@ inline std::size_t raise_descriptor_limit() {
   return static_cast<std::size_t>(limit.rlim_cur);
 }
 
-// Two ports share them, and the program needs some for itself.
+// Four ports share them, and the program needs some for itself.
 constexpr std::size_t connections_per_port(std::size_t descriptors) {
-  return descriptors > 128 ? (descriptors - 64) / 2 : 32;
+  return descriptors > 128 ? (descriptors - 64) / 4 : 16;
 }
 
 inline std::string without_blanks(std::string_view path) {
@@ -142,6 +147,8 @@ class served_hub {
     settings.bind = wanted_.bind;
     settings.https_port = wanted_.https;
     settings.mqtt_port = wanted_.mqtt;
+    settings.amqps_port = wanted_.amqps;
+    settings.amqp_port = wanted_.amqp;
     settings.certificate_pem = ca_.chain_pem;
     settings.private_key_pem = ca_.private_key_pem;
     settings.host_names = wanted_.hostnames;
@@ -170,15 +177,20 @@ class served_hub {
     auto const https = std::to_string(hub_->https_port());
     auto const mqtt = std::to_string(hub_->mqtt_port());
     if (!wanted_.ports_file.empty()) {
-      iothub::json::value const ports{
+      iothub::json::value ports{
           {"hub", wanted_.hub_name()}, {"https", hub_->https_port()}, {"mqtt", hub_->mqtt_port()}, {"ca", ca_.ca_file}};
+      if (wanted_.amqps) ports.set("amqps", hub_->amqps_port());
+      if (wanted_.amqp) ports.set("amqp", hub_->amqp_port());
       if (auto wrote = iothub::net::detail::write_file(wanted_.ports_file, ports.dump() + "\n", 0644); !wrote)
         return fail(exit_internal, wrote.error().message());
     }
     if (ca_.created) log_.say(now(), "ca", "made a new CA; clients trust " + ca_.ca_file);
     if (ca_.extended) log_.say(now(), "ca", "the CA holds new names; clients have to load it again: " + ca_.ca_file);
-    std::printf("iothub-fake ready hub=%s https=%s mqtt=%s ca=%s\n", wanted_.hub_name().c_str(), https.c_str(),
-                mqtt.c_str(), detail::without_blanks(ca_.ca_file).c_str());
+    std::string amqp;  // behind what was there first
+    if (wanted_.amqps) amqp += " amqps=" + std::to_string(hub_->amqps_port());
+    if (wanted_.amqp) amqp += " amqp=" + std::to_string(hub_->amqp_port());
+    std::printf("iothub-fake ready hub=%s https=%s mqtt=%s ca=%s%s\n", wanted_.hub_name().c_str(), https.c_str(),
+                mqtt.c_str(), detail::without_blanks(ca_.ca_file).c_str(), amqp.c_str());
     std::fflush(stdout);
     return exit_ok;
   }
