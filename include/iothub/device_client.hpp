@@ -19,13 +19,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/secret.hpp>
 #include <iothub/base/time.hpp>
@@ -96,11 +97,11 @@ class basic_device_client {
                                                                           device_options const& options = {})
     requires self_made_transport<Transport>;
 
-  basic_device_client(basic_device_client&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
+  basic_device_client(basic_device_client&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
   basic_device_client& operator=(basic_device_client&& other) noexcept {
     if (this != &other) {
       release();
-      state_ = std::exchange(other.state_, nullptr);
+      state_ = exchanged(other.state_, nullptr);
     }
     return *this;
   }
@@ -235,14 +236,14 @@ class basic_device_client {
  private:
   using state_type = detail::device_state<Transport, Clock, Crypto>;
   explicit basic_device_client(state_type* state) noexcept : state_{state} {}
-  static result<basic_device_client> make(loop& on, std::unique_ptr<loop> own, std::string_view text,
+  static result<basic_device_client> make(loop& on, owned<loop> own, std::string_view text,
                                           device_options const& options);
   [[nodiscard]] state_type& state() const noexcept {
     IOTHUB_ASSERT(state_ != nullptr);  // moved from
     return *state_;
   }
   void release() noexcept {
-    if (state_ != nullptr) std::exchange(state_, nullptr)->release();
+    if (state_ != nullptr) exchanged(state_, nullptr)->release();
   }
 
   state_type* state_;

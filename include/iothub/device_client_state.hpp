@@ -1,6 +1,7 @@
 // The pinned state behind a basic_device_client, and the client's bodies. Include device_client.hpp instead.
 #pragma once
 
+#include <iothub/base/owned.hpp>
 #include <iothub/device_client.hpp>
 
 namespace iothub {
@@ -32,13 +33,13 @@ std::uint64_t make_seed(device_options const& options, Crypto& crypto) {
 template <class Transport, class Clock, class Crypto>
 struct device_policies {
   template <class T, class C, class K>
-  device_policies(std::unique_ptr<loop> own, T&& transport, C&& clock, K&& crypto)
+  device_policies(owned<loop> own, T&& transport, C&& clock, K&& crypto)
       : own_loop(std::move(own)),
         transport_(make_policy<Transport>(std::forward<T>(transport))),
         clock_(make_policy<Clock>(std::forward<C>(clock))),
         crypto_(make_policy<Crypto>(std::forward<K>(crypto))) {}
 
-  std::unique_ptr<loop> own_loop;  // goes last
+  owned<loop> own_loop;  // goes last
   Transport transport_;
   Clock clock_;
   Crypto crypto_;
@@ -54,7 +55,7 @@ class device_state final : private device_policies<Transport, Clock, Crypto>, pu
   using signer = basic_sas_signer<clock_ref, crypto_ref>;
 
   template <class T, class C, class K>
-  device_state(loop& on, std::unique_ptr<loop> own, T&& transport, C&& clock, K&& crypto,
+  device_state(loop& on, owned<loop> own, T&& transport, C&& clock, K&& crypto,
                connection_string const& connection, device_options const& options)
       : policies(std::move(own), std::forward<T>(transport), std::forward<C>(clock), std::forward<K>(crypto)),
         device_driver(on, this->transport_.device_dialect(),
@@ -131,7 +132,7 @@ auto basic_device_client<Transport, Clock, Crypto>::from_connection_string(std::
     -> result<basic_device_client>
   requires self_made_transport<Transport>
 {
-  auto own = std::make_unique<typename Transport::loop_type>();
+  auto own = make_owned<typename Transport::loop_type>();
   loop& on = *own;
   return make(on, std::move(own), text, options);
 }
@@ -146,7 +147,7 @@ auto basic_device_client<Transport, Clock, Crypto>::from_connection_string(loop&
 }
 
 template <class Transport, class Clock, class Crypto>
-auto basic_device_client<Transport, Clock, Crypto>::make(loop& on, std::unique_ptr<loop> own, std::string_view text,
+auto basic_device_client<Transport, Clock, Crypto>::make(loop& on, owned<loop> own, std::string_view text,
                                                          device_options const& options) -> result<basic_device_client> {
   auto connection = parse_device_connection_string(text);
   if (!connection) return std::move(connection).error();

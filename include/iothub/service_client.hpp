@@ -20,7 +20,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +27,8 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/secret.hpp>
 #include <iothub/base/time.hpp>
@@ -105,7 +106,7 @@ class basic_service_client {
                                                                            service_options const& options = {})
     requires self_made_http<Http>
   {
-    auto own = std::make_unique<typename service_transport<Http>::loop_type>();
+    auto own = make_owned<typename service_transport<Http>::loop_type>();
     loop& on = *own;
     return self_made(on, std::move(own), text, options);
   }
@@ -117,11 +118,11 @@ class basic_service_client {
     return self_made(on, nullptr, text, options);
   }
 
-  basic_service_client(basic_service_client&& other) noexcept : state_{std::exchange(other.state_, nullptr)} {}
+  basic_service_client(basic_service_client&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
   basic_service_client& operator=(basic_service_client&& other) noexcept {
     if (this != &other) {
       drop();
-      state_ = std::exchange(other.state_, nullptr);
+      state_ = exchanged(other.state_, nullptr);
     }
     return *this;
   }
@@ -337,7 +338,7 @@ class basic_service_client {
     return *state_;
   }
   void drop() noexcept {
-    if (state_ != nullptr) std::exchange(state_, nullptr)->release();
+    if (state_ != nullptr) exchanged(state_, nullptr)->release();
   }
 
   template <class T>
@@ -375,10 +376,10 @@ class basic_service_client {
   }
 
   template <class HttpSource, class ClockSource, class CryptoSource>
-  static result<basic_service_client> make(loop& on, std::unique_ptr<loop> own, connection_string const& connection,
+  static result<basic_service_client> make(loop& on, owned<loop> own, connection_string const& connection,
                                            HttpSource&& http, ClockSource&& clock, CryptoSource&& crypto,
                                            service_options const& options);
-  static result<basic_service_client> self_made(loop& on, std::unique_ptr<loop> own, std::string_view text,
+  static result<basic_service_client> self_made(loop& on, owned<loop> own, std::string_view text,
                                                 service_options const& options) {
     auto connection = parse_service_connection_string(text);
     if (!connection) return std::move(connection).error();
@@ -420,13 +421,13 @@ std::uint64_t make_service_seed(service_options const& options, Crypto& crypto) 
 template <class Http, class Clock, class Crypto>
 struct service_policies {
   template <class H, class C, class K>
-  service_policies(std::unique_ptr<loop> own, H&& http, C&& clock, K&& crypto)
+  service_policies(owned<loop> own, H&& http, C&& clock, K&& crypto)
       : own_loop(std::move(own)),
         http_(make_service_policy<Http>(std::forward<H>(http))),
         clock_(make_service_policy<Clock>(std::forward<C>(clock))),
         crypto_(make_service_policy<Crypto>(std::forward<K>(crypto))) {}
 
-  std::unique_ptr<loop> own_loop;
+  owned<loop> own_loop;
   Http http_;
   Clock clock_;
   Crypto crypto_;
@@ -439,7 +440,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
 
  public:
   template <class H, class C, class K>
-  service_state(loop& on, std::unique_ptr<loop> own, H&& http, C&& clock, K&& crypto, std::string const& host,
+  service_state(loop& on, owned<loop> own, H&& http, C&& clock, K&& crypto, std::string const& host,
                 service_options const& options)
       : policies(std::move(own), std::forward<H>(http), std::forward<C>(clock), std::forward<K>(crypto)),
         service_driver(on, host, named(options), make_service_seed(options, this->crypto_)) {
@@ -501,7 +502,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
 
 template <class Http, class Clock, class Crypto>
 template <class HttpSource, class ClockSource, class CryptoSource>
-auto basic_service_client<Http, Clock, Crypto>::make(loop& on, std::unique_ptr<loop> own,
+auto basic_service_client<Http, Clock, Crypto>::make(loop& on, owned<loop> own,
                                                      connection_string const& connection, HttpSource&& http,
                                                      ClockSource&& clock, CryptoSource&& crypto,
                                                      service_options const& options) -> result<basic_service_client> {

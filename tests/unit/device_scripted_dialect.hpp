@@ -137,7 +137,7 @@ class scripted_dialect final : public iothub::dialect {
     event.payload = current_.payload;
     event.outcome = std::move(current_.outcome);
     if (event.kind == iothub::device_event_kind::message_received) {
-      event.message = std::make_unique<iothub::c2d_message>();
+      event.message = iothub::make_owned<iothub::c2d_message>();
       event.message->content.body = iothub::message_body{current_.payload};
     }
     return true;

@@ -5,11 +5,11 @@
 #include <charconv>
 #include <concepts>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include <iothub/base/bytes.hpp>
+#include <iothub/base/maybe.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -86,11 +86,11 @@ class splitter {
 
 // The whole text as a decimal number: no blanks, no plus sign, no base prefix, no overflow; else nothing.
 template <std::integral T>
-std::optional<T> parse_int(std::string_view text) noexcept {
+maybe<T> parse_int(std::string_view text) noexcept {
   T value{};
   char const* const end = text.data() + text.size();
   auto const [stop, problem] = std::from_chars(text.data(), end, value);
-  if (text.empty() || problem != std::errc{} || stop != end) return std::nullopt;
+  if (text.empty() || problem != std::errc{} || stop != end) return {};
   return value;
 }
 

@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
+
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/owned.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -23,14 +25,14 @@ class byte_buffer {
   byte_buffer() noexcept = default;
   byte_buffer(byte_buffer&& other) noexcept
       : data_{std::move(other.data_)},
-        capacity_{std::exchange(other.capacity_, 0)},
-        begin_{std::exchange(other.begin_, 0)},
-        end_{std::exchange(other.end_, 0)} {}
+        capacity_{exchanged(other.capacity_, 0)},
+        begin_{exchanged(other.begin_, 0)},
+        end_{exchanged(other.end_, 0)} {}
   byte_buffer& operator=(byte_buffer&& other) noexcept {
     data_ = std::move(other.data_);
-    capacity_ = std::exchange(other.capacity_, 0);
-    begin_ = std::exchange(other.begin_, 0);
-    end_ = std::exchange(other.end_, 0);
+    capacity_ = exchanged(other.capacity_, 0);
+    begin_ = exchanged(other.begin_, 0);
+    end_ = exchanged(other.end_, 0);
     return *this;
   }
 
@@ -76,7 +78,7 @@ class byte_buffer {
     } else {
       std::size_t grown = capacity_ < 64 ? 64 : capacity_ * 2;
       while (grown < used + size) grown *= 2;
-      std::unique_ptr<char[]> fresh{new char[grown]};
+      owned<char[]> fresh{new char[grown]};
       if (used != 0) std::memcpy(fresh.get(), data_.get() + begin_, used);
       data_ = std::move(fresh);
       capacity_ = grown;
@@ -85,7 +87,7 @@ class byte_buffer {
     end_ = used;
   }
 
-  std::unique_ptr<char[]> data_;
+  owned<char[]> data_;
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;

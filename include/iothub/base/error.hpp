@@ -6,10 +6,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <iothub/base/owned.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -68,6 +69,7 @@ class error {
  public:
   error(errc code) noexcept : code_{code} {}  // NOLINT(google-explicit-constructor): an errc is an error
   error(errc code, std::string message) : code_{code}, details_{new details{std::move(message), {}, 0, 0}} {}
+  error(errc code, char const* message) : error(code, std::string(message)) {}
 
   error(error&&) noexcept = default;
   error& operator=(error&&) noexcept = default;
@@ -110,7 +112,7 @@ class error {
     int hub_code;
   };
   errc code_;
-  std::unique_ptr<details> details_;
+  owned<details> details_;
 };
 
 // Trying the same thing again later may succeed.

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -33,14 +32,11 @@ class function<R(Args...)> {
       table_ = &heap_table<target>;
     }
   }
-  function(function&& other) noexcept : table_{std::exchange(other.table_, nullptr)} {
-    if (table_) table_->relocate(other.buffer_, buffer_);
-  }
+  function(function&& other) noexcept { take(other); }
   function& operator=(function&& other) noexcept {
     if (this == &other) return *this;
     reset();
-    table_ = std::exchange(other.table_, nullptr);
-    if (table_) table_->relocate(other.buffer_, buffer_);
+    take(other);
     return *this;
   }
   ~function() { reset(); }
@@ -74,8 +70,16 @@ class function<R(Args...)> {
       [](void* from, void* to) noexcept { ::new (to) F*(*static_cast<F**>(from)); },
       [](void* self) noexcept { delete *static_cast<F**>(self); }};
 
+  void take(function& other) noexcept {
+    if (!other.table_) return;
+    table_ = other.table_;
+    other.table_ = nullptr;
+    table_->relocate(other.buffer_, buffer_);
+  }
   void reset() noexcept {
-    if (table_) std::exchange(table_, nullptr)->destroy(buffer_);
+    table const* const old = table_;
+    table_ = nullptr;
+    if (old) old->destroy(buffer_);
   }
 
   table const* table_ = nullptr;

@@ -3,9 +3,7 @@
 
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <new>
-#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -47,28 +45,29 @@ class [[nodiscard]] result {
   using value_type = T;
 
   template <class U = T>
-    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, result> &&
-             !std::is_same_v<std::remove_cvref_t<U>, iothub::error> && !std::is_same_v<std::remove_cvref_t<U>, errc>)
+    requires(std::is_same_v<U, T> ||
+             (!std::is_same_v<std::remove_cvref_t<U>, result> && !std::is_same_v<std::remove_cvref_t<U>, iothub::error> &&
+              !std::is_same_v<std::remove_cvref_t<U>, errc> && std::is_constructible_v<T, U &&>))
   result(U&& value) {  // NOLINT(google-explicit-constructor): a value is a result
-    std::construct_at(&value_, std::forward<U>(value));
+    ::new (static_cast<void*>(&value_)) T(std::forward<U>(value));
     has_value_ = true;
   }
   result(iothub::error e) noexcept {  // NOLINT(google-explicit-constructor)
-    std::construct_at(&error_, std::move(e));
+    ::new (static_cast<void*>(&error_)) iothub::error(std::move(e));
     has_value_ = false;
   }
   result(errc code) noexcept {  // NOLINT(google-explicit-constructor)
-    std::construct_at(&error_, code);
+    ::new (static_cast<void*>(&error_)) iothub::error(code);
     has_value_ = false;
   }
 
-  result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) { take(std::move(other)); }
+  result(result&& other) noexcept(noexcept(T(std::declval<T>()))) { take(std::move(other)); }
   result(result const& other)
-    requires std::is_copy_constructible_v<T>
+    requires requires(T const& value) { T(value); }
   {
     take(other);
   }
-  result& operator=(result other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+  result& operator=(result other) noexcept(noexcept(T(std::declval<T>()))) {
     destroy();
     take(std::move(other));
     return *this;
@@ -86,8 +85,8 @@ class [[nodiscard]] result {
   T& operator*() & noexcept { return assert_value(), value_; }
   T const& operator*() const& noexcept { return assert_value(), value_; }
   T&& operator*() && noexcept { return assert_value(), std::move(value_); }
-  T* operator->() noexcept { return assert_value(), std::addressof(value_); }
-  T const* operator->() const noexcept { return assert_value(), std::addressof(value_); }
+  T* operator->() noexcept { return assert_value(), &value_; }
+  T const* operator->() const noexcept { return assert_value(), &value_; }
 
   [[nodiscard]] iothub::error const& error() const& noexcept { return assert_error(), error_; }
   [[nodiscard]] iothub::error&& error() && noexcept { return assert_error(), std::move(error_); }
@@ -121,16 +120,16 @@ class [[nodiscard]] result {
   void take(Other&& other) {
     bool const has_value = other.has_value_;
     if (has_value)
-      std::construct_at(&value_, std::forward<Other>(other).value_);
+      ::new (static_cast<void*>(&value_)) T(std::forward<Other>(other).value_);
     else
-      std::construct_at(&error_, std::forward<Other>(other).error_);
+      ::new (static_cast<void*>(&error_)) iothub::error(std::forward<Other>(other).error_);
     has_value_ = has_value;
   }
   void destroy() noexcept {
     if (has_value_)
-      std::destroy_at(&value_);
+      value_.~T();
     else
-      std::destroy_at(&error_);
+      error_.~error();
   }
 
   union {
@@ -147,24 +146,25 @@ class [[nodiscard]] result<void> {
 
   result() noexcept = default;
   result(iothub::error e) noexcept : error_{std::move(e)} {}  // NOLINT(google-explicit-constructor)
-  result(errc code) noexcept : error_{iothub::error{code}} {}  // NOLINT(google-explicit-constructor)
+  result(errc code) noexcept : error_{code} {}  // NOLINT(google-explicit-constructor)
 
-  [[nodiscard]] bool has_value() const noexcept { return !error_.has_value(); }
+  [[nodiscard]] bool has_value() const noexcept { return error_.code() == success; }
   explicit operator bool() const noexcept { return has_value(); }
   void value() const {
-    if (error_) detail::throw_error(*error_);
+    if (!has_value()) detail::throw_error(error_);
   }
   [[nodiscard]] iothub::error const& error() const& noexcept {
-    IOTHUB_ASSERT(error_.has_value());
-    return *error_;
+    IOTHUB_ASSERT(!has_value());
+    return error_;
   }
   [[nodiscard]] iothub::error&& error() && noexcept {
-    IOTHUB_ASSERT(error_.has_value());
-    return std::move(*error_);
+    IOTHUB_ASSERT(!has_value());
+    return std::move(error_);
   }
 
  private:
-  std::optional<iothub::error> error_;
+  static constexpr errc success{};  // no error has this code
+  iothub::error error_{success};
 };
 
 }  // namespace v0

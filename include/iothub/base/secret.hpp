@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/owned.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -35,12 +37,12 @@ class secret {
   // Takes the bytes over and wipes where they came from.
   explicit secret(std::string&& bytes) : secret{std::string_view{bytes}} { wipe(bytes); }
   explicit secret(char const* text) : secret{std::string_view{text}} {}
-  secret(secret&& other) noexcept : bytes_{std::move(other.bytes_)}, size_{std::exchange(other.size_, 0)} {}
+  secret(secret&& other) noexcept : bytes_{std::move(other.bytes_)}, size_{exchanged(other.size_, 0)} {}
   secret& operator=(secret&& other) noexcept {
     if (this == &other) return *this;
     clear();
     bytes_ = std::move(other.bytes_);
-    size_ = std::exchange(other.size_, 0);
+    size_ = exchanged(other.size_, 0);
     return *this;
   }
   ~secret() { clear(); }
@@ -58,7 +60,7 @@ class secret {
   }
 
  private:
-  std::unique_ptr<char[]> bytes_;
+  owned<char[]> bytes_;
   std::size_t size_ = 0;
 };
 

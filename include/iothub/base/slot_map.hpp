@@ -5,9 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <utility>
-#include <vector>
+
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -50,10 +51,10 @@ class slot_map {
     return value != nullptr;
   }
   // Takes the value out; nothing when it is gone.
-  std::optional<T> take(slot_id id) {
+  maybe<T> take(slot_id id) {
     T* const value = find(id);
-    if (value == nullptr) return std::nullopt;
-    std::optional<T> taken{std::move(*value)};
+    if (value == nullptr) return {};
+    maybe<T> taken{std::move(*value)};
     release(static_cast<std::uint32_t>(id));
     return taken;
   }
@@ -70,7 +71,7 @@ class slot_map {
  private:
   static constexpr std::uint32_t none = 0xffffffffu;
   struct slot {
-    std::optional<T> value = {};
+    maybe<T> value = {};
     std::uint32_t generation = 1;
     std::uint32_t next_free = none;
   };
@@ -94,7 +95,7 @@ class slot_map {
     --size_;
   }
 
-  std::vector<slot> slots_;
+  lean_vector<slot> slots_;
   std::uint32_t free_ = none;
   std::size_t size_ = 0;
 };

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/device/device_event.hpp>
 #include <iothub/device/method_calls.hpp>
@@ -60,8 +60,8 @@ struct device_action {
   result<void> outcome = {};
   std::string text = {};
   std::string payload = {};
-  std::unique_ptr<device_twin> twin = {};
-  std::unique_ptr<c2d_message> message = {};
+  owned<device_twin> twin = {};
+  owned<c2d_message> message = {};
   desired_update desired = {};
 };
 

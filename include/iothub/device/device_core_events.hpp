@@ -2,6 +2,7 @@
 // instead.
 #pragma once
 
+#include <iothub/base/owned.hpp>
 #include <iothub/device/device_core.hpp>
 
 namespace iothub {
@@ -87,7 +88,7 @@ inline void device_core::on_twin_received(device_event& e, time_point now) {
   if (id == 0) return;
   if (!twin) return finish(id, std::move(twin).error());
   finish(id, {});
-  actions_.back().twin = std::make_unique<device_twin>(std::move(*twin));
+  actions_.back().twin = make_owned<device_twin>(std::move(*twin));
 }
 
 inline void device_core::on_patch_settled(device_event& e) {

@@ -18,9 +18,10 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
+#include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
+#include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/slot_map.hpp>
 #include <iothub/base/time.hpp>
@@ -128,7 +129,7 @@ class device_driver {
   class blocked_entry {
    public:
     explicit blocked_entry(device_driver& d, blocked& b) noexcept : driver_{d}, blocked_{b} {
-      b.below = std::exchange(d.blocked_, &b);
+      b.below = exchanged(d.blocked_, &b);
     }
     blocked_entry(blocked_entry const&) = delete;
     blocked_entry& operator=(blocked_entry const&) = delete;
@@ -152,7 +153,7 @@ class device_driver {
   class answer_target {
    public:
     answer_target(answer_desk& desk, call_id call) noexcept : desk_{&desk}, call_{call} { ++desk.holders; }
-    answer_target(answer_target&& other) noexcept : desk_{std::exchange(other.desk_, nullptr)}, call_{other.call_} {}
+    answer_target(answer_target&& other) noexcept : desk_{exchanged(other.desk_, nullptr)}, call_{other.call_} {}
     answer_target& operator=(answer_target&&) = delete;
     ~answer_target() { let_go(desk_); }
     result<void> operator()(method_response&& response);
@@ -183,7 +184,7 @@ class device_driver {
   slot_map<completion> operations_;
   blocked* blocked_ = nullptr;
   std::uint64_t last_blocked_ = 0;
-  std::vector<timer> timers_;
+  lean_vector<timer> timers_;
   timer_id last_timer_ = 0;
   answer_desk* desk_ = nullptr;
   std::string scratch_;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/wire/models.hpp>
 
@@ -65,7 +65,7 @@ struct device_event {
   std::string_view name = {};
   std::string_view rid = {};
   std::string_view payload = {};
-  std::unique_ptr<c2d_message> message = {};
+  owned<c2d_message> message = {};
   result<void> outcome = {};
 };
 

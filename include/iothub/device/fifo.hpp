@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 #include <iothub/base/config.hpp>
+#include <iothub/base/lean_vector.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -54,13 +54,13 @@ class fifo {
  private:
   void reset() noexcept {
     if (items_.capacity() * sizeof(T) > 512)
-      std::vector<T>{}.swap(items_);
+      lean_vector<T>{}.swap(items_);
     else
       items_.clear();
     head_ = 0;
   }
 
-  std::vector<T> items_;
+  lean_vector<T> items_;
   std::size_t head_ = 0;
 };
 

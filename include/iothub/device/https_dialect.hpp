@@ -12,8 +12,9 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/device/dialect.hpp>
 #include <iothub/device/transport.hpp>
@@ -79,7 +80,7 @@ class https_dialect final : public dialect {
   H http_;
   connection_parameters how_;
   std::string token_;
-  std::vector<exchange> exchanges_;
+  lean_vector<exchange> exchanges_;
   ticket last_ = 0;
   bool ready_ = false;  // the `ready` event is still to be told
 };
@@ -130,7 +131,7 @@ result<void> https_dialect<H>::outcome_of(http_completion& done) {
 
 template <class H>
 bool https_dialect<H>::next_event(device_event& event, time_point) {
-  if (std::exchange(ready_, false)) {
+  if (exchanged(ready_, false)) {
     event = device_event{};
     event.kind = device_event_kind::ready;
     return true;

@@ -7,11 +7,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
+
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -28,17 +29,17 @@ class method_calls {
     return last_;
   }
   // The request id to answer; nothing when the call was answered or its connection is gone.
-  [[nodiscard]] std::optional<std::string> take(call_id id) {
+  [[nodiscard]] maybe<std::string> take(call_id id) {
     for (std::size_t i = 0; i != calls_.size(); ++i) {
       if (calls_[i].id != id) continue;
-      std::optional<std::string> rid{std::move(calls_[i].rid)};
+      maybe<std::string> rid{std::move(calls_[i].rid)};
       calls_[i] = std::move(calls_.back());
       calls_.pop_back();
       return rid;
     }
-    return std::nullopt;
+    return {};
   }
-  void offline() noexcept { std::vector<call>{}.swap(calls_); }
+  void offline() noexcept { lean_vector<call>{}.swap(calls_); }
   [[nodiscard]] std::size_t size() const noexcept { return calls_.size(); }
   [[nodiscard]] bool empty() const noexcept { return calls_.empty(); }
 
@@ -47,7 +48,7 @@ class method_calls {
     call_id id = 0;
     std::string rid = {};
   };
-  std::vector<call> calls_;
+  lean_vector<call> calls_;
   call_id last_ = 0;
 };
 

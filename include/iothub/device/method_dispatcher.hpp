@@ -7,9 +7,9 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <iothub/base/function.hpp>
+#include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/device/responder.hpp>
 #include <iothub/json/value.hpp>
@@ -70,7 +70,7 @@ class method_dispatcher {
   [[nodiscard]] entry const* find(std::string_view name) const noexcept;
   [[nodiscard]] handler* place_of(std::string_view name) noexcept;
 
-  std::vector<entry> handlers_;  // few, in the order they were set
+  lean_vector<entry> handlers_;  // few, in the order they were set
   handler unknown_;
 };
 

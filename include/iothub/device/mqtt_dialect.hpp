@@ -16,16 +16,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <iothub/base/append.hpp>
 #include <iothub/base/ascii.hpp>
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/device/dialect.hpp>
 #include <iothub/device/transport.hpp>
@@ -101,7 +102,7 @@ class mqtt_dialect final : public dialect {
   result<ticket> request_twin(bool is_patch, std::string_view payload, time_point now);
   result<void> publish_at_most_once(std::string_view topic, std::string_view payload, time_point now);
   void send_owed_ack(time_point now) {
-    if (owed_ack_ != 0) session_.acknowledge(std::exchange(owed_ack_, std::uint16_t{0}), now);
+    if (owed_ack_ != 0) session_.acknowledge(exchanged(owed_ack_, std::uint16_t{0}), now);
   }
   void forget_connection() noexcept {
     twin_requests_.clear();
@@ -110,9 +111,9 @@ class mqtt_dialect final : public dialect {
   }
 
   M session_;
-  std::optional<device_topics> topics_;
-  std::vector<twin_request> twin_requests_;
-  std::vector<subscription> subscriptions_;
+  maybe<device_topics> topics_;
+  lean_vector<twin_request> twin_requests_;
+  lean_vector<subscription> subscriptions_;
   ticket last_rid_ = 0;
   std::uint16_t owed_ack_ = 0;  // sent when the views of its message are no longer looked at
 };
@@ -312,7 +313,7 @@ template <class M>
 bool mqtt_dialect<M>::on_message(mqtt::publish const& p, device_event& into) {
   inbound_topic const topic = topics_->classify(p.topic);
   if (topic.kind == inbound_kind::c2d) {
-    into.message = std::make_unique<c2d_message>();
+    into.message = make_owned<c2d_message>();
     into.message->content.body = message_body{p.payload};
     into.message->delivery_count = p.dup ? 1 : 0;
     // Without its properties a message is not what was sent: it stays unacknowledged, and the hub keeps it.

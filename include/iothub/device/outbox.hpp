@@ -9,9 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/device/device_event.hpp>
@@ -58,7 +59,7 @@ class outbox {
   struct entry {
     operation_id id = 0;  // 0: ended, kept until it is at the front
     time_point deadline = never;
-    std::unique_ptr<message> what = {};
+    owned<message> what = {};
     std::uint32_t size = 0;
     ticket where = 0;
   };
@@ -95,7 +96,7 @@ inline void outbox::add(entry e) {
 }
 
 inline void outbox::add_waiting(operation_id id, message&& what, std::size_t size, time_point deadline) {
-  entry e{.id = id, .deadline = deadline, .what = std::make_unique<message>(std::move(what)),
+  entry e{.id = id, .deadline = deadline, .what = make_owned<message>(std::move(what)),
           .size = static_cast<std::uint32_t>(size), .where = 0};
   add(std::move(e));
 }
@@ -176,7 +177,7 @@ inline operation_id outbox::end(entry& e) noexcept {
   bytes_ -= e.size;
   if (e.where != 0) --in_flight_;
   e.what.reset();
-  return std::exchange(e.id, 0);
+  return exchanged(e.id, 0);
 }
 
 inline void outbox::tidy() noexcept {

@@ -10,6 +10,7 @@
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/hex.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/percent.hpp>
 #include <iothub/base/result.hpp>
 
@@ -99,7 +100,7 @@ inline result<void> parse_authority(std::string_view text, url& out) {
     if (!is_host_char(c, bracketed)) return error{errc::malformed, "URL: a character that no host name has"};
   std::string_view rest = end == std::string_view::npos ? std::string_view{} : text.substr(end + (bracketed ? 1 : 0));
   if (!rest.empty()) {
-    auto const port = rest.front() == ':' ? parse_int<std::uint16_t>(rest.substr(1)) : std::nullopt;
+    auto const port = rest.front() == ':' ? parse_int<std::uint16_t>(rest.substr(1)) : maybe<std::uint16_t>{};
     if (!port || *port == 0) return error{errc::malformed, "URL: the port is not a number from 1 to 65535"};
     out.port = *port;
   }

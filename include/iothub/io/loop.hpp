@@ -18,9 +18,10 @@
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
+#include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/io/fd_watcher.hpp>
@@ -161,7 +162,7 @@ class loop : public detail::participant_owner {
   list postponed_;  // handlers that wait for a less deep run
   list members_;
   std::size_t size_ = 0;
-  std::vector<function<void()>> posted_;
+  lean_vector<function<void()>> posted_;
   std::size_t next_posted_ = 0;
   running_step* running_ = nullptr;
   std::uint32_t turn_ = 0;
@@ -328,7 +329,7 @@ inline void loop::step(participant& p) {
 }
 
 inline void loop::after_step(participant& p, bool returned) noexcept {
-  if (--p.steps_running_ == 0 && std::exchange(p.woken_while_running_, false)) make_ready(p);
+  if (--p.steps_running_ == 0 && exchanged(p.woken_while_running_, false)) make_ready(p);
   if (returned)
     update_deadline(p);
   else

@@ -24,6 +24,7 @@
 
 #include <iothub/base/bytes.hpp>
 #include <iothub/base/config.hpp>
+#include <iothub/base/exchange.hpp>
 #include <iothub/json/storage.hpp>
 
 namespace iothub {
@@ -73,7 +74,7 @@ class value {
   value(array items) noexcept;                                                  // NOLINT
   value(std::initializer_list<member> members);                                 // NOLINT
 
-  value(value&& other) noexcept : unit_{std::exchange(other.unit_, detail::unit{})} {}
+  value(value&& other) noexcept : unit_{exchanged(other.unit_, detail::unit{})} {}
   value(value const& other);
   value& operator=(value other) noexcept {
     std::swap(unit_, other.unit_);
@@ -250,7 +251,10 @@ struct element_range {
 
 namespace detail {
 
-inline value const null_value{};
+inline value const& null_value() noexcept {
+  static value const null{};
+  return null;
+}
 
 // What a copy of a unit needs.
 struct extent {
@@ -311,7 +315,27 @@ inline unit copy(unit const& u) {
 
 inline value::value(array items) noexcept : value{std::move(items.document)} {}
 inline value::value(std::initializer_list<member> members) : value{detail::object_tag} {
-  for (auto const& m : members) set(m.key(), m.value());
+  if (members.size() == 0) return;
+  detail::extent sum;
+  sum.bytes = detail::container_bytes(detail::object_tag, members.size());
+  for (auto const& m : members) {
+    if (m.key().size() > detail::short_limit) sum.bytes += detail::string_bytes(m.key().size());
+    detail::measure(m.value().unit_, sum);
+  }
+  detail::arena memory{sum.bytes};
+  detail::container* const all = memory.make_container(detail::object_tag, members.size());
+  if (all->capacity > detail::index_threshold) detail::clear_index(all);
+  for (auto const& m : members) {
+    auto const slot = detail::find_slot(all, detail::probe{m.key()});
+    auto const item = detail::copy_into(memory, m.value().unit_);
+    if (slot == all->size) {
+      detail::append_member(all, memory.make_text(m.key()), item);
+    } else {  // the last one of a name counts
+      memory.drop(exchanged(all->units()[2 * std::size_t{slot} + 1], item));
+    }
+  }
+  unit_.store(all);
+  memory.keep();
 }
 inline value::value(value const& other) : unit_{detail::copy(other.unit_)} {}
 
@@ -356,11 +380,11 @@ inline value const* value::find(std::string_view name) const noexcept {
 inline value* value::find(std::string_view name) noexcept { return const_cast<value*>(std::as_const(*this).find(name)); }
 inline value const& value::operator[](std::string_view name) const noexcept {
   value const* const found = find(name);
-  return found != nullptr ? *found : detail::null_value;
+  return found != nullptr ? *found : detail::null_value();
 }
 inline value const& value::operator[](std::size_t at) const noexcept {
   auto const all = elements();
-  return at < all.size() ? all.first[at] : detail::null_value;
+  return at < all.size() ? all.first[at] : detail::null_value();
 }
 inline member_range<member> value::members() noexcept {
   if (!is_object() || node() == nullptr) return {nullptr, nullptr};
@@ -398,7 +422,7 @@ inline value& value::member_for(detail::probe const& name) {
   }
   value key{name.text};  // before the room is made: the name may lie in this very object
   make_room(detail::object_tag);
-  auto& added = detail::append_member(node(), std::exchange(key.unit_, detail::unit{}), detail::unit{});
+  auto& added = detail::append_member(node(), exchanged(key.unit_, detail::unit{}), detail::unit{});
   return reinterpret_cast<value&>(added);
 }
 inline value& value::set(std::string_view name, value item) {
@@ -428,7 +452,7 @@ inline value& value::push_back(value item) {
   become(detail::array_tag);
   make_room(detail::array_tag);
   detail::container* const c = node();
-  c->units()[c->size] = std::exchange(item.unit_, detail::unit{});
+  c->units()[c->size] = exchanged(item.unit_, detail::unit{});
   return reinterpret_cast<value&>(c->units()[c->size++]);
 }
 

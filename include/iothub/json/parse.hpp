@@ -14,10 +14,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/utf8.hpp>
 #include <iothub/json/dom.hpp>
@@ -52,7 +52,7 @@ class scratch {
 
  private:
   void grow() {
-    std::unique_ptr<unit[]> more{new unit[std::size_t{capacity_} * 2]};
+    owned<unit[]> more{new unit[std::size_t{capacity_} * 2]};
     std::memcpy(more.get(), data_, size_ * sizeof(unit));
     heap_ = std::move(more);
     data_ = heap_.get();
@@ -60,7 +60,7 @@ class scratch {
   }
 
   unit first_[512];
-  std::unique_ptr<unit[]> heap_;
+  owned<unit[]> heap_;
   unit* data_ = first_;
   std::uint32_t size_ = 0;
   std::uint32_t capacity_ = 512;

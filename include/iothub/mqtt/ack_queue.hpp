@@ -5,7 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include <iothub/base/lean_vector.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -67,7 +68,7 @@ class ack_queue {
       entries_.clear();
   }
 
-  std::vector<entry> entries_;
+  lean_vector<entry> entries_;
   std::size_t head_ = 0;
 };
 

@@ -20,9 +20,9 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <iothub/base/config.hpp>
+#include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/mqtt/ack_queue.hpp>
@@ -123,7 +123,7 @@ class client_session {
   packet_ids ids_;
   inflight_store inflight_;
   ack_queue owed_;
-  std::vector<request> requests_;
+  lean_vector<request> requests_;
   time_point last_sent_ = {};
   time_point last_received_ = {};  // while connecting: when open() was called
   time_point ping_sent_ = never;   // never: no PINGRESP is awaited

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <new>
 #include <string_view>
-#include <vector>
 
 #include <iothub/base/bytes.hpp>
+#include <iothub/base/lean_vector.hpp>
 #include <iothub/mqtt/packet.hpp>
 #include <iothub/mqtt/topic_filter.hpp>
 
@@ -18,8 +18,8 @@ namespace mqtt {
 
 // Room for the filters of a decoded SUBSCRIBE or UNSUBSCRIBE, up to six times the size of the packet; empty otherwise.
 struct filter_scratch {
-  std::vector<subscription> subscriptions = {};
-  std::vector<std::string_view> names = {};
+  lean_vector<subscription> subscriptions = {};
+  lean_vector<std::string_view> names = {};
 };
 
 enum class decode_status : std::uint8_t { complete, need_more, broken };
@@ -135,7 +135,7 @@ inline violation decode_publish(unsigned flags, byte_view body, publish& into) n
   return check_topic_name(into.topic);
 }
 
-inline violation decode_subscribe(byte_view body, subscribe& into, std::vector<subscription>& filters) {
+inline violation decode_subscribe(byte_view body, subscribe& into, lean_vector<subscription>& filters) {
   field_reader in{body};
   if (!in.u16(into.id) || into.id == 0) return "MQTT-2.3.1-1: SUBSCRIBE has no packet id";
   filters.clear();
@@ -152,7 +152,7 @@ inline violation decode_subscribe(byte_view body, subscribe& into, std::vector<s
   return {};
 }
 
-inline violation decode_unsubscribe(byte_view body, unsubscribe& into, std::vector<std::string_view>& names) {
+inline violation decode_unsubscribe(byte_view body, unsubscribe& into, lean_vector<std::string_view>& names) {
   field_reader in{body};
   if (!in.u16(into.id) || into.id == 0) return "MQTT-2.3.1-1: UNSUBSCRIBE has no packet id";
   names.clear();

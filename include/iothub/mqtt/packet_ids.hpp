@@ -7,10 +7,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 #include <iothub/base/config.hpp>
+#include <iothub/base/owned.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -101,7 +101,7 @@ class packet_ids {
     if (span > bits_) {
       std::uint32_t fresh_bits = bits_;
       while (fresh_bits < span) fresh_bits *= 2;
-      std::unique_ptr<std::uint64_t[]> fresh{new std::uint64_t[fresh_bits / 64]{}};
+      owned<std::uint64_t[]> fresh{new std::uint64_t[fresh_bits / 64]{}};
       for (std::uint32_t i = 0; i < span_; ++i) {
         auto const id = static_cast<std::uint16_t>(base_ + i);
         if (bit(id)) fresh[(id & (fresh_bits - 1)) >> 6] |= mask(id);
@@ -121,7 +121,7 @@ class packet_ids {
     }
   }
 
-  std::unique_ptr<std::uint64_t[]> words_;  // bit `id & (bits_ - 1)`, when more than 64 are needed
+  owned<std::uint64_t[]> words_;  // bit `id & (bits_ - 1)`, when more than 64 are needed
   std::uint64_t small_ = 0;
   std::uint32_t bits_ = 64;
   std::uint32_t span_ = 0;  // ids in the window, up to the whole circle

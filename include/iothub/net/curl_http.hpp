@@ -13,13 +13,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
@@ -27,6 +25,9 @@
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/error.hpp>
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/http/h1_writer.hpp>
@@ -57,7 +58,7 @@ struct curl_http_options {
 // Movable. It must be attached to a loop with an fd_watcher before the first start(), and the loop must outlive it.
 class curl_http {
  public:
-  explicit curl_http(curl_http_options options = {}) : core_{std::make_unique<core>(std::move(options))} {}
+  explicit curl_http(curl_http_options options = {}) : core_{make_owned<core>(std::move(options))} {}
 
   // Whether the trusted certificates could be read; if not, every exchange ends with this error.
   [[nodiscard]] result<void> ready() const { return core_->ready(); }
@@ -93,7 +94,7 @@ class curl_http {
     std::size_t max_head = 0;
     std::size_t max_body = 0;
     std::size_t head_size = 0;
-    std::optional<errc> broken = {};  // why a callback stopped the transfer
+    maybe<errc> broken = {};  // why a callback stopped the transfer
     char message[CURL_ERROR_SIZE] = {};
     // What a callback returns to make libcurl give up.
     std::size_t stop(errc why) noexcept {
@@ -131,7 +132,7 @@ class curl_http {
     void collect();
     void watch(curl_socket_t fd, int what);
     void forget(curl_socket_t fd) noexcept;
-    std::unique_ptr<exchange> release(std::size_t index) noexcept;
+    owned<exchange> release(std::size_t index) noexcept;
     [[nodiscard]] error explain(exchange const& e, CURLcode code) const;
 
     static int on_socket(CURL*, curl_socket_t fd, int what, void* self, void*) noexcept;
@@ -144,9 +145,9 @@ class curl_http {
     curl_http_options options_;
     result<trust> trust_;
     CURLM* multi_ = nullptr;
-    std::vector<std::unique_ptr<exchange>> running_;
-    std::vector<http_completion> done_;
-    std::vector<watched> sockets_;
+    lean_vector<owned<exchange>> running_;
+    lean_vector<http_completion> done_;
+    lean_vector<watched> sockets_;
     exchange_id last_id_ = 0;
     time_point now_ = {};
     time_point due_ = never;  // when libcurl wants to be called
@@ -155,7 +156,7 @@ class curl_http {
     fd_watcher* watcher_ = nullptr;
   };
 
-  std::unique_ptr<core> core_;
+  owned<core> core_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ inline curl_http::core::~core() {
 inline exchange_id curl_http::core::start(endpoint const& where, http::request&& what, time_point now) {
   now_ = now;
   exchange_id const id = last_id_ + 1;
-  auto e = std::make_unique<exchange>();
+  auto e = make_owned<exchange>();
   e->id = id;
   e->host = where.host;
   e->request = std::move(what);
@@ -323,7 +324,7 @@ inline void curl_http::core::collect() {
     CURLcode const code = message->data.result;
     std::size_t i = 0;
     while (running_[i]->easy != message->easy_handle) ++i;
-    std::unique_ptr<exchange> const e = release(i);
+    owned<exchange> const e = release(i);
     // start() made room. Should memory run out for the explanation, the exchange still ends, in a word.
     done_.push_back(http_completion{.id = e->id, .outcome = e->broken.value_or(detail::from_curl(code))});
     done_.back().outcome = code == CURLE_OK ? result<http::response>{std::move(e->response)} : explain(*e, code);
@@ -353,8 +354,8 @@ inline void curl_http::core::attach(loop& on, participant& whom) {
   for (watched const& socket : sockets_) (void)watcher_->watch(socket.fd, socket.interest, whom, fd_trigger::level);
 }
 
-inline std::unique_ptr<curl_http::exchange> curl_http::core::release(std::size_t index) noexcept {
-  std::unique_ptr<exchange> e = std::move(running_[index]);
+inline owned<curl_http::exchange> curl_http::core::release(std::size_t index) noexcept {
+  owned<exchange> e = std::move(running_[index]);
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
   curl_multi_remove_handle(multi_, e->easy);
   return e;

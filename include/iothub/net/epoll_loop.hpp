@@ -17,9 +17,10 @@
 #include <cstring>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
+#include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/io/loop.hpp>
@@ -81,9 +82,9 @@ class epoll_loop final : public loop, private fd_watcher {
   int epoll_ = -1;
   int interrupt_ = -1;  // an eventfd
   bool has_pwait2_ = true;
-  std::vector<watched> watched_;
+  lean_vector<watched> watched_;
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  // guards posted_elsewhere_
-  std::vector<function<void()>> posted_elsewhere_;
+  lean_vector<function<void()>> posted_elsewhere_;
 };
 
 inline epoll_loop::epoll_loop() noexcept
@@ -124,7 +125,7 @@ inline void epoll_loop::interrupt() noexcept {
 inline void epoll_loop::take_posted() {
   std::uint64_t count = 0;
   [[maybe_unused]] auto const got = ::read(interrupt_, &count, sizeof count);
-  std::vector<function<void()>> calls;
+  lean_vector<function<void()>> calls;
   {
     lock const guard{mutex_};
     calls.swap(posted_elsewhere_);
@@ -164,7 +165,7 @@ inline void epoll_loop::unwatch(int fd) noexcept {
 inline fd_interest epoll_loop::take_events(int fd) noexcept {
   auto const index = static_cast<std::size_t>(fd);
   if (fd < 0 || index >= watched_.size()) return fd_interest::none;
-  return std::exchange(watched_[index].events, fd_interest::none);
+  return exchanged(watched_[index].events, fd_interest::none);
 }
 
 inline void epoll_loop::on_event(epoll_event const& event) noexcept {

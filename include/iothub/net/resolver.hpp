@@ -16,13 +16,14 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/io/loop.hpp>
 
@@ -41,7 +42,7 @@ struct ip_address {
 
   ip_address() noexcept : v6{} {}
   // "127.0.0.1", "::1" or "[::1]"; nothing for a name.
-  static std::optional<ip_address> parse(std::string_view text, std::uint16_t port) noexcept;
+  static maybe<ip_address> parse(std::string_view text, std::uint16_t port) noexcept;
   [[nodiscard]] std::uint16_t port() const noexcept {
     return ntohs(any.sa_family == AF_INET ? v4.sin_port : v6.sin6_port);
   }
@@ -54,11 +55,11 @@ class resolver {
  public:
   resolver() noexcept = default;
   resolver(resolver&& other) noexcept
-      : shared_{std::exchange(other.shared_, nullptr)}, watcher_{std::exchange(other.watcher_, nullptr)} {}
+      : shared_{exchanged(other.shared_, nullptr)}, watcher_{exchanged(other.watcher_, nullptr)} {}
   resolver& operator=(resolver&& other) noexcept {
     cancel();
-    shared_ = std::exchange(other.shared_, nullptr);
-    watcher_ = std::exchange(other.watcher_, nullptr);
+    shared_ = exchanged(other.shared_, nullptr);
+    watcher_ = exchanged(other.watcher_, nullptr);
     return *this;
   }
   ~resolver() { cancel(); }
@@ -68,7 +69,7 @@ class resolver {
   // Names who is woken when the answer is there.
   result<void> attach(fd_watcher& watcher, participant& whom);
   // The addresses in the system's order, at least one, or errc::host_not_found; nothing while the answer is not there.
-  std::optional<result<std::vector<ip_address>>> answer();
+  maybe<result<lean_vector<ip_address>>> answer();
   void cancel() noexcept;
   [[nodiscard]] bool running() const noexcept { return shared_ != nullptr; }
 
@@ -99,10 +100,10 @@ class resolver {
   fd_watcher* watcher_ = nullptr;
 };
 
-inline std::optional<ip_address> ip_address::parse(std::string_view text, std::uint16_t port) noexcept {
+inline maybe<ip_address> ip_address::parse(std::string_view text, std::uint16_t port) noexcept {
   if (text.size() > 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
   char copy[INET6_ADDRSTRLEN];
-  if (text.size() >= sizeof copy) return std::nullopt;
+  if (text.size() >= sizeof copy) return {};
   std::memcpy(copy, text.data(), text.size());
   copy[text.size()] = '\0';
   ip_address out;
@@ -113,7 +114,7 @@ inline std::optional<ip_address> ip_address::parse(std::string_view text, std::u
     return out;
   }
   out.v6 = {};
-  if (inet_pton(AF_INET6, copy, &out.v6.sin6_addr) != 1) return std::nullopt;
+  if (inet_pton(AF_INET6, copy, &out.v6.sin6_addr) != 1) return {};
   out.v6.sin6_family = AF_INET6;
   out.v6.sin6_port = htons(port);
   out.size = sizeof out.v6;
@@ -136,7 +137,7 @@ inline std::string ip_address::to_string() const {
 
 inline result<void> resolver::start(std::string const& host, std::uint16_t port) {
   cancel();
-  std::unique_ptr<shared> s{new shared{}};
+  owned<shared> s{new shared{}};
   s->host = host;
   s->service = std::to_string(port);
   s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -181,9 +182,9 @@ inline result<void> resolver::attach(fd_watcher& watcher, participant& whom) {
   return watcher.watch(shared_->event, fd_interest::read, whom);
 }
 
-inline std::optional<result<std::vector<ip_address>>> resolver::answer() {
-  if (shared_ == nullptr || !shared_->done.load(std::memory_order_acquire)) return std::nullopt;
-  std::vector<ip_address> addresses;
+inline maybe<result<lean_vector<ip_address>>> resolver::answer() {
+  if (shared_ == nullptr || !shared_->done.load(std::memory_order_acquire)) return {};
+  lean_vector<ip_address> addresses;
   for (addrinfo const* a = shared_->found; a != nullptr; a = a->ai_next) {
     ip_address one;
     if (a->ai_addrlen > sizeof one.v6) continue;
@@ -195,15 +196,15 @@ inline std::optional<result<std::vector<ip_address>>> resolver::answer() {
   if (shared_->outcome != 0 && shared_->outcome != EAI_NONAME)
     e = error{errc::host_not_found, "cannot look up " + shared_->host + ": " + gai_strerror(shared_->outcome)};
   cancel();
-  if (addresses.empty()) return result<std::vector<ip_address>>{std::move(e)};
-  return result<std::vector<ip_address>>{std::move(addresses)};
+  if (addresses.empty()) return result<lean_vector<ip_address>>{std::move(e)};
+  return result<lean_vector<ip_address>>{std::move(addresses)};
 }
 
 inline void resolver::cancel() noexcept {
   if (shared_ == nullptr) return;
   if (watcher_ != nullptr) watcher_->unwatch(shared_->event);
   watcher_ = nullptr;
-  let_go(std::exchange(shared_, nullptr));
+  let_go(exchanged(shared_, nullptr));
 }
 
 }  // namespace net

@@ -13,11 +13,12 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/io/loop.hpp>
@@ -54,7 +55,7 @@ class tcp_stream {
 
   [[nodiscard]] int native_handle() const noexcept { return fd_; }
   // Of the other side; nothing while not connected.
-  [[nodiscard]] std::optional<ip_address> peer() const noexcept;
+  [[nodiscard]] maybe<ip_address> peer() const noexcept;
 
  private:
   friend class tcp_listener;
@@ -66,7 +67,7 @@ class tcp_stream {
   void progress(time_point now);
   void try_next_address(time_point now);
   void start_connect(ip_address const& to, time_point now);
-  [[nodiscard]] std::optional<int> connect_outcome() const noexcept;
+  [[nodiscard]] maybe<int> connect_outcome() const noexcept;
   void address_failed(int problem, time_point now);
   void watch();
   void set_no_delay() noexcept {
@@ -83,27 +84,27 @@ class tcp_stream {
   state state_ = state::closed;
   endpoint where_ = {};
   resolver resolver_;
-  std::vector<ip_address> addresses_;
+  lean_vector<ip_address> addresses_;
   std::size_t next_address_ = 0;
   time_point give_up_at_ = never;
   time_point deadline_ = never;
   loop* loop_ = nullptr;
   participant* whom_ = nullptr;
-  std::optional<error> last_error_;
+  maybe<error> last_error_;
 };
 
 inline tcp_stream& tcp_stream::operator=(tcp_stream&& other) noexcept {
   if (this == &other) return *this;
   close();
   options_ = other.options_;
-  fd_ = std::exchange(other.fd_, -1);
-  state_ = std::exchange(other.state_, state::closed);
+  fd_ = exchanged(other.fd_, -1);
+  state_ = exchanged(other.state_, state::closed);
   where_ = std::move(other.where_);
   resolver_ = std::move(other.resolver_);
   addresses_ = std::move(other.addresses_);
   next_address_ = other.next_address_;
   give_up_at_ = other.give_up_at_;
-  deadline_ = std::exchange(other.deadline_, never);
+  deadline_ = exchanged(other.deadline_, never);
   loop_ = other.loop_;
   whom_ = other.whom_;
   last_error_ = std::move(other.last_error_);
@@ -173,9 +174,9 @@ inline void tcp_stream::start_connect(ip_address const& to, time_point now) {
 }
 
 // Nothing while it is under way, else errno or 0.
-inline std::optional<int> tcp_stream::connect_outcome() const noexcept {
+inline maybe<int> tcp_stream::connect_outcome() const noexcept {
   pollfd ready{fd_, POLLOUT, 0};
-  if (::poll(&ready, 1, 0) == 0) return std::nullopt;
+  if (::poll(&ready, 1, 0) == 0) return {};
   int problem = 0;
   socklen_t size = sizeof problem;
   if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &problem, &size) != 0) return errno;
@@ -244,7 +245,7 @@ inline io_result tcp_stream::write(byte_view from, time_point now) {
 inline void tcp_stream::close_socket() noexcept {
   if (fd_ < 0) return;
   if (loop_ != nullptr && loop_->watcher() != nullptr) loop_->watcher()->unwatch(fd_);
-  ::close(std::exchange(fd_, -1));
+  ::close(exchanged(fd_, -1));
 }
 
 inline void tcp_stream::close() noexcept {
@@ -271,10 +272,10 @@ inline void tcp_stream::watch() {
   if (!watched) fail(std::move(watched).error());
 }
 
-inline std::optional<ip_address> tcp_stream::peer() const noexcept {
+inline maybe<ip_address> tcp_stream::peer() const noexcept {
   ip_address out;
   out.size = sizeof out.v6;
-  if (fd_ < 0 || getpeername(fd_, &out.any, &out.size) != 0) return std::nullopt;
+  if (fd_ < 0 || getpeername(fd_, &out.any, &out.size) != 0) return {};
   return out;
 }
 

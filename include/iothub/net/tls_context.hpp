@@ -16,12 +16,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/net/trust.hpp>
 
@@ -62,8 +63,8 @@ class tls_context {
     SSL_CTX_up_ref(context_);
   }
   tls_context& operator=(tls_context other) noexcept {
-    std::swap(context_, other.context_);
-    std::swap(role_, other.role_);
+    other.context_ = exchanged(context_, other.context_);
+    role_ = other.role_;
     return *this;
   }
   ~tls_context() { SSL_CTX_free(context_); }
@@ -88,7 +89,7 @@ struct openssl_free {
   void operator()(SSL* p) const noexcept { SSL_free(p); }
 };
 template <class T>
-using openssl_ptr = std::unique_ptr<T, openssl_free>;
+using openssl_ptr = owned<T, openssl_free>;
 
 // The last reason that OpenSSL queued. Empties the queue, which belongs to the thread and must never leak into somebody
 // else's call.
@@ -189,7 +190,7 @@ struct tls_context_cache {
     tls_context context;
   };
   std::atomic_flag busy = ATOMIC_FLAG_INIT;
-  std::vector<entry> entries;
+  lean_vector<entry> entries;
 
   static tls_context_cache& instance() {
     static tls_context_cache* const only = new tls_context_cache{};  // never destroyed: OpenSSL may end before it would

@@ -11,13 +11,14 @@
 #include <openssl/x509v3.h>
 
 #include <cstddef>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <iothub/base/bytes.hpp>
+#include <iothub/base/exchange.hpp>
+#include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/net/resolver.hpp>
@@ -47,7 +48,7 @@ class tls_engine {
 #pragma GCC diagnostic pop
 #endif
   void keep_rest() {
-    state_->incoming.append(std::exchange(state_->lent, {}));
+    state_->incoming.append(exchanged(state_->lent, {}));
     state_->incoming.shrink();
   }
   // Forgets what was lent and is not used: its memory is about to go.
@@ -82,7 +83,7 @@ class tls_engine {
     bool out_of_memory = false;
   };
 
-  tls_engine(detail::openssl_ptr<SSL> ssl, std::unique_ptr<state> s, std::string_view peer_name)
+  tls_engine(detail::openssl_ptr<SSL> ssl, owned<state> s, std::string_view peer_name)
       : state_{std::move(s)}, ssl_{std::move(ssl)}, peer_name_{peer_name} {}
 
   static BIO_METHOD const* bio_method() noexcept;
@@ -94,7 +95,7 @@ class tls_engine {
   io_result after(int outcome, std::size_t moved);
   [[nodiscard]] error failure(int kind);
 
-  std::unique_ptr<state> state_;  // the BIO points at it
+  owned<state> state_;  // the BIO points at it
   detail::openssl_ptr<SSL> ssl_;
   std::string peer_name_;
   bool established_ = false;
@@ -176,7 +177,7 @@ inline result<tls_engine> tls_engine::make(tls_context const& context, std::stri
   if (client && (peer_name.empty() || peer_name.find('\0') != std::string_view::npos))
     return error{errc::invalid_argument, "TLS needs the name of the host to check its certificate"};
   if (client && peer_name.back() == '.') peer_name.remove_suffix(1);  // a rooted name; certificates leave the dot out
-  std::unique_ptr<state> s{new state{}};
+  owned<state> s{new state{}};
   detail::openssl_ptr<SSL> ssl{SSL_new(context.native_handle())};
   BIO* const bio = ssl && bio_method() != nullptr ? BIO_new(bio_method()) : nullptr;
   if (bio == nullptr) return error{errc::tls_failed, "OpenSSL cannot start: " + detail::take_openssl_error()};

@@ -6,7 +6,9 @@
 #include <string>
 #include <utility>
 
+#include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/io/loop.hpp>
@@ -74,7 +76,7 @@ class tls_stream {
   // Declared behind the memory that is lent to the engine, so that no way out of a function leaves a view of it.
   class loan {
    public:
-    explicit loan(std::optional<tls_engine>& to) noexcept : to_{to} {}
+    explicit loan(maybe<tls_engine>& to) noexcept : to_{to} {}
     loan(loan const&) = delete;
     loan& operator=(loan const&) = delete;
     ~loan() {
@@ -82,7 +84,7 @@ class tls_stream {
     }
 
    private:
-    std::optional<tls_engine>& to_;
+    maybe<tls_engine>& to_;
   };
 
   result<void> start(std::string const& host);
@@ -94,12 +96,12 @@ class tls_stream {
   tls_context context_;
   Next next_;
   tls_stream_options options_;
-  std::optional<tls_engine> engine_;
+  maybe<tls_engine> engine_;
   std::size_t encrypted_ = 0;  // plain bytes in a record that is not wholly sent
   time_point handshake_ends_ = never;
   time_point last_now_ = {};
   loop* loop_ = nullptr;
-  std::optional<error> last_error_;
+  maybe<error> last_error_;
 };
 
 template <byte_stream Next>
@@ -224,7 +226,7 @@ io_result tls_stream<Next>::write(byte_view from, time_point now) {
   }
   if (sent == io_status::failed) return fail(next_.last_error());
   if (sent != io_status::done) return {};
-  return {io_status::done, std::exchange(encrypted_, 0)};
+  return {io_status::done, exchanged(encrypted_, 0)};
 }
 
 template <byte_stream Next>

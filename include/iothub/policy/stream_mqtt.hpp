@@ -7,13 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include <iothub/base/bytes.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/mqtt/client_session.hpp>
 #include <iothub/mqtt/decoder.hpp>
@@ -88,7 +88,7 @@ class stream_mqtt final : private mqtt::packet_sink {
   mqtt::client_session session_;
   mqtt::decoder input_;
   byte_buffer output_;
-  std::optional<error> lost_;  // the stream is dead; said once the input is used up
+  maybe<error> lost_;  // the stream is dead; said once the input is used up
   time_point now_ = {};        // of the last step
   std::size_t read_size_ = first_read;
   loop* loop_ = nullptr;

@@ -8,11 +8,11 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <utility>
 
 #include <iothub/base/function.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/json/value.hpp>
 #include <iothub/wire/models.hpp>
@@ -83,7 +83,7 @@ class pager {
   fetch get_;
   query_page page_ = {};
   std::size_t next_ = 0;
-  std::optional<result<json::value>> current_ = {};
+  maybe<result<json::value>> current_ = {};
   bool started_ = false;
   bool failed_ = false;
 };

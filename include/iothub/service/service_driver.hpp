@@ -17,10 +17,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/function.hpp>
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/http/message.hpp>
@@ -124,7 +125,7 @@ class service_driver {
   };
   // Where a blocking call waits; lives on its stack.
   struct waiter {
-    std::optional<result<http::response>> outcome = {};
+    maybe<result<http::response>> outcome = {};
   };
   struct operation {
     http::request request = {};    // complete while it may be sent again, else method and target, for messages
@@ -146,7 +147,7 @@ class service_driver {
   void step_io(time_point now);
   void collect(time_point now);
   void on_answer(std::size_t index, result<http::response>&& outcome, time_point now);
-  [[nodiscard]] std::optional<time_point> retry_time(operation const& o, result<http::response> const& outcome,
+  [[nodiscard]] maybe<time_point> retry_time(operation const& o, result<http::response> const& outcome,
                                                      time_point now) const;
   void on_time(time_point now);
   void finish(std::size_t index, result<http::response>&& outcome);
@@ -168,8 +169,9 @@ class service_driver {
   std::uint64_t retries_ = 0;
   io_part io_{*this};
   handler_part handlers_{*this};
-  std::vector<operation> operations_;
-  std::vector<finished> finished_;  // completions to run
+  lean_vector<operation> operations_;
+  lean_vector<finished> finished_;  // completions to run
+  http::request spare_;  // of an operation that ended: its memory is used again
   std::size_t next_finished_ = 0;
   int frames_ = 0;
   int handler_frames_ = 0;
@@ -302,18 +304,18 @@ inline void service_driver::on_answer(std::size_t index, result<http::response>&
 }
 
 // When to send it again; nothing when this answer is the last word.
-inline std::optional<time_point> service_driver::retry_time(operation const& o, result<http::response> const& outcome,
+inline maybe<time_point> service_driver::retry_time(operation const& o, result<http::response> const& outcome,
                                                             time_point now) const {
-  if (!o.may_repeat || o.attempts > options_.read_retries) return std::nullopt;
+  if (!o.may_repeat || o.attempts > options_.read_retries) return {};
   bool const busy = outcome && (outcome->status == 429 || outcome->status == 503);
   bool const broken = !outcome && outcome.error() == errc::connection_lost;
-  if (!busy && !broken) return std::nullopt;
+  if (!busy && !broken) return {};
   duration wait = retry_delay(options_.retry, o.attempts - 1, seed_ + retries_);
   if (busy)
     if (auto const asked = parse_int<std::int64_t>(outcome->headers.get("Retry-After")); asked && *asked >= 0)
       wait = *asked > 86'400 ? duration{std::chrono::hours{24}} : duration{std::chrono::seconds{*asked}};
   time_point const at = iothub::add(now, wait);
-  if (at >= o.deadline) return std::nullopt;
+  if (at >= o.deadline) return {};
   return at;
 }
 

@@ -16,13 +16,13 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include <iothub/base/append.hpp>
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/bytes.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/wire/identity_rules.hpp>
 #include <iothub/wire/message_properties.hpp>
@@ -98,7 +98,7 @@ struct device_publish {
   std::string_view module_id = {};  // telemetry of a module
   std::string_view bag = {};        // telemetry: for read_property_bag()
   std::string_view rid = {};        // the others; empty where there is none
-  std::optional<int> status = {};   // method_response; nothing where it is no 32-bit number
+  maybe<int> status = {};   // method_response; nothing where it is no 32-bit number
   std::int64_t version = 0;         // reported_patch of azure-iot-sdk-java: the expected one; else 0
   friend bool operator==(device_publish const&, device_publish const&) = default;
 };

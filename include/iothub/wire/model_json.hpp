@@ -425,18 +425,18 @@ inline result<twin> twin_from_json(json::value const& document) {
 
 inline json::value to_json(device_twin const& t) {
   json::value out = json::value::make_object();
-  for (auto const& [name, section] : {std::pair{"desired", &t.desired}, std::pair{"reported", &t.reported}})
-    out.set(name, section->properties).set("$version", section->version);
+  out.set("desired", t.desired.properties).set("$version", t.desired.version);
+  out.set("reported", t.reported.properties).set("$version", t.reported.version);
   return out;
 }
 
 inline result<device_twin> device_twin_from_json(json::value document) {
   if (!document.is_object()) return error{errc::malformed, "JSON: the twin is no object"};
   device_twin t;
-  for (auto const& [name, into] : {std::pair{"desired", &t.desired}, std::pair{"reported", &t.reported}}) {
-    auto section = section_from_json(std::move(document[name]));
+  for (bool const desired : {true, false}) {
+    auto section = section_from_json(std::move(document[desired ? "desired" : "reported"]));
     if (!section) return std::move(section).error();
-    *into = *std::move(section);
+    (desired ? t.desired : t.reported) = *std::move(section);
   }
   return t;
 }

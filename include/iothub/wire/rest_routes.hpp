@@ -6,11 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include <iothub/base/ascii.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/percent.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/http/message.hpp>
@@ -45,7 +45,7 @@ struct rest_route {
   std::string device_id = {};
   std::string module_id = {};
   std::string api_version = std::string{service_api_version};
-  std::optional<int> top = {};  // list_devices
+  maybe<int> top = {};  // list_devices
   friend bool operator==(rest_route const&, rest_route const&) = default;
 };
 
@@ -65,7 +65,7 @@ struct rest_route {
 [[nodiscard]] inline std::string route_target(rest_route const& route);
 [[nodiscard]] inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
                                               std::string_view api_version = service_api_version,
-                                              std::optional<int> top = {});
+                                              maybe<int> top = {});
 // Method and target; headers and body are the caller's.
 [[nodiscard]] inline http::request make_request(rest_route const& route) {
   return {.method = std::string{route_method(route.kind)}, .target = route_target(route)};
@@ -202,7 +202,7 @@ inline std::string route_target(rest_route const& route) {
 }
 
 inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
-                                std::string_view api_version, std::optional<int> top) {
+                                std::string_view api_version, maybe<int> top) {
   std::string_view path;
   for (auto const& shape : detail::route_shapes) {
     bool const of_module = shape.path.find("{m}") != std::string_view::npos;
