@@ -229,7 +229,7 @@ struct core_world {
       }
       case device_action_kind::method_called:
         last_call = a.call;
-        events.push_back("call " + a.text + " " + a.payload);
+        events.push_back("call " + a.request.name + " " + a.request.payload.dump());
         break;
       case device_action_kind::desired_changed:
         events.push_back((a.desired.scope == iothub::desired_scope::whole ? "whole " : "patch ") +

@@ -43,7 +43,7 @@ enum class connection_reason : std::uint8_t {
 enum class device_action_kind : std::uint8_t {
   connection_changed,  // `status`, `reason`
   operation_done,      // `operation`, `outcome`; `version` of a patch; `twin`
-  method_called,       // `call`, `text` (name), `payload`
+  method_called,       // `call`, `request`; or `outcome` says that the payload is no JSON
   desired_changed,     // `desired`
   message_received,    // `message`, `where`, `connection`
 };
@@ -58,8 +58,7 @@ struct device_action {
   call_id call = 0;
   std::int64_t version = 0;
   result<void> outcome = {};
-  std::string text = {};
-  std::string payload = {};
+  method_request request = {};
   owned<device_twin> twin = {};
   owned<c2d_message> message = {};
   desired_update desired = {};

@@ -116,8 +116,14 @@ inline void device_core::on_method_called(device_event& e, time_point now) {
   a.kind = device_action_kind::method_called;
   a.call = call;
   a.connection = connection_;
-  a.text.assign(e.name);
-  a.payload.assign(e.payload);
+  a.request.name.assign(e.name);
+  if (!e.payload.empty()) {
+    auto parsed = json::parse(e.payload);
+    if (parsed)
+      a.request.payload = *std::move(parsed);
+    else
+      a.outcome = std::move(parsed).error();
+  }
   actions_.push(std::move(a));
   ++inbox_;
 }

@@ -321,7 +321,9 @@ inline void device_driver::dispatch_method(device_action& a) {
   if (desk_ == nullptr) {
     desk_ = new answer_desk{this, 1};
   }
-  methods.dispatch(a.text, a.payload, responder{answer_target{*desk_, a.call}});
+  responder answer{answer_target{*desk_, a.call}};
+  if (!a.outcome) return method_dispatcher::refuse_payload(std::move(answer));
+  methods.dispatch(a.request, std::move(answer));
 }
 
 inline result<void> device_driver::answer_target::operator()(method_response&& response) {

@@ -51,6 +51,10 @@ class method_dispatcher {
   void dispatch(method_request const& request, responder answer);
   // The same from the wire: an empty payload is null.
   void dispatch(std::string_view name, std::string_view payload, responder answer);
+  // What a payload that is no JSON is answered.
+  static void refuse_payload(responder answer) {
+    answer({.status = 400, .payload = {{"message", "the payload is not valid JSON"}}});
+  }
 
  private:
   struct entry {
@@ -153,7 +157,7 @@ inline void method_dispatcher::dispatch(std::string_view name, std::string_view 
   request.name.assign(name);
   if (!payload.empty()) {
     auto parsed = json::parse(payload);
-    if (!parsed) return answer({.status = 400, .payload = {{"message", "the payload is not valid JSON"}}});
+    if (!parsed) return refuse_payload(std::move(answer));
     request.payload = std::move(*parsed);
   }
   dispatch(request, std::move(answer));

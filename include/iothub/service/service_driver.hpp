@@ -251,12 +251,15 @@ inline result<void> service_driver::add(submission&& what, waiter* blocked, comp
     return error{errc::outbox_full, "too many operations are pending (service_options.max_pending)"};
   make_room();
   operation o;
+  o.request = std::move(spare_);
   o.may_repeat = what.only_reads && options_.read_retries != 0;
   if (o.may_repeat) {
     o.request = what.request;
   } else {
-    o.request.method = what.request.method;
-    o.request.target = what.request.target;
+    o.request.method.assign(what.request.method);
+    o.request.target.assign(what.request.target);
+    o.request.headers.clear();
+    o.request.body.clear();
   }
   o.deadline = iothub::add(now, what.hub_time > duration{0} ? what.hub_time + options_.method_margin
                                                             : options_.request_timeout);
@@ -345,6 +348,7 @@ inline void service_driver::on_time(time_point now) {
 inline void service_driver::finish(std::size_t index, result<http::response>&& outcome) {
   operation o = std::move(operations_[index]);
   operations_.erase(operations_.begin() + static_cast<std::ptrdiff_t>(index));
+  if (!o.may_repeat) spare_ = std::move(o.request);
   if (o.blocked != nullptr) {
     o.blocked->outcome.emplace(std::move(outcome));
     return;
