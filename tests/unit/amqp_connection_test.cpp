@@ -259,7 +259,7 @@ TEST(AmqpConnection, EndsWhenThePeerBreaksARule) {
         {framed(256, encoded(b)), "2.7.1: a channel above channel-max"},
         {framed(0, encoded(b)), "2.5.1: a begin on a channel in use"},
         {framed(1, encoded(answer)), "2.5.1: an answer to a begin that was not sent"},
-        {framed(9, encoded(amqp::end{})), "2.5.1: a frame on a channel without a session"},
+        {framed(9, encoded(amqp::transfer{})), "2.5.1: a frame on a channel without a session"},
         {framed(0, bytes("40")), "2.3.2: a frame whose body is not a performative"},
         {framed(0, bytes("00 53 11 c0 ff")), "1.2: a size says more than there is"},
         {bytes("00 01 00 01"), "2.3.1: a frame above the maximum frame size"},
@@ -348,6 +348,15 @@ TEST(AmqpSession, EndsWhenTheWindowIsOverrun) {
   for (t.delivery_id = 0; *t.delivery_id != 3; ++*t.delivery_id) all += framed(0, encoded(t));
   one.server.receive(all, one.now);
   EXPECT_NE(hex(one.server.output()).find(hex("amqp:session:window-violation")), std::string::npos);
+}
+
+TEST(AmqpConnection, OverlooksGoodByesOnAChannelThatIsOver) {
+  lone_server one;
+  one.open();
+  EXPECT_EQ(one.condition(framed(0, encoded(amqp::end{})) + framed(0, encoded(amqp::detach{0, true, {}})) +
+                          framed(0, encoded(amqp::end{}))),
+            "ended by peer");
+  EXPECT_EQ(one.server.state(), amqp::connection::state_type::open);
 }
 
 TEST(AmqpConnection, ReadsNoMoreWhileThePeerDoesNot) {

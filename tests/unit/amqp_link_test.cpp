@@ -231,6 +231,26 @@ TEST(AmqpLink, SettlesInAnswerInTheSecondMode) {
   EXPECT_EQ(in.unsettled() + out.unsettled(), 0u);
 }
 
+TEST(AmqpLink, ReceiverSettlesFirstUnlessItsOwnerSaysOtherwise) {
+  for (bool const second : {false, true}) {
+    pair p;
+    p.s.attach = [&](amqp::link& which, amqp::attach const& how) {
+      EXPECT_EQ(how.rcv_settle_mode, amqp::receiver_settles::second);
+      which.add_credit(1);
+      which.accept({.rcv_settle_mode = second ? amqp::receiver_settles::second : amqp::receiver_settles::first});
+    };
+    p.s.transfer = [](amqp::link& which, amqp::delivery const& what) { which.settle(what.id); };
+    amqp::session& on = p.connect();
+    amqp::link& out =
+        p.attach(on, link_role::sender, "l", amqp::sender_settles::unsettled, amqp::receiver_settles::second);
+    EXPECT_EQ(out.rcv_settle_mode() == amqp::receiver_settles::second, second);
+    ASSERT_TRUE(out.send({.payload = "x"}).has_value());
+    p.run();
+    EXPECT_EQ(p.c.take(), "disposition l 0 accepted settled");
+    EXPECT_EQ(p.s.take(), second ? "transfer l 0 | disposition l 0 accepted settled" : "transfer l 0");
+  }
+}
+
 TEST(AmqpLink, SendsSettledWhereTheModeSaysSo) {
   pair p;
   amqp::session& on = p.connect();

@@ -338,7 +338,11 @@ inline void connection::on_begin(std::uint16_t channel, value_view const& fields
 
 inline void connection::on_session_frame(std::uint16_t channel, performative const& what) {
   session* const which = channel < by_peer_.size() ? by_peer_[channel] : nullptr;
-  if (!which) return fail({condition::not_allowed, "2.5.1: a frame on a channel without a session"});
+  if (!which) {
+    // azure-eventhub for Python detaches its links after it has ended their session; nothing is lost by letting it.
+    if (what.what != descriptor::attach && what.what != descriptor::transfer) return;
+    return fail({condition::not_allowed, "2.5.1: a frame on a channel without a session"});
+  }
   if (what.what != descriptor::end) return which->receive(what);
   amqp::end fields;
   if (violation const rule = decode(what.fields, fields)) return fail(rule);

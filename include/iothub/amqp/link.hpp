@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,10 @@ struct attach_answer {
   // In place of a dynamic address that the peer asked for, or to say what the node really is.
   std::string_view source_address = {};
   std::string_view target_address = {};
+  // Each side says its own mode (2.8.2, 2.8.3); what the peer asked of this side is a wish. A sender grants it here. A
+  // receiver settles first: azure-eventhub for Python asks for the second mode, but waits for a receiver that settles.
+  std::optional<sender_settles> snd_settle_mode = {};
+  receiver_settles rcv_settle_mode = receiver_settles::first;
 };
 
 // A message to send.

@@ -50,6 +50,10 @@ inline void link::accept(attach_answer const& how) {
     answer.target.has_address = true;
     answer.raw_target = {};
   }
+  if (is_sender())
+    snd_mode_ = how.snd_settle_mode.value_or(snd_mode_);
+  else
+    rcv_mode_ = how.rcv_settle_mode;
   answer.properties = how.properties;
   answer.offered_capabilities = how.offered_capabilities;
   answer.desired_capabilities = how.desired_capabilities;
