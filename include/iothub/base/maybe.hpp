@@ -55,9 +55,12 @@ class maybe {
   friend bool operator==(maybe const& a, T const& b) { return a.has_value_ && a.value_ == b; }
 
  private:
+  // Into one that is empty.
   template <class Other>
   void take(Other&& other) {
-    if (other.has_value_) emplace(std::forward<Other>(other).value_);
+    if (!other.has_value_) return;
+    ::new (static_cast<void*>(&value_)) T(std::forward<Other>(other).value_);
+    has_value_ = true;
   }
 
   union {

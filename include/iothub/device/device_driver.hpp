@@ -287,7 +287,8 @@ inline void device_driver::step_handlers(time_point now) {
     ~counted() { --count; }
     int& count;
   } const inside{handler_frames_};
-  for (int budget = 32; core_.has_action() && !released_; --budget) {
+  // Enough for what a burst of confirmations leads to: what is sent meanwhile goes out in one write. Then I/O goes on.
+  for (int budget = 128; core_.has_action() && !released_; --budget) {
     if (budget == 0) return loop_.wake(handlers_);
     dispatch(core_.next_action());
   }
