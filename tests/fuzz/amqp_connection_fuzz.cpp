@@ -1,6 +1,6 @@
 // Any bytes from the peer of a connection, either role, with and without SASL and $cbs. What the owner is told must be
-// the same however the bytes are cut; every link and session that was told of is told to be over, exactly once; what the
-// connection sends is frames that its own reader takes. Bytes of the input:
+// the same however the bytes are cut; every link and session that was told of is told to be over, exactly once; what
+// the connection sends is frames that its own reader takes. Bytes of the input:
 //   0: role, SASL, list form   1: size of the pieces   rest: what the peer says; where the first byte of it is not the
 //   start of a protocol header, the opening is said first, so that the frames behind it are reached
 #include <cstddef>

@@ -131,7 +131,7 @@ TEST(AmqpCbs, AnswerIsGolden) {
   value const id{std::uint64_t{0}};
   amqp::write_response(id.bytes(), {200, "OK"}, answer);
   EXPECT_EQ(hex(answer.view()),
-            "00 53 73 c0 07 06 40 40 40 40 40 44 "                                // correlation-id: ulong 0
+            "00 53 73 c0 07 06 40 40 40 40 40 44 "                                      // correlation-id: ulong 0
             "00 53 74 c1 2b 04 a1 0b 73 74 61 74 75 73 2d 63 6f 64 65 71 00 00 00 c8 "  // status-code: int 200
             "a1 12 73 74 61 74 75 73 2d 64 65 73 63 72 69 70 74 69 6f 6e a1 02 4f 4b "
             "00 53 77 40");

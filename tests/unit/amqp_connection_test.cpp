@@ -81,10 +81,10 @@ TEST(AmqpConnection, WritesWhatTheStandardSays) {
   amqp::connection client{amqp::connection_role::client, r, o, time_point{}};
   ASSERT_TRUE(client.open({}, time_point{}).has_value());
   EXPECT_EQ(hex(client.output()),
-            "41 4d 51 50 00 01 00 00 "                       // AMQP 1.0.0
-            "00 00 00 21 02 00 00 00 "                       // a frame of 33 bytes on channel 0
-            "00 53 10 c0 14 05 a1 01 63 a1 01 68 "           // open: container-id c, hostname h
-            "70 00 01 00 00 60 00 ff 70 00 00 ea 60");       // max-frame-size, channel-max, idle-time-out
+            "41 4d 51 50 00 01 00 00 "                  // AMQP 1.0.0
+            "00 00 00 21 02 00 00 00 "                  // a frame of 33 bytes on channel 0
+            "00 53 10 c0 14 05 a1 01 63 a1 01 68 "      // open: container-id c, hostname h
+            "70 00 01 00 00 60 00 ff 70 00 00 ea 60");  // max-frame-size, channel-max, idle-time-out
 }
 
 TEST(AmqpConnection, RefusesASecondOpenVerb) {
@@ -221,8 +221,8 @@ TEST(AmqpConnection, AnswersAStrangeHeaderWithItsOwn) {
     char const* said;
     char const* answer;
   };
-  for (row const& each : {row{"47 45 54 20", "41 4d 51 50 00 01 00 00"},           // GET
-                          {"41 4d 51 50 00 00 09 01", "41 4d 51 50 00 01 00 00"},  // AMQP 0-9-1
+  for (row const& each : {row{"47 45 54 20", "41 4d 51 50 00 01 00 00"},              // GET
+                          {"41 4d 51 50 00 00 09 01", "41 4d 51 50 00 01 00 00"},     // AMQP 0-9-1
                           {"41 4d 51 50 02 01 00 00", "41 4d 51 50 03 01 00 00"}}) {  // TLS inside
     lone_server one;
     EXPECT_EQ(one.say(bytes(each.said)), each.answer);
@@ -254,17 +254,16 @@ TEST(AmqpConnection, EndsWhenThePeerBreaksARule) {
     std::string bytes;
     char const* description;
   };
-  for (row const& each :
-       {row{framed(0, bytes("00 53 10 c0 04 01 a1 01 61")), "2.4.1: a second open"},
-        {framed(256, encoded(b)), "2.7.1: a channel above channel-max"},
-        {framed(0, encoded(b)), "2.5.1: a begin on a channel in use"},
-        {framed(1, encoded(answer)), "2.5.1: an answer to a begin that was not sent"},
-        {framed(9, encoded(amqp::transfer{})), "2.5.1: a frame on a channel without a session"},
-        {framed(0, bytes("40")), "2.3.2: a frame whose body is not a performative"},
-        {framed(0, bytes("00 53 11 c0 ff")), "1.2: a size says more than there is"},
-        {bytes("00 01 00 01"), "2.3.1: a frame above the maximum frame size"},
-        {framed(0, encoded(amqp::end{}), amqp::frame_type::sasl), "2.3.1: not an AMQP frame"},
-        {framed(1, bytes("00 53 11 45")), "1.4: a mandatory field is missing"}}) {
+  for (row const& each : {row{framed(0, bytes("00 53 10 c0 04 01 a1 01 61")), "2.4.1: a second open"},
+                          {framed(256, encoded(b)), "2.7.1: a channel above channel-max"},
+                          {framed(0, encoded(b)), "2.5.1: a begin on a channel in use"},
+                          {framed(1, encoded(answer)), "2.5.1: an answer to a begin that was not sent"},
+                          {framed(9, encoded(amqp::transfer{})), "2.5.1: a frame on a channel without a session"},
+                          {framed(0, bytes("40")), "2.3.2: a frame whose body is not a performative"},
+                          {framed(0, bytes("00 53 11 c0 ff")), "1.2: a size says more than there is"},
+                          {bytes("00 01 00 01"), "2.3.1: a frame above the maximum frame size"},
+                          {framed(0, encoded(amqp::end{}), amqp::frame_type::sasl), "2.3.1: not an AMQP frame"},
+                          {framed(1, bytes("00 53 11 45")), "1.4: a mandatory field is missing"}}) {
     lone_server one;
     one.open();
     std::string const answered = one.say(each.bytes);
@@ -302,15 +301,14 @@ TEST(AmqpSession, EndsWhenThePeerBreaksARule) {
     std::string bytes;
     char const* told;
   };
-  for (row const& each :
-       {row{attach(0, amqp::link_role::sender, "b"), "amqp:session:handle-in-use"},
-        {transfer(5, 0), "amqp:session:unattached-handle"},
-        {framed(0, encoded(elsewhere)), "amqp:session:unattached-handle"},
-        {framed(0, encoded(amqp::detach{5, true, {}})), "amqp:session:unattached-handle"},
-        {framed(0, encoded(backwards)), "amqp:invalid-field"},
-        {transfer(0, 0) + transfer(0, 2), "amqp:invalid-field"},
-        {framed(0, bytes("00 53 12 45")), "amqp:invalid-field"},
-        {framed(0, bytes("00 53 40 45")), "amqp:not-allowed"}}) {
+  for (row const& each : {row{attach(0, amqp::link_role::sender, "b"), "amqp:session:handle-in-use"},
+                          {transfer(5, 0), "amqp:session:unattached-handle"},
+                          {framed(0, encoded(elsewhere)), "amqp:session:unattached-handle"},
+                          {framed(0, encoded(amqp::detach{5, true, {}})), "amqp:session:unattached-handle"},
+                          {framed(0, encoded(backwards)), "amqp:invalid-field"},
+                          {transfer(0, 0) + transfer(0, 2), "amqp:invalid-field"},
+                          {framed(0, bytes("00 53 12 45")), "amqp:invalid-field"},
+                          {framed(0, bytes("00 53 40 45")), "amqp:not-allowed"}}) {
     lone_server one;
     one.s.attach = [](amqp::link& which, amqp::attach const&) {
       which.add_credit(10);
@@ -379,8 +377,8 @@ TEST(AmqpConnection, TakesAnySplitOfTheSameBytes) {
   amqp::open o;
   o.container_id = "p";
   amqp::begin b;
-  std::string const script = plain_header + framed(0, encoded(o)) + framed(3, encoded(b)) +
-                             framed(0, encoded(amqp::close{}));
+  std::string const script =
+      plain_header + framed(0, encoded(o)) + framed(3, encoded(b)) + framed(0, encoded(amqp::close{}));
   for (std::size_t at = 0; at <= script.size(); ++at) {
     lone_server one;
     one.say(script.substr(0, at));

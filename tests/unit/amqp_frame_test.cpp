@@ -28,8 +28,8 @@ TEST(AmqpProtocolHeader, IsReadByteByByte) {
 
 TEST(AmqpProtocolHeader, IsRefusedAtTheFirstWrongByte) {
   amqp::protocol_id id{};
-  for (char const* each : {"47", "41 4d 51 51", "41 4d 51 50 01", "41 4d 51 50 00 00", "41 4d 51 50 00 01 01",
-                           "41 4d 51 50 00 01 00 01"})
+  for (char const* each :
+       {"47", "41 4d 51 51", "41 4d 51 50 01", "41 4d 51 50 00 00", "41 4d 51 50 00 01 01", "41 4d 51 50 00 01 00 01"})
     EXPECT_EQ(amqp::read_protocol_header(bytes(each), id).status, read_status::broken) << each;
 }
 
@@ -79,11 +79,11 @@ amqp::open an_open() {
 
 TEST(AmqpPerformative, OpenIsWrittenBriefAndInFull) {
   EXPECT_EQ(hex(encoded(an_open())),
-            "00 53 10 c0 14 05 "    // described by 0x10: list8 of 5
-            "a1 01 61 a1 01 68 "    // container-id, hostname
-            "70 00 01 00 00 "       // max-frame-size
-            "60 00 ff "             // channel-max
-            "70 00 00 ea 60");      // idle-time-out
+            "00 53 10 c0 14 05 "  // described by 0x10: list8 of 5
+            "a1 01 61 a1 01 68 "  // container-id, hostname
+            "70 00 01 00 00 "     // max-frame-size
+            "60 00 ff "           // channel-max
+            "70 00 00 ea 60");    // idle-time-out
   EXPECT_EQ(hex(encoded(an_open(), list_form::full)),
             "00 53 10 c0 19 0a a1 01 61 a1 01 68 70 00 01 00 00 60 00 ff 70 00 00 ea 60 40 40 40 40 40");
 }
@@ -127,8 +127,7 @@ TEST(AmqpPerformative, TransferFlowAndDispositionAreGolden) {
   t.message_format = 0;
   t.settled = false;
   EXPECT_EQ(hex(encoded(t)), "00 53 14 c0 0c 06 43 43 a0 04 00 00 00 00 43 42 42");
-  EXPECT_EQ(hex(encoded(t, list_form::full)),
-            "00 53 14 c0 11 0b 43 43 a0 04 00 00 00 00 43 42 42 40 40 40 40 40");
+  EXPECT_EQ(hex(encoded(t, list_form::full)), "00 53 14 c0 11 0b 43 43 a0 04 00 00 00 00 43 42 42 40 40 40 40 40");
   amqp::flow f;
   f.incoming_window = 10;
   f.outgoing_window = 11;
@@ -294,7 +293,8 @@ TEST(AmqpPerformative, IsRefusedWithFieldsOfOtherTypes) {
   EXPECT_EQ(refused<amqp::open>("00 53 10 c0 02 01 41"), "1.4: a field of another type");
   EXPECT_EQ(refused<amqp::open>("00 53 10 c0 0b 04 a1 01 61 40 40 70 00 01 00 00"), "1.4: a field of another type");
   EXPECT_EQ(refused<amqp::attach>("00 53 12 c0 08 04 a1 01 61 43 41 50 03"), "1.4: a field of another type");
-  EXPECT_EQ(refused<amqp::transfer>("00 53 14 c0 26 03 43 43 a0 21 000000000000000000000000000000000000000000000000000000000000000000"),
+  EXPECT_EQ(refused<amqp::transfer>(
+                "00 53 14 c0 26 03 43 43 a0 21 000000000000000000000000000000000000000000000000000000000000000000"),
             "2.8.7: a delivery tag above 32 bytes");
   EXPECT_EQ(refused<amqp::attach>("00 53 12 c0 0d 07 a1 01 61 43 41 40 40 00 53 29 45 40"),
             "1.4: another type was expected");

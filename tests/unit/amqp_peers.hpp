@@ -171,8 +171,7 @@ struct pair {
   bool move(amqp::connection& from, amqp::connection& to) {
     std::string const out{from.output()};
     from.consume(out.size());
-    for (std::size_t at = 0; at < out.size(); at += piece)
-      to.receive(std::string_view{out}.substr(at, piece), now);
+    for (std::size_t at = 0; at < out.size(); at += piece) to.receive(std::string_view{out}.substr(at, piece), now);
     return !out.empty();
   }
   void run() {

@@ -117,7 +117,9 @@ TEST(AmqpSasl, ClientAndServerMustWantTheSameLayer) {
   EXPECT_EQ(q.c.take(), "closed unsupported");
 }
 
-std::string sasl_frame(char const* body) { return framed(0, bytes(body), amqp::frame_type::sasl); }
+std::string sasl_frame(char const* body) {
+  return framed(0, bytes(body), amqp::frame_type::sasl);
+}
 
 TEST(AmqpSasl, ServerIsGolden) {
   amqp::connection_options o = named("server");
@@ -126,8 +128,8 @@ TEST(AmqpSasl, ServerIsGolden) {
   server.receive(bytes("41 4d 51 50 03 01 00 00"), time_point{});
   EXPECT_EQ(hex(server.output()),
             "41 4d 51 50 03 01 00 00 "
-            "00 00 00 33 02 01 00 00 00 53 40 c0 26 01 e0 23 04 a3 "   // an array of four symbols
-            "07 4d 53 53 42 43 42 53 05 50 4c 41 49 4e "               // MSSBCBS, PLAIN
+            "00 00 00 33 02 01 00 00 00 53 40 c0 26 01 e0 23 04 a3 "      // an array of four symbols
+            "07 4d 53 53 42 43 42 53 05 50 4c 41 49 4e "                  // MSSBCBS, PLAIN
             "09 41 4e 4f 4e 59 4d 4f 55 53 08 45 58 54 45 52 4e 41 4c");  // ANONYMOUS, EXTERNAL
   server.consume(server.output().size());
   server.receive(sasl_frame("00 53 41 c0 0e 03 a3 07 4d 53 53 42 43 42 53 40 a1 01 68"), time_point{});
@@ -148,11 +150,11 @@ TEST(AmqpSasl, ServerAsksForThePlainResponseThatIsMissing) {
 }
 
 TEST(AmqpSasl, ServerEndsWhenThePeerBreaksARule) {
-  for (char const* each : {"00 53 43 c0 03 01 a0 00",                    // a response that nobody asked for
-                           "00 53 41 45",                                // no mechanism
-                           "00 53 44 c0 03 01 50 00",                    // an outcome from a client
-                           "40", "00 53 41 c0 04 02 a3 01",              // no list; cut off
-                           "00 53 41 c0 08 01 a3 05 58 58 58 58 58",     // XXXXX
+  for (char const* each : {"00 53 43 c0 03 01 a0 00",                 // a response that nobody asked for
+                           "00 53 41 45",                             // no mechanism
+                           "00 53 44 c0 03 01 50 00",                 // an outcome from a client
+                           "40", "00 53 41 c0 04 02 a3 01",           // no list; cut off
+                           "00 53 41 c0 08 01 a3 05 58 58 58 58 58",  // XXXXX
                            "00 53 41 c0 0e 02 a3 05 50 4c 41 49 4e a0 04 00 00 00 70"}) {  // PLAIN with three NULs
     amqp::connection_options o = named("server");
     recorder s;
@@ -169,8 +171,8 @@ TEST(AmqpSasl, ServerEndsWhenThePeerBreaksARule) {
 }
 
 TEST(AmqpSasl, ClientEndsWhenThePeerBreaksARule) {
-  for (char const* each : {"00 53 44 c0 03 01 50 00",   // an outcome before the mechanisms
-                           "00 53 42 c0 03 01 a0 00",   // a challenge before the init
+  for (char const* each : {"00 53 44 c0 03 01 50 00",  // an outcome before the mechanisms
+                           "00 53 42 c0 03 01 a0 00",  // a challenge before the init
                            "00 53 40 c0 ff", "00 53 44 45"}) {
     amqp::connection_options o = named("client");
     recorder c;

@@ -26,8 +26,7 @@ std::string written(F f) {
 
 TEST(AmqpWriter, TakesTheSmallestEncodingOfIntegers) {
   EXPECT_EQ(written([](auto& w) { w.uint32(0), w.uint32(255), w.uint32(256); }), "43 52 ff 70 00 00 01 00");
-  EXPECT_EQ(written([](auto& w) { w.uint64(0), w.uint64(255), w.uint64(256); }),
-            "44 53 ff 80 00 00 00 00 00 00 01 00");
+  EXPECT_EQ(written([](auto& w) { w.uint64(0), w.uint64(255), w.uint64(256); }), "44 53 ff 80 00 00 00 00 00 00 01 00");
   EXPECT_EQ(written([](auto& w) { w.int32(-128), w.int32(127), w.int32(128); }), "54 80 54 7f 71 00 00 00 80");
   EXPECT_EQ(written([](auto& w) { w.int64(-1), w.int64(-129); }), "55 ff 81 ff ff ff ff ff ff ff 7f");
   EXPECT_EQ(written([](auto& w) { w.uint8(7), w.uint16(0x1234), w.int8(-1), w.int16(-2); }),
@@ -84,8 +83,7 @@ TEST(AmqpReader, ReadsTheBookOfTheStandard) {
 }
 
 TEST(AmqpReader, ReadsTheDescribedUrlOfTheStandard) {
-  std::string const encoding =
-      bytes("00 a1 03") + "URL" + bytes("a1 1e") + "http://example.org/hello-world";
+  std::string const encoding = bytes("00 a1 03") + "URL" + bytes("a1 1e") + "http://example.org/hello-world";
   EXPECT_EQ(amqp::to_text(encoding), "(\"URL\") \"http://example.org/hello-world\"");
 }
 
@@ -95,11 +93,19 @@ TEST(AmqpReader, ReadsEveryEncodingOfANumber) {
     kind type;
     std::int64_t number;
   };
-  for (row const& each : {row{"43", kind::uint32, 0}, {"52 ff", kind::uint32, 255}, {"70 00 00 00 05", kind::uint32, 5},
-                          {"44", kind::uint64, 0}, {"53 80", kind::uint64, 128},
-                          {"80 00 00 00 00 00 00 00 09", kind::uint64, 9}, {"50 ff", kind::uint8, 255},
-                          {"60 ff ff", kind::uint16, 65535}, {"51 80", kind::int8, -128}, {"61 80 00", kind::int16, -32768},
-                          {"54 ff", kind::int32, -1}, {"71 80 00 00 00", kind::int32, INT32_MIN}, {"55 fe", kind::int64, -2},
+  for (row const& each : {row{"43", kind::uint32, 0},
+                          {"52 ff", kind::uint32, 255},
+                          {"70 00 00 00 05", kind::uint32, 5},
+                          {"44", kind::uint64, 0},
+                          {"53 80", kind::uint64, 128},
+                          {"80 00 00 00 00 00 00 00 09", kind::uint64, 9},
+                          {"50 ff", kind::uint8, 255},
+                          {"60 ff ff", kind::uint16, 65535},
+                          {"51 80", kind::int8, -128},
+                          {"61 80 00", kind::int16, -32768},
+                          {"54 ff", kind::int32, -1},
+                          {"71 80 00 00 00", kind::int32, INT32_MIN},
+                          {"55 fe", kind::int64, -2},
                           {"81 80 00 00 00 00 00 00 00", kind::int64, INT64_MIN}}) {
     std::string const encoding = bytes(each.encoding);
     amqp::value_view const read = amqp::view_of(encoding);
@@ -136,12 +142,27 @@ TEST(AmqpReader, ReadsTheOtherFixedTypes) {
 
 // Whole values of every kind, one in another.
 value everything() {
-  return value::list({true, std::uint8_t{1}, std::uint16_t{2}, std::uint32_t{3}, std::uint64_t{4}, std::int8_t{-1},
-                      std::int16_t{-2}, std::int32_t{-3}, std::int64_t{-4}, 1.5f, 2.5, value::timestamp(5),
-                      value::character(U'x'), value::uuid("0123456789abcdef"), value::binary("bin"), "text",
-                      value::symbol("sym"), value::list({value{}, value::list({})}),
+  return value::list({true,
+                      std::uint8_t{1},
+                      std::uint16_t{2},
+                      std::uint32_t{3},
+                      std::uint64_t{4},
+                      std::int8_t{-1},
+                      std::int16_t{-2},
+                      std::int32_t{-3},
+                      std::int64_t{-4},
+                      1.5f,
+                      2.5,
+                      value::timestamp(5),
+                      value::character(U'x'),
+                      value::uuid("0123456789abcdef"),
+                      value::binary("bin"),
+                      "text",
+                      value::symbol("sym"),
+                      value::list({value{}, value::list({})}),
                       value::symbol_map({{"a", 1}, {"b", value::string_map({{"c", "d"}})}}),
-                      value::strings({"x", "yy"}), value::symbols({}),
+                      value::strings({"x", "yy"}),
+                      value::symbols({}),
                       value::described(amqp::descriptor::accepted, value::list({}))});
 }
 

@@ -299,8 +299,12 @@ inline void cbs_client::pump() {
   }
 }
 
-inline void cbs_client::on_attached(link&) { pump(); }
-inline void cbs_client::on_credit(link&) { pump(); }
+inline void cbs_client::on_attached(link&) {
+  pump();
+}
+inline void cbs_client::on_credit(link&) {
+  pump();
+}
 
 inline std::optional<cbs_client::outcome> cbs_client::on_transfer(link& which, delivery const& what) {
   message_view message;

@@ -13,8 +13,8 @@
 // frame when nothing was sent for half of the time that the peer announced), answers to detach, end and close. What the
 // owner does: who may connect and attach, what the links mean, how much credit to give, what becomes of deliveries.
 //
-// A broken rule ends the smallest thing that holds it: a link with detach, a session with end, the connection with close
-// (2.8.15 to 2.8.18 say which condition belongs to which), and the sentence is sent along as description.
+// A broken rule ends the smallest thing that holds it: a link with detach, a session with end, the connection with
+// close (2.8.15 to 2.8.18 say which condition belongs to which), and the sentence is sent along as description.
 //
 // How a driver uses it, once per turn, the same for both roles:
 //   client, first of all: open(credentials, now)
@@ -65,7 +65,8 @@ class connection {
     closed,
   };
 
-  connection(connection_role role, connection_handler& owner, connection_options const& options, time_point now) noexcept
+  connection(connection_role role, connection_handler& owner, connection_options const& options,
+             time_point now) noexcept
       : wire_{owner, options, now}, since_{now}, last_received_{now}, role_{role} {}
   connection(connection const&) = delete;
   connection& operator=(connection const&) = delete;
@@ -83,7 +84,8 @@ class connection {
   result<void> open(sasl_credentials credentials, time_point now);
   // Server: the answer to an on_sasl that returned nothing. `ok` lets the client go on.
   void sasl_outcome(sasl_code code);
-  // Asks for a session; on_begun follows. errc::not_connected unless open, errc::quota_exceeded when no channel is left.
+  // Asks for a session; on_begun follows. errc::not_connected unless open, errc::quota_exceeded when no channel is
+  // left.
   result<session*> begin();
   // Says good-bye, with an error where there is one. on_closed follows when the peer has answered, or after
   // close_timeout. Before the connection is open it ends at once: on_closed follows in the next step().
@@ -109,7 +111,8 @@ class connection {
   void consume(std::size_t size) noexcept;
   // Nothing will be added to output() any more; when that is empty the stream is to be closed.
   [[nodiscard]] bool finished() const noexcept { return state_ == state_type::closed; }
-  // Moves later with traffic, and earlier only by calls into this object: a driver that finds it not due reads it again.
+  // Moves later with traffic, and earlier only by calls into this object: a driver that finds it not due reads it
+  // again.
   [[nodiscard]] time_point deadline() const noexcept;
 
  private:
@@ -154,7 +157,7 @@ class connection {
   std::vector<std::unique_ptr<session>> finished_;  // ended in this turn
   std::unique_ptr<sasl_server> sasl_server_;
   std::unique_ptr<sasl_client> sasl_client_;
-  time_point since_;          // start, or when close was sent
+  time_point since_;  // start, or when close was sent
   time_point last_received_;
   std::uint32_t peer_idle_time_out_ = 0;  // milliseconds
   connection_role role_;

@@ -167,8 +167,7 @@ inline std::size_t connection::handle(byte_view bytes) {
   std::size_t used = 0;
   while (reading()) {
     bool const before_frames = state_ == state_type::start || state_ == state_type::header;
-    std::size_t const size =
-        before_frames ? handle_header(bytes.substr(used)) : handle_frame(bytes.substr(used));
+    std::size_t const size = before_frames ? handle_header(bytes.substr(used)) : handle_frame(bytes.substr(used));
     settle_end();
     if (size == 0) break;
     used += size;
@@ -194,8 +193,8 @@ inline std::size_t connection::handle_header(byte_view bytes) {
 inline void connection::on_header(protocol_id id) {
   if (role_ == connection_role::client) {
     if (id != (sasl_client_ ? protocol_id::sasl : protocol_id::amqp))
-      return finish(error{errc::unsupported, id == protocol_id::sasl ? "the server wants a SASL layer"
-                                                                     : "the server has no SASL layer"},
+      return finish(error{errc::unsupported,
+                          id == protocol_id::sasl ? "the server wants a SASL layer" : "the server has no SASL layer"},
                     {});
     state_ = sasl_client_ ? state_type::sasl : state_type::opening;
     return;
@@ -265,9 +264,7 @@ inline void connection::on_sasl_frame(byte_view body) {
   switch (sasl_server_->receive(body, wire_.out, login, rule)) {
     case sasl_server::step::wait: return;
     case sasl_server::step::broken: return fail(rule);
-    case sasl_server::step::refuse:
-      deciding_ = true;
-      return sasl_outcome(sasl_code::auth);
+    case sasl_server::step::refuse: deciding_ = true; return sasl_outcome(sasl_code::auth);
     case sasl_server::step::decide: break;
   }
   mechanism_ = login.mechanism;
@@ -283,8 +280,7 @@ inline void connection::on_amqp_frame(frame const& what) {
   if (found.what == descriptor::close && state_ != state_type::opening) return on_close(found.fields);
   if (state_ == state_type::closing) return;
   if (state_ == state_type::opening) {
-    if (found.what != descriptor::open)
-      return fail({condition::not_allowed, "2.4.1: the first frame is not open"});
+    if (found.what != descriptor::open) return fail({condition::not_allowed, "2.4.1: the first frame is not open"});
     return on_open(found.fields);
   }
   if (found.what == descriptor::open) return fail({condition::not_allowed, "2.4.1: a second open"});

@@ -84,8 +84,7 @@ inline frame_read read_frame(byte_view bytes, std::size_t max_frame_size, frame&
   std::size_t const body = 4 * static_cast<std::size_t>(static_cast<unsigned char>(bytes[4]));
   if (body < frame_header_size)
     return {read_status::broken, 0, {condition::framing_error, "2.3.1: a data offset inside the header"}};
-  if (body > size)
-    return {read_status::broken, 0, {condition::framing_error, "2.3.1: a data offset behind the frame"}};
+  if (body > size) return {read_status::broken, 0, {condition::framing_error, "2.3.1: a data offset behind the frame"}};
   if (static_cast<unsigned char>(bytes[5]) > 1)
     return {read_status::broken, 0, {condition::framing_error, "2.3.1: an unknown frame type"}};
   if (bytes.size() < size) return {};

@@ -121,7 +121,8 @@ class connection_handler {
   // A message came on a receiver. Settle it with link::settle(), now or later, unless it came settled.
   virtual void on_transfer(link& which, delivery const& what, time_point now) = 0;
   // On a sender: the receiver said something about a delivery. Where it said the outcome and waits for this side to
-  // settle (rcv-settle-mode second) the answer is sent after the call. On a receiver with that mode: the sender settled.
+  // settle (rcv-settle-mode second) the answer is sent after the call. On a receiver with that mode: the sender
+  // settled.
   virtual void on_disposition(link& which, settlement const& what, time_point now);
   virtual void on_detached(link& which, end_reason const& why, time_point now) = 0;
   virtual void on_ended(session& which, end_reason const& why, time_point now);
@@ -140,7 +141,9 @@ class connection_handler {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-inline std::optional<sasl_code> connection_handler::on_sasl(sasl_login const&, time_point) { return sasl_code::auth; }
+inline std::optional<sasl_code> connection_handler::on_sasl(sasl_login const&, time_point) {
+  return sasl_code::auth;
+}
 inline void connection_handler::on_session(session&, time_point) {}
 inline void connection_handler::on_begun(session&, time_point) {}
 inline void connection_handler::on_attached(link&, attach const&, time_point) {}

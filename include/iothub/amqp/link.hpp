@@ -2,14 +2,15 @@
 //
 // Theory of operation. The receiver grants credit: how many deliveries it takes. Credit is one number kept by both
 // sides, delivery-count + credit, and told in flow frames (2.6.7), so it does not matter which crosses which. A sender
-// spends one for each delivery; a delivery leaves in as many transfer frames as the peer's frame size asks for, and each
-// frame needs room in the session's window (2.5.6). What the window does not take now leaves by itself when it reopens;
-// until then no other delivery of the session begins.
+// spends one for each delivery; a delivery leaves in as many transfer frames as the peer's frame size asks for, and
+// each frame needs room in the session's window (2.5.6). What the window does not take now leaves by itself when it
+// reopens; until then no other delivery of the session begins.
 //
 // Settlement (2.6.12): an unsettled delivery is remembered until the receiver says what became of it. With
 // rcv-settle-mode first its word settles; with second the sender settles in answer, which happens by itself.
 //
-// Flows and dispositions gather until connection::output() is asked: neighbours with the same outcome leave in one frame.
+// Flows and dispositions gather until connection::output() is asked: neighbours with the same outcome leave in one
+// frame.
 #pragma once
 
 #include <cstddef>

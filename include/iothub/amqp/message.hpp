@@ -169,20 +169,20 @@ inline violation read_body(descriptor what, value_view const& content, message_v
 }  // namespace detail
 
 inline violation read_message(byte_view payload, message_view& into) noexcept {
-  reader in{payload};
-  value_view section;
   unsigned last = 0;
   char const* body_begin = nullptr;
   char const* body_end = nullptr;
-  while (in.next(section)) {
+  while (!payload.empty()) {
+    descriptor what = descriptor::none;
     value_view content;
-    descriptor const what = descriptor_of(section, content);
+    violation rule;
+    std::size_t const size = read_described(payload, what, content, rule);
+    if (size == 0) return rule;
     unsigned const rank = detail::section_rank(what);
     if (rank == 0) return "3.2: a section that does not belong into a message";
     if (rank < last || (rank == last && rank != 6)) return "3.2: sections out of order";
     last = rank;
-    if (violation const rule = detail::value_parser::deep(content, 0)) return rule;
-    violation rule;
+    if ((rule = detail::value_parser::deep(content, 0))) return rule;
     switch (what) {
       case descriptor::header:
         into.has_header = true;
@@ -198,13 +198,13 @@ inline violation read_message(byte_view payload, message_view& into) noexcept {
       case descriptor::footer: rule = detail::read_map(content, into.footer); break;
       default:
         rule = detail::read_body(what, content, into);
-        if (!body_begin) body_begin = section.bytes().data();
-        body_end = section.bytes().data() + section.bytes().size();
+        if (!body_begin) body_begin = payload.data();
+        body_end = payload.data() + size;
         break;
     }
     if (rule) return rule;
+    payload.remove_prefix(size);
   }
-  if (in.rule()) return in.rule();
   if (body_begin) into.body_sections = {body_begin, static_cast<std::size_t>(body_end - body_begin)};
   return {};
 }
@@ -257,11 +257,16 @@ template <class F>
 void for_each_data(message_view const& what, F f) {
   if (what.body != body_kind::data) return;
   if (what.body_count <= 1) return f(what.data);
-  reader in{what.body_sections};
-  value_view section;
-  value_view content;
-  while (in.next(section))
-    if (descriptor_of(section, content) == descriptor::data) f(content.content());
+  byte_view left = what.body_sections;
+  while (!left.empty()) {
+    descriptor section = descriptor::none;
+    value_view content;
+    violation rule;
+    std::size_t const size = read_described(left, section, content, rule);
+    if (size == 0) return;
+    f(content.content());
+    left.remove_prefix(size);
+  }
 }
 
 inline std::string id_text(encoded id) {

@@ -157,11 +157,9 @@ void encode(close const& what, list_form form, byte_buffer& out);
 // ---------------------------------------------------------------------------------------------------------------------
 
 inline violation read_performative(byte_view body, performative& into) noexcept {
-  value_view described;
   violation rule;
-  std::size_t const size = read_value(body, described, rule);
+  std::size_t const size = read_described(body, into.what, into.fields, rule);
   if (size == 0) return rule;
-  into.what = descriptor_of(described, into.fields);
   if (into.what == descriptor::none || into.fields.type() != kind::list)
     return {condition::framing_error, "2.3.2: a frame whose body is not a performative"};
   into.payload = body.substr(size);

@@ -10,63 +10,16 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <optional>
 #include <string_view>
 
+#include <iothub/amqp/format_code.hpp>
 #include <iothub/amqp/types.hpp>
+#include <iothub/amqp/value_view.hpp>
 #include <iothub/base/utf8.hpp>
 
 namespace iothub {
 inline namespace v0 {
 namespace amqp {
-
-namespace detail {
-struct value_parser;
-}
-
-// One encoded value. The bytes must outlive it.
-class value_view {
- public:
-  constexpr value_view() noexcept = default;  // null
-
-  [[nodiscard]] kind type() const noexcept { return kind_; }
-  [[nodiscard]] bool is_null() const noexcept { return kind_ == kind::null; }
-
-  // Nothing when the value is of another type. Every width and sign of an integer is taken where it fits.
-  [[nodiscard]] std::optional<bool> as_bool() const noexcept;
-  [[nodiscard]] std::optional<std::int64_t> as_int() const noexcept;
-  [[nodiscard]] std::optional<std::uint64_t> as_uint() const noexcept;
-  [[nodiscard]] std::optional<double> as_double() const noexcept;  // float and double
-  [[nodiscard]] std::optional<char32_t> as_char() const noexcept;
-  [[nodiscard]] std::optional<std::int64_t> as_timestamp() const noexcept;  // milliseconds since 1970
-  [[nodiscard]] std::optional<byte_view> as_string() const noexcept;
-  [[nodiscard]] std::optional<byte_view> as_symbol() const noexcept;
-  [[nodiscard]] std::optional<byte_view> as_text() const noexcept;  // string or symbol
-  [[nodiscard]] std::optional<byte_view> as_binary() const noexcept;
-  [[nodiscard]] std::optional<byte_view> as_uuid() const noexcept;  // 16 bytes, RFC 4122 order
-
-  // The value's own bytes: characters of a string, big-endian bytes of a number or decimal, the items of a list or map
-  // one after the other, the elements of an array, descriptor and value of a described one.
-  [[nodiscard]] byte_view content() const noexcept { return content_; }
-  // Items of a list, keys and values together of a map, elements of an array; 0 otherwise.
-  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
-  // Constructor included; empty for an element of an array, whose constructor stands elsewhere.
-  [[nodiscard]] encoded bytes() const noexcept { return bytes_; }
-
- private:
-  friend class reader;
-  friend class array_reader;
-  friend struct detail::value_parser;
-
-  char const* data() const noexcept { return content_.data(); }
-
-  byte_view content_;
-  byte_view bytes_;
-  std::uint32_t count_ = 0;
-  kind kind_ = kind::null;
-  std::uint8_t code_ = detail::code_null;
-};
 
 // Reads the value at the front of `bytes`; returns its size, or 0 and the rule that it breaks. Not deep: see above.
 std::size_t read_value(byte_view bytes, value_view& into, violation& rule) noexcept;
@@ -119,100 +72,57 @@ bool split_described(value_view const& described, value_view& descriptor, value_
 // The descriptor of a described value as a number, whether it came as ulong or by its symbolic name; `none` otherwise.
 descriptor descriptor_of(value_view const& described, value_view& content) noexcept;
 
+// A described value at the front of `bytes`: its descriptor as above, what it describes, and all of its bytes. Returns
+// their size, or 0 and the rule.
+std::size_t read_described(byte_view bytes, descriptor& what, value_view& content, violation& rule) noexcept;
+
 // The value under a key (string or symbol alike) in a map; a null view when absent. The first one counts.
 value_view find(value_view const& map, std::string_view key) noexcept;
-inline value_view find(encoded map, std::string_view key) noexcept { return find(view_of(map), key); }
+inline value_view find(encoded map, std::string_view key) noexcept {
+  return find(view_of(map), key);
+}
 // Whether a "multiple" field (Part 1, 1.4: one symbol or an array of them) holds the symbol.
 bool has_symbol(encoded field, std::string_view symbol) noexcept;
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
-struct value_parser {
-  // The kind that a format code makes; described for 0x00, and `known` false for a code that Part 1 does not define.
-  static kind kind_of(std::uint8_t code, bool& known) noexcept {
-    known = true;
-    switch (code) {
-      case code_described: return kind::described;
-      case code_null: return kind::null;
-      case code_true:
-      case code_false:
-      case code_boolean: return kind::boolean;
-      case code_uint0:
-      case code_small_uint:
-      case code_uint: return kind::uint32;
-      case code_ulong0:
-      case code_small_ulong:
-      case code_ulong: return kind::uint64;
-      case code_list0:
-      case code_list8:
-      case code_list32: return kind::list;
-      case code_ubyte: return kind::uint8;
-      case code_byte: return kind::int8;
-      case code_small_int:
-      case code_int: return kind::int32;
-      case code_small_long:
-      case code_long: return kind::int64;
-      case code_ushort: return kind::uint16;
-      case code_short: return kind::int16;
-      case code_float: return kind::float32;
-      case code_char: return kind::character;
-      case code_decimal32: return kind::decimal32;
-      case code_double: return kind::float64;
-      case code_timestamp: return kind::timestamp;
-      case code_decimal64: return kind::decimal64;
-      case code_decimal128: return kind::decimal128;
-      case code_uuid: return kind::uuid;
-      case code_vbin8:
-      case code_vbin32: return kind::binary;
-      case code_str8:
-      case code_str32: return kind::string;
-      case code_sym8:
-      case code_sym32: return kind::symbol;
-      case code_map8:
-      case code_map32: return kind::map;
-      case code_array8:
-      case code_array32: return kind::array;
-      default: known = false; return kind::null;
-    }
-  }
 
-  // Bytes of a value of fixed width.
-  static constexpr std::size_t width_of(std::uint8_t code) noexcept {
-    unsigned const high = code >> 4;
-    return high <= 4 ? 0 : std::size_t{1} << (high - 5);
+struct value_parser {
+  // What is behind the first `size` bytes, which are there.
+  static byte_view behind(byte_view bytes, std::size_t size) noexcept {
+    return {bytes.data() + size, bytes.size() - size};
   }
 
   // The value that a constructor `code` makes of the front of `bytes` (behind the constructor); returns the bytes
   // used, npos when broken.
   static constexpr std::size_t npos = ~std::size_t{0};
   static std::size_t body(std::uint8_t code, byte_view bytes, value_view& into, violation& rule) noexcept {
-    bool known;
-    into.kind_ = kind_of(code, known);
+    code_meaning const what = code_meanings.of[code];
+    into.kind_ = what.type;
     into.code_ = code;
     into.count_ = 0;
-    if (!known) return rule = "1.6: an unknown format code", npos;
-    if (code < 0xa0) {
-      std::size_t const width = width_of(code);
-      if (bytes.size() < width) return rule = "1.2: a value is cut off", npos;
-      into.content_ = bytes.substr(0, width);
+    std::size_t const field = what.width;
+    if (what.form == layout::fixed) {
+      if (bytes.size() < field) return rule = "1.2: a value is cut off", npos;
+      into.content_ = {bytes.data(), field};
       if (code == code_boolean && static_cast<unsigned char>(bytes[0]) > 1)
         return rule = "1.6.2: a boolean that is neither 0 nor 1", npos;
-      return width;
+      return field;
     }
-    bool const wide = (code & 0x10) != 0;
-    std::size_t const field = wide ? 4 : 1;
+    if (what.form == layout::unknown) return rule = "1.6: an unknown format code", npos;
     if (bytes.size() < field) return rule = "1.2: the size of a value is cut off", npos;
-    std::size_t const size = load(bytes.data(), wide);
+    std::size_t const size = load(bytes.data(), field != 1);
     if (size > bytes.size() - field) return rule = "1.2: a size says more than there is", npos;
-    into.content_ = bytes.substr(field, size);
-    if (code < 0xc0) return field + size;
+    into.content_ = {bytes.data() + field, size};
+    if (what.form == layout::variable) return field + size;
     if (size < field) return rule = "1.6.22: the size of a compound value does not hold its count", npos;
-    into.count_ = load(bytes.data() + field, wide);
+    into.count_ = load(bytes.data() + field, field != 1);
     into.content_.remove_prefix(field);
     // Every item of a list or map has at least its constructor; elements of an array may have no bytes.
-    if (code < 0xe0 && into.count_ > into.content_.size()) return rule = "1.6.22: a count says more than there is", npos;
-    if (into.kind_ == kind::map && (into.count_ & 1) != 0)
+    if (what.form == layout::compound && into.count_ > into.content_.size())
+      return rule = "1.6.22: a count says more than there is", npos;
+    if (what.type == kind::map && (into.count_ & 1) != 0)
       return rule = "1.6.23: a map with a key that has no value", npos;
     return field + size;
   }
@@ -221,33 +131,32 @@ struct value_parser {
   static std::size_t value(byte_view bytes, value_view& into, violation& rule, unsigned depth) noexcept {
     if (bytes.empty()) return rule = "1.2: a value is missing", 0;
     auto const code = static_cast<std::uint8_t>(bytes[0]);
-    std::size_t size;
-    if (code != code_described) {
-      size = body(code, bytes.substr(1), into, rule);
-      if (size == npos) return 0;
-      size += 1;
-    } else {
-      if (depth >= max_depth) return rule = {condition::decode_error, "values are nested too deep"}, 0;
-      std::size_t const first = value(bytes.substr(1), into, rule, depth + 1);
-      if (first == 0) return 0;
-      std::size_t const second = value(bytes.substr(1 + first), into, rule, depth + 1);
-      if (second == 0) return 0;
-      size = 1 + first + second;
-      into.kind_ = kind::described;
-      into.code_ = code;
-      into.count_ = 0;
-      into.content_ = bytes.substr(1, size - 1);
-    }
-    into.bytes_ = bytes.substr(0, size);
-    return size;
+    if (code == code_described) return described(bytes, into, rule, depth);
+    std::size_t const size = body(code, behind(bytes, 1), into, rule);
+    if (size == npos) return 0;
+    into.bytes_ = {bytes.data(), size + 1};
+    return size + 1;
+  }
+
+  static std::size_t described(byte_view bytes, value_view& into, violation& rule, unsigned depth) noexcept {
+    if (depth >= max_depth) return rule = {condition::decode_error, "values are nested too deep"}, 0;
+    std::size_t const first = value(behind(bytes, 1), into, rule, depth + 1);
+    if (first == 0) return 0;
+    std::size_t const second = value(behind(bytes, 1 + first), into, rule, depth + 1);
+    if (second == 0) return 0;
+    into.kind_ = kind::described;
+    into.code_ = code_described;
+    into.count_ = 0;
+    into.bytes_ = {bytes.data(), 1 + first + second};
+    into.content_ = behind(into.bytes_, 1);
+    return into.bytes_.size();
   }
 
   // Everything inside one value that was read.
   static violation deep(value_view const& what, unsigned depth) noexcept {
     if (depth >= max_depth) return {condition::decode_error, "values are nested too deep"};
     switch (what.kind_) {
-      case kind::string:
-        return is_utf8(what.content_) ? violation{} : violation{"1.6.20: a string that is not UTF-8"};
+      case kind::string: return is_utf8(what.content_) ? violation{} : violation{"1.6.20: a string that is not UTF-8"};
       case kind::list:
       case kind::map: return items(what, depth);
       case kind::array: return elements(what, depth);
@@ -407,6 +316,19 @@ inline constexpr symbolic_descriptor symbolic_descriptors[] = {
 };
 }  // namespace detail
 
+inline std::size_t read_described(byte_view bytes, descriptor& what, value_view& content, violation& rule) noexcept {
+  // Nearly every descriptor is written in one byte.
+  if (bytes.size() > 3 && bytes[0] == 0 && static_cast<std::uint8_t>(bytes[1]) == detail::code_small_ulong) {
+    what = static_cast<descriptor>(static_cast<std::uint8_t>(bytes[2]));
+    std::size_t const size = detail::value_parser::value(detail::value_parser::behind(bytes, 3), content, rule, 1);
+    return size == 0 ? 0 : size + 3;
+  }
+  value_view described;
+  std::size_t const size = read_value(bytes, described, rule);
+  if (size != 0) what = descriptor_of(described, content);
+  return size;
+}
+
 inline descriptor descriptor_of(value_view const& described, value_view& content) noexcept {
   value_view name;
   if (!split_described(described, name, content)) return descriptor::none;
@@ -435,103 +357,6 @@ inline bool has_symbol(encoded field, std::string_view symbol) noexcept {
   while (in.next(each))
     if (auto const text = each.as_text(); text && *text == symbol) return true;
   return false;
-}
-
-inline std::optional<bool> value_view::as_bool() const noexcept {
-  if (kind_ != kind::boolean) return std::nullopt;
-  return code_ == detail::code_boolean ? content_[0] != 0 : code_ == detail::code_true;
-}
-
-inline std::optional<std::uint64_t> value_view::as_uint() const noexcept {
-  switch (kind_) {
-    case kind::uint8:
-    case kind::uint16:
-    case kind::uint32:
-    case kind::uint64: break;
-    case kind::int8:
-    case kind::int16:
-    case kind::int32:
-    case kind::int64: {
-      std::int64_t const signed_value = *as_int();
-      if (signed_value < 0) return std::nullopt;
-      return static_cast<std::uint64_t>(signed_value);
-    }
-    default: return std::nullopt;
-  }
-  switch (content_.size()) {
-    case 0: return 0;
-    case 1: return static_cast<unsigned char>(content_[0]);
-    case 2: return detail::load16(data());
-    case 4: return detail::load32(data());
-    default: return detail::load64(data());
-  }
-}
-
-inline std::optional<std::int64_t> value_view::as_int() const noexcept {
-  switch (kind_) {
-    case kind::int8:
-    case kind::int16:
-    case kind::int32:
-    case kind::int64: break;
-    case kind::uint8:
-    case kind::uint16:
-    case kind::uint32:
-    case kind::uint64: {
-      std::uint64_t const unsigned_value = *as_uint();
-      if (unsigned_value > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
-      return static_cast<std::int64_t>(unsigned_value);
-    }
-    default: return std::nullopt;
-  }
-  switch (content_.size()) {
-    case 1: return static_cast<std::int8_t>(content_[0]);
-    case 2: return static_cast<std::int16_t>(detail::load16(data()));
-    case 4: return static_cast<std::int32_t>(detail::load32(data()));
-    default: return static_cast<std::int64_t>(detail::load64(data()));
-  }
-}
-
-inline std::optional<double> value_view::as_double() const noexcept {
-  if (kind_ == kind::float32) {
-    std::uint32_t const bits = detail::load32(data());
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return static_cast<double>(value);
-  }
-  if (kind_ != kind::float64) return std::nullopt;
-  std::uint64_t const bits = detail::load64(data());
-  double value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-inline std::optional<char32_t> value_view::as_char() const noexcept {
-  if (kind_ != kind::character) return std::nullopt;
-  return static_cast<char32_t>(detail::load32(data()));
-}
-inline std::optional<std::int64_t> value_view::as_timestamp() const noexcept {
-  if (kind_ != kind::timestamp) return std::nullopt;
-  return static_cast<std::int64_t>(detail::load64(data()));
-}
-inline std::optional<byte_view> value_view::as_string() const noexcept {
-  if (kind_ != kind::string) return std::nullopt;
-  return content_;
-}
-inline std::optional<byte_view> value_view::as_symbol() const noexcept {
-  if (kind_ != kind::symbol) return std::nullopt;
-  return content_;
-}
-inline std::optional<byte_view> value_view::as_text() const noexcept {
-  if (kind_ != kind::symbol && kind_ != kind::string) return std::nullopt;
-  return content_;
-}
-inline std::optional<byte_view> value_view::as_binary() const noexcept {
-  if (kind_ != kind::binary) return std::nullopt;
-  return content_;
-}
-inline std::optional<byte_view> value_view::as_uuid() const noexcept {
-  if (kind_ != kind::uuid) return std::nullopt;
-  return content_;
 }
 
 }  // namespace amqp

@@ -38,7 +38,8 @@ class sasl_mechanisms {
  public:
   constexpr sasl_mechanisms() noexcept = default;
   constexpr sasl_mechanisms(std::initializer_list<sasl_mechanism> which) noexcept {
-    for (sasl_mechanism const each : which) bits_ = static_cast<std::uint8_t>(bits_ | 1u << static_cast<unsigned>(each));
+    for (sasl_mechanism const each : which)
+      bits_ = static_cast<std::uint8_t>(bits_ | 1u << static_cast<unsigned>(each));
   }
   [[nodiscard]] constexpr bool contains(sasl_mechanism which) const noexcept {
     return which != sasl_mechanism::none && (bits_ >> static_cast<unsigned>(which) & 1u) != 0;
@@ -143,8 +144,8 @@ constexpr std::string_view to_string(sasl_mechanism which) noexcept {
 }
 
 constexpr sasl_mechanism sasl_mechanism_of(std::string_view name) noexcept {
-  for (sasl_mechanism const each : {sasl_mechanism::anonymous, sasl_mechanism::plain, sasl_mechanism::external,
-                                    sasl_mechanism::mssbcbs})
+  for (sasl_mechanism const each :
+       {sasl_mechanism::anonymous, sasl_mechanism::plain, sasl_mechanism::external, sasl_mechanism::mssbcbs})
     if (to_string(each) == name) return each;
   return sasl_mechanism::none;
 }
@@ -163,8 +164,8 @@ inline bool parse_sasl_plain(byte_view response, sasl_login& into) noexcept {
 inline void sasl_server::start(byte_buffer& out) {
   std::string_view names[4];
   std::size_t count = 0;
-  for (sasl_mechanism const each : {sasl_mechanism::mssbcbs, sasl_mechanism::plain, sasl_mechanism::anonymous,
-                                    sasl_mechanism::external})
+  for (sasl_mechanism const each :
+       {sasl_mechanism::mssbcbs, sasl_mechanism::plain, sasl_mechanism::anonymous, sasl_mechanism::external})
     if (offered_.contains(each)) names[count++] = to_string(each);
   std::size_t const begun = begin_frame(frame_type::sasl, 0, out);
   detail::field_writer fields{out, descriptor::sasl_mechanisms, list_form::brief};

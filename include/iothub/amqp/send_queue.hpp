@@ -1,5 +1,5 @@
-// Messages that wait for a link's credit: answers on $cbs, $management, twin and method links. A sender that nobody gives
-// credit to costs a bounded number of bytes.
+// Messages that wait for a link's credit: answers on $cbs, $management, twin and method links. A sender that nobody
+// gives credit to costs a bounded number of bytes.
 #pragma once
 
 #include <cstddef>

@@ -103,8 +103,8 @@ class session {
   void fail(violation rule);
 
   detail::wire* wire_;
-  std::vector<std::unique_ptr<link>> links_;    // by this side's handle
-  std::vector<link*> by_peer_;                  // by the peer's handle
+  std::vector<std::unique_ptr<link>> links_;     // by this side's handle
+  std::vector<link*> by_peer_;                   // by the peer's handle
   std::vector<std::unique_ptr<link>> finished_;  // released in this turn
   detail::unsettled_list sent_;
   detail::unsettled_list received_;

@@ -36,7 +36,7 @@ enum class outcome : std::uint8_t {
   rejected,  // invalid: do not send it again
   released,  // not looked at: send it again
   modified,
-  other,     // a state that this library does not know, for example one of a transaction
+  other,  // a state that this library does not know, for example one of a transaction
 };
 
 struct delivery_state {

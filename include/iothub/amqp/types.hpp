@@ -220,10 +220,10 @@ inline void store64(char* p, std::uint64_t value) noexcept {
 }  // namespace detail
 
 constexpr std::string_view to_string(kind k) noexcept {
-  constexpr std::string_view names[] = {"null",      "boolean", "ubyte",     "ushort",     "uint", "ulong",     "byte",
-                                        "short",     "int",     "long",      "float",      "double", "decimal32", "decimal64",
-                                        "decimal128", "char",    "timestamp", "uuid",       "binary", "string",    "symbol",
-                                        "list",      "map",     "array",     "described"};
+  constexpr std::string_view names[] = {
+      "null",   "boolean", "ubyte",  "ushort",    "uint",      "ulong",      "byte",     "short",     "int",
+      "long",   "float",   "double", "decimal32", "decimal64", "decimal128", "char",     "timestamp", "uuid",
+      "binary", "string",  "symbol", "list",      "map",       "array",      "described"};
   return names[static_cast<std::size_t>(k)];
 }
 

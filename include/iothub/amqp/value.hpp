@@ -22,20 +22,44 @@ struct map_entry;
 class value {
  public:
   value() = default;  // null
-  value(bool v) { build([&](writer& w) { w.boolean(v); }); }            // NOLINT(google-explicit-constructor)
-  value(std::uint8_t v) { build([&](writer& w) { w.uint8(v); }); }      // NOLINT(google-explicit-constructor)
-  value(std::uint16_t v) { build([&](writer& w) { w.uint16(v); }); }    // NOLINT(google-explicit-constructor)
-  value(std::uint32_t v) { build([&](writer& w) { w.uint32(v); }); }    // NOLINT(google-explicit-constructor)
-  value(std::uint64_t v) { build([&](writer& w) { w.uint64(v); }); }    // NOLINT(google-explicit-constructor)
-  value(std::int8_t v) { build([&](writer& w) { w.int8(v); }); }        // NOLINT(google-explicit-constructor)
-  value(std::int16_t v) { build([&](writer& w) { w.int16(v); }); }      // NOLINT(google-explicit-constructor)
-  value(std::int32_t v) { build([&](writer& w) { w.int32(v); }); }      // NOLINT(google-explicit-constructor)
-  value(std::int64_t v) { build([&](writer& w) { w.int64(v); }); }      // NOLINT(google-explicit-constructor)
-  value(float v) { build([&](writer& w) { w.float32(v); }); }           // NOLINT(google-explicit-constructor)
-  value(double v) { build([&](writer& w) { w.float64(v); }); }          // NOLINT(google-explicit-constructor)
-  value(std::string_view v) { build([&](writer& w) { w.string(v); }); }  // NOLINT(google-explicit-constructor)
-  value(std::string const& v) : value{std::string_view{v}} {}            // NOLINT(google-explicit-constructor)
-  value(char const* v) : value{std::string_view{v}} {}                   // NOLINT(google-explicit-constructor)
+  value(bool v) {
+    build([&](writer& w) { w.boolean(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::uint8_t v) {
+    build([&](writer& w) { w.uint8(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::uint16_t v) {
+    build([&](writer& w) { w.uint16(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::uint32_t v) {
+    build([&](writer& w) { w.uint32(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::uint64_t v) {
+    build([&](writer& w) { w.uint64(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::int8_t v) {
+    build([&](writer& w) { w.int8(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::int16_t v) {
+    build([&](writer& w) { w.int16(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::int32_t v) {
+    build([&](writer& w) { w.int32(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::int64_t v) {
+    build([&](writer& w) { w.int64(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(float v) {
+    build([&](writer& w) { w.float32(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(double v) {
+    build([&](writer& w) { w.float64(v); });
+  }  // NOLINT(google-explicit-constructor)
+  value(std::string_view v) {
+    build([&](writer& w) { w.string(v); });
+  }                                                            // NOLINT(google-explicit-constructor)
+  value(std::string const& v) : value{std::string_view{v}} {}  // NOLINT(google-explicit-constructor)
+  value(char const* v) : value{std::string_view{v}} {}         // NOLINT(google-explicit-constructor)
   // A copy of what the view names; an element of an array gets a constructor of its own.
   explicit value(value_view const& v);
 
@@ -107,7 +131,9 @@ struct map_entry {
 
 // A value for people: {x-opt-offset: "5", n: 3}. For logs and for the failures of tests.
 std::string to_text(value_view const& what);
-inline std::string to_text(encoded what) { return to_text(view_of(what)); }
+inline std::string to_text(encoded what) {
+  return to_text(view_of(what));
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 

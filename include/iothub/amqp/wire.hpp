@@ -42,12 +42,12 @@ struct wire {
   std::size_t assembling = 0;
   std::uint32_t max_frame = min_max_frame_size;  // what this side may send
   std::uint16_t peer_channel_max = 0;
-  bool writable = false;   // the open is sent and the close is not
-  bool dirty = false;      // some session has a flow or a disposition to send
-  bool blocked = false;    // some sender was refused for a reason other than credit
-  bool backed = false;     // … because of the output, or was just accepted: step() is due
-  bool garbage = false;    // some session holds links that ended in this turn
-  violation broken;        // a rule of the connection that the peer broke
+  bool writable = false;  // the open is sent and the close is not
+  bool dirty = false;     // some session has a flow or a disposition to send
+  bool blocked = false;   // some sender was refused for a reason other than credit
+  bool backed = false;    // … because of the output, or was just accepted: step() is due
+  bool garbage = false;   // some session holds links that ended in this turn
+  violation broken;       // a rule of the connection that the peer broke
 
   template <class Performative>
   void send(std::uint16_t channel, Performative const& what) {

@@ -65,8 +65,9 @@ class writer {
   // Decimals are carried, not computed with: their IEEE 754-2008 bytes, 4, 8 or 16 of them, most significant first.
   void decimal(byte_view bytes) {
     IOTHUB_ASSERT(bytes.size() == 4 || bytes.size() == 8 || bytes.size() == 16);
-    fixed(bytes.size() == 4 ? detail::code_decimal32
-                            : bytes.size() == 8 ? detail::code_decimal64 : detail::code_decimal128,
+    fixed(bytes.size() == 4   ? detail::code_decimal32
+          : bytes.size() == 8 ? detail::code_decimal64
+                              : detail::code_decimal128,
           bytes);
   }
   void character(char32_t value) { four(detail::code_char, static_cast<std::uint32_t>(value)); }
