@@ -72,10 +72,13 @@ inline void mqtt_face::settle(mqtt::publish const& message, receipt const& how, 
 }
 
 inline void mqtt_face::on_telemetry(mqtt::publish const& message, std::string_view bag, instant at) {
-  iothub::message properties;
-  if (auto read = read_property_bag(bag, properties); !read) return offend(read.error().message(), at);
-  if (message.retain) properties.properties.push_back({"mqtt-retain", "true"});
-  auto const taken = front_.core_.send_telemetry(*this, view_of(properties, message.payload, front_.properties_), at);
+  auto what = view_of_bag(bag, message.payload, front_.properties_, front_.bag_);
+  if (!what) return offend(what.error().message(), at);
+  if (message.retain) {
+    front_.properties_.push_back({"mqtt-retain", "true"});
+    what->properties = front_.properties_;
+  }
+  auto const taken = front_.core_.send_telemetry(*this, *what, at);
   if (session_->closed()) return;
   if (taken) return settle(message, *taken, at);
   if (taken.error() == errc::quota_exceeded && front_.core_.options().over_quota == on_offence::tolerate)

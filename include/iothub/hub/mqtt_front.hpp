@@ -96,6 +96,7 @@ class mqtt_front {
   // For the packet that is handled now.
   std::string topic_;
   std::string payload_;
+  std::string bag_;  // of the message that is taken, decoded
   std::vector<property_view> properties_;
 };
 

@@ -293,27 +293,53 @@ inline std::string_view bag_core(std::string_view bag) noexcept {
   return bag.substr(0, bag.find('/'));
 }
 
-inline result<std::string> bag_text(std::string_view encoded) {
-  auto text = percent_decode(encoded);
-  if (text && !is_mqtt_text(*text)) return bad_bag("text that is not UTF-8 or holds U+0000");
+// Decodes at `memory` and moves that behind it.
+inline result<std::string_view> bag_text(std::string_view encoded, char*& memory) {
+  char* const end = read_percent(memory, encoded);
+  if (end == nullptr) return error{errc::malformed, "a % that is not followed by two hexadecimal digits"};
+  std::string_view const text{memory, static_cast<std::size_t>(end - memory)};
+  if (!is_mqtt_text(text)) return bad_bag("text that is not UTF-8 or holds U+0000");
+  memory = end;
   return text;
 }
 
+// Calls take(name, value, has_value) -> bool for each pair; false stands for a name that was there before. What is decoded lies
+// at `memory`, which has room for as many characters as the bag.
+template <class Take>
+result<void> read_bag(std::string_view core, char* memory, bag_options const& options, Take take) {
+  if (core.empty()) return {};
+  splitter pairs{core, '&'};
+  std::string_view text;
+  for (std::size_t count = 0; pairs.next(text); ++count) {
+    if (count == options.max_properties) return error{errc::too_large, "property bag: too many properties"};
+    split_pair const pair = split_once(text, '=');
+    if (pair.before.empty()) return bad_bag("a property without a name");
+    if (pair.after.find('=') != std::string_view::npos) return bad_bag("a second = in a property");
+    auto name = bag_text(pair.before, memory);
+    if (!name) return std::move(name).error();
+    auto value = bag_text(pair.after, memory);
+    if (!value) return std::move(value).error();
+    bool const taken = take(*name, *value, pair.found);
+    if (!taken && options.duplicates == duplicate_names::refuse) return bad_bag("a name that is there twice");
+  }
+  return {};
+}
+
 // Puts a decoded pair where it belongs; false when the name was there before.
-inline bool take_property(property&& p, message& into) {
-  if (p.name.starts_with("$.")) {
-    std::string_view const key = std::string_view{p.name}.substr(2);
+inline bool take_property(std::string_view name, std::string_view value, bool has_value, message& into) {
+  if (name.starts_with("$.")) {
+    std::string_view const key = name.substr(2);
     for (auto const& known : text_properties) {
       if (known.key != key) continue;
       std::string& field = into.*known.field;
       if (!field.empty()) return false;
-      field = std::move(p.value);
+      field = value;
       return true;
     }
     if (key == "exp" || key == "ctime") {
       auto& field = key == "exp" ? into.expiry_time : into.creation_time;
       if (field) return false;
-      auto const time = parse_iso8601(p.value);
+      auto const time = parse_iso8601(value);
       if (time) {
         field = *time;
         return true;
@@ -322,8 +348,8 @@ inline bool take_property(property&& p, message& into) {
     }
   }
   for (auto const& other : into.properties)
-    if (other.name == p.name) return false;
-  into.properties.push_back(std::move(p));
+    if (other.name == name) return false;
+  into.properties.push_back({std::string{name}, std::string{value}, has_value});
   return true;
 }
 
@@ -335,21 +361,13 @@ inline result<void> read_property_bag(std::string_view bag, message& into, bag_o
   std::size_t pair_count = 1;
   for (char c : core) pair_count += c == '&' ? 1u : 0u;
   if (pair_count <= options.max_properties) into.properties.reserve(into.properties.size() + pair_count);
-  splitter pairs{core, '&'};
-  std::string_view text;
-  for (std::size_t count = 0; pairs.next(text); ++count) {
-    if (count == options.max_properties) return error{errc::too_large, "property bag: too many properties"};
-    split_pair const pair = split_once(text, '=');
-    if (pair.before.empty()) return detail::bad_bag("a property without a name");
-    if (pair.after.find('=') != std::string_view::npos) return detail::bad_bag("a second = in a property");
-    auto name = detail::bag_text(pair.before);
-    if (!name) return std::move(name).error();
-    auto value = detail::bag_text(pair.after);
-    if (!value) return std::move(value).error();
-    bool const taken = detail::take_property({*std::move(name), *std::move(value), pair.found}, into);
-    if (!taken && options.duplicates == duplicate_names::refuse) return detail::bad_bag("a name that is there twice");
-  }
-  return {};
+  char small[512];
+  std::string large;
+  if (core.size() > sizeof small) large.resize(core.size());
+  return detail::read_bag(core, large.empty() ? small : large.data(), options,
+                          [&into](std::string_view name, std::string_view value, bool has_value) {
+                            return detail::take_property(name, value, has_value, into);
+                          });
 }
 
 inline result<void> read_c2d_bag(std::string_view bag, c2d_message& into, bag_options const& options) {
