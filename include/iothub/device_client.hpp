@@ -137,16 +137,26 @@ class basic_device_client {
   // Ends when the hub has confirmed the message. While the connection is lost it waits in the outbox. errc::timeout
   // (after options.publish_timeout, or `timeout`): not confirmed in time; unless the text says that it was never sent, it
   // may have been stored all the same, and sending it again may make a duplicate. errc::outbox_full, too_large,
-  // invalid_argument (a property), not_connected (connect() first), closed.
-  result<void> send_telemetry(message what, std::optional<duration> timeout = {});
+  // invalid_argument (a property), not_connected (connect() first), closed. A message that cannot be sent at once is kept:
+  // moved when it may be, else copied.
+  result<void> send_telemetry(message const& what, std::optional<duration> timeout = {});
+  result<void> send_telemetry(message&& what, std::optional<duration> timeout = {});
   template <class F>
     requires std::is_invocable_v<F&, result<void>>
-  void async_send_telemetry(message what, F completion) {
+  void async_send_telemetry(message const& what, F completion) {
+    async_send_telemetry(what, std::nullopt, std::move(completion));
+  }
+  template <class F>
+    requires std::is_invocable_v<F&, result<void>>
+  void async_send_telemetry(message&& what, F completion) {
     async_send_telemetry(std::move(what), std::nullopt, std::move(completion));
   }
   template <class F>
     requires std::is_invocable_v<F&, result<void>>
-  void async_send_telemetry(message what, std::optional<duration> timeout, F completion);
+  void async_send_telemetry(message const& what, std::optional<duration> timeout, F completion);
+  template <class F>
+    requires std::is_invocable_v<F&, result<void>>
+  void async_send_telemetry(message&& what, std::optional<duration> timeout, F completion);
 
   // --- direct methods -------------------------------------------------------------------------------------------------
 

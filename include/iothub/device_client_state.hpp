@@ -177,7 +177,15 @@ void basic_device_client<Transport, Clock, Crypto>::async_connect(F completion) 
 }
 
 template <class Transport, class Clock, class Crypto>
-result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(message what,
+result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(message const& what,
+                                                                           std::optional<duration> timeout) {
+  auto& s = state();
+  auto const send = [&](operation_id id) { s.core().send_telemetry(id, what, timeout, s.on().now()); };
+  return s.wait_for(send).outcome;
+}
+
+template <class Transport, class Clock, class Crypto>
+result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(message&& what,
                                                                            std::optional<duration> timeout) {
   auto& s = state();
   auto const send = [&](operation_id id) { s.core().send_telemetry(id, std::move(what), timeout, s.on().now()); };
@@ -187,8 +195,18 @@ result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(messa
 template <class Transport, class Clock, class Crypto>
 template <class F>
   requires std::is_invocable_v<F&, result<void>>
-void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message what, std::optional<duration> timeout,
-                                                                         F completion) {
+void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message const& what,
+                                                                         std::optional<duration> timeout, F completion) {
+  auto& s = state();
+  s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
+          [&](operation_id id) { s.core().send_telemetry(id, what, timeout, s.on().now()); });
+}
+
+template <class Transport, class Clock, class Crypto>
+template <class F>
+  requires std::is_invocable_v<F&, result<void>>
+void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message&& what,
+                                                                         std::optional<duration> timeout, F completion) {
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
           [&](operation_id id) { s.core().send_telemetry(id, std::move(what), timeout, s.on().now()); });

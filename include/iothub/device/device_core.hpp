@@ -72,6 +72,7 @@ class device_core {
   // errc::too_large, outbox_full, not_connected (nothing is tried: see connection_status::disconnected), timeout (the
   // outcome is unknown once the message was handed over; sending it again may make a duplicate), closed, or what the
   // hub said.
+  void send_telemetry(operation_id id, message const& what, std::optional<duration> timeout, time_point now);
   void send_telemetry(operation_id id, message&& what, std::optional<duration> timeout, time_point now);
   void get_twin(operation_id id, time_point now);
   void patch_reported(operation_id id, std::string patch, time_point now);
@@ -112,6 +113,8 @@ class device_core {
   [[nodiscard]] connection_parameters const& parameters() const noexcept { return parameters_; }
 
  private:
+  // Whether there is nothing left to do: the message was sent or refused.
+  bool send_at_once(operation_id id, message const& what, time_point deadline, time_point now);
   enum class phase : std::uint8_t { closed, token, opening, enabling, connected, waiting };
   [[nodiscard]] bool trying() const noexcept { return phase_ != phase::closed; }
 

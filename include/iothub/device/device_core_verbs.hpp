@@ -80,22 +80,33 @@ inline void device_core::abandon(time_point now) {
   phase_deadline_ = never;
 }
 
-inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout,
+inline void device_core::send_telemetry(operation_id id, message const& what, std::optional<duration> timeout,
                                         time_point now) {
+  time_point const deadline = add(now, timeout.value_or(settings_.publish_timeout));
+  if (!send_at_once(id, what, deadline, now)) outbox_.add_waiting(id, message{what}, message_size(what), deadline);
+}
+
+inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout, time_point now) {
+  time_point const deadline = add(now, timeout.value_or(settings_.publish_timeout));
+  if (send_at_once(id, what, deadline, now)) return;
+  std::size_t const size = message_size(what);
+  outbox_.add_waiting(id, std::move(what), size, deadline);
+}
+
+inline bool device_core::send_at_once(operation_id id, message const& what, time_point deadline, time_point now) {
   std::size_t const size = message_size(what);
   if (size > max_telemetry_size)
-    return finish(id, error{errc::too_large, "the message is above the hub's limit of 262144 bytes"});
+    return finish(id, error{errc::too_large, "the message is above the hub's limit of 262144 bytes"}), true;
   if (!trying())
-    return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before sending"});
-  if (auto admitted = outbox_.admit(size); !admitted) return finish(id, std::move(admitted));
-  time_point const deadline = add(now, timeout.value_or(settings_.publish_timeout));
-  if (phase_ == phase::connected && !holding_ && outbox_.waiting_count() == 0) {
-    auto sent = dialect_.send_telemetry(what, now);
-    if (sent) return outbox_.add_sent(id, *sent, size, deadline);
-    errc const why = sent.error().code();
-    if (why != errc::outbox_full && why != errc::not_connected) return finish(id, std::move(sent).error());
-  }
-  outbox_.add_waiting(id, std::move(what), size, deadline);
+    return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before sending"}),
+           true;
+  if (auto admitted = outbox_.admit(size); !admitted) return finish(id, std::move(admitted)), true;
+  if (phase_ != phase::connected || holding_ || outbox_.waiting_count() != 0) return false;
+  auto sent = dialect_.send_telemetry(what, now);
+  if (sent) return outbox_.add_sent(id, *sent, size, deadline), true;
+  errc const why = sent.error().code();
+  if (why == errc::outbox_full || why == errc::not_connected) return false;
+  return finish(id, std::move(sent).error()), true;
 }
 
 inline void device_core::get_twin(operation_id id, time_point now) {
