@@ -53,6 +53,17 @@ TEST(DeviceHandlers, NeverNestAndMayBlock) {
   EXPECT_EQ(order, (lines{"in 1", "out 1", "in 2", "out 2", "message", "timer"}));
 }
 
+TEST(DeviceHandlers, APayloadThatIsNoJsonIsAnswered400AndRunsNoHandler) {
+  client_world w;
+  w->on_method("m", [](method_request const& r) -> method_response { return {.status = 200, .payload = r.payload}; });
+  w.connect();
+  w.peer.method("m", "r1", "{");
+  w.peer.method("m", "r2", "[1]");
+  w->poll();
+  EXPECT_EQ(w.peer.calls,
+            (lines{R"(answer r1 400 {"message":"the payload is not valid JSON"})", "answer r2 200 [1]"}));
+}
+
 TEST(DeviceHandlers, ABlockingTwinUpdateInsideAMethodWorks) {
   client_world w;
   w->on_method("rebootDevice", [&](method_request const&) -> method_response {

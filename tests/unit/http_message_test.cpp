@@ -31,6 +31,26 @@ TEST(HttpHeaders, GiveTheFirstOfSeveralAndKeepTheirOrder) {
   EXPECT_EQ(h, (headers{{"A", "1"}, {"B", "2"}, {"a", "3"}}));
 }
 
+TEST(HttpHeaders, TakeViewsOfTheirOwnFields) {
+  headers h{{"Host", "a.example"}};
+  for (int i = 0; i != 8; ++i) h.add("Copy", h.get("Host"));  // grows between
+  h.set("Other", h.get("Copy"));
+  h.set("Host", h.get("Other"));
+  EXPECT_EQ(h.size(), 10u);
+  for (auto const& field : h) EXPECT_EQ(field.value, "a.example") << field.name;
+}
+
+TEST(HttpHeaders, AreEmptyAfterAMoveAndAfterClear) {
+  headers h{{"A", "1"}};
+  headers const moved = std::move(h);
+  EXPECT_EQ(moved, (headers{{"A", "1"}}));
+  headers cleared = moved;
+  cleared.clear();
+  EXPECT_EQ(cleared, headers{});
+  EXPECT_FALSE(cleared.has("A"));
+  EXPECT_EQ(cleared.begin(), cleared.end());
+}
+
 TEST(HttpHeaders, SetReplacesAllOfThatName) {
   headers h{{"A", "1"}, {"B", "2"}, {"a", "3"}, {"A", "4"}};
   h.set("a", "x");

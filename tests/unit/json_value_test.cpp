@@ -207,4 +207,27 @@ TEST(JsonValue, DestroysTheDeepestDocumentWithoutRecursion) {
   EXPECT_TRUE(v.is_null());
 }
 
+TEST(JsonValue, OfANameThatIsWrittenTwiceTheLastValueCountsAtTheFirstPlace) {
+  value v{{"a", "a text that has more than fifteen characters"},
+          {"a name that has more than fifteen characters", 1},
+          {"a", {{"b", "another text of more than fifteen characters"}}},
+          {"a name that has more than fifteen characters", value{}}};
+  EXPECT_EQ(v.dump(), R"({"a":{"b":"another text of more than fifteen characters"},)"
+                      R"("a name that has more than fifteen characters":null})");
+  v["c"] = 2;
+  EXPECT_TRUE(v.erase("a"));
+  EXPECT_EQ(v.dump(), R"({"a name that has more than fifteen characters":null,"c":2})");
+}
+
+TEST(JsonValue, AWideObjectIsWrittenOut) {
+  value v{{"a", 1}, {"b", 2}, {"c", 3}, {"d", 4}, {"e", 5}, {"f", 6}, {"g", 7}, {"h", 8}, {"i", 9},
+          {"j", 1}, {"k", 2}, {"l", 3}, {"m", 4}, {"n", 5}, {"o", 6}, {"p", 7}, {"q", 8}, {"a", 0}};
+  EXPECT_EQ(v.size(), 17u);
+  EXPECT_EQ(v["a"], 0);
+  EXPECT_EQ(v["q"], 8);
+  v["r"] = 9;
+  EXPECT_EQ(v["r"], 9);
+  EXPECT_EQ(v.find("s"), nullptr);
+}
+
 }  // namespace
