@@ -57,6 +57,8 @@ def meson_subproject(work):
 
 
 def plain(work):
+    if not (ROOT / "single_include/iothub/fake_hub.hpp").exists():
+        sys.exit("single_include/ is not there: run tools/amalgamate.py")
     headers = work / "vendored"  # as a user would copy them: nothing else of the repository is in reach
     shutil.copytree(ROOT / "single_include", headers)
     objects = []
