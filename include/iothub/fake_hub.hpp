@@ -40,6 +40,7 @@
 #include <iothub/memory/virtual_loop.hpp>
 #include <iothub/policy/loop_clock.hpp>
 #include <iothub/wire/connection_string.hpp>
+#include <iothub/wire/printers.hpp>
 
 namespace iothub {
 inline namespace v0 {

@@ -19,29 +19,10 @@
 #include <iothub/json/value.hpp>
 #include <iothub/testing/gmock_mqtt.hpp>
 #include <iothub/wire/models.hpp>
+#include <iothub/wire/printers.hpp>
 
 namespace iothub {
 inline namespace v0 {
-
-// How failing expectations show the values; found by name look-up.
-inline void PrintTo(error const& e, std::ostream* out) { *out << to_string(e.code()) << ": " << e.message(); }
-inline void PrintTo(errc code, std::ostream* out) { *out << to_string(code); }
-inline void PrintTo(property const& p, std::ostream* out) {
-  *out << p.name;
-  if (p.has_value) *out << '=' << p.value;
-}
-inline void PrintTo(message const& m, std::ostream* out) {
-  *out << "message \"" << m.body.bytes() << '"';
-  for (property const& p : m.properties) {
-    *out << ' ';
-    PrintTo(p, out);
-  }
-}
-inline void PrintTo(method_response const& r, std::ostream* out) { *out << r.status << ' ' << r.payload.dump(); }
-
-namespace json {
-inline void PrintTo(value const& v, std::ostream* out) { *out << v.dump(); }
-}  // namespace json
 
 namespace testing {
 
