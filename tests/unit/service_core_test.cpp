@@ -78,7 +78,10 @@ TEST(ServiceCore, PatchesAndReplacesTwins) {
   EXPECT_EQ(line(service_core::update_twin("edge1", "m1", patch, any_etag)),
             "PATCH /twins/edge1/modules/m1?api-version=2021-04-12");
   EXPECT_EQ(line(service_core::replace_twin("pysvc", {}, patch, any_etag)), "PUT /twins/pysvc?api-version=2021-04-12");
-  EXPECT_EQ(service_core::update_twin("edge1", {}, "text", any_etag).error().code(), errc::invalid_argument);
+  json::value const nothing_in_it[] = {"text", {{"desired", {{"x", 1}}}}, {{"tag", 1}}, {{"tags", 5}}, {{"properties", 5}},
+                                       {{"properties", {{"reported", {{"x", 1}}}}}}};
+  for (auto const& wrong : nothing_in_it)
+    EXPECT_EQ(service_core::update_twin("edge1", {}, wrong, any_etag).error().code(), errc::invalid_argument) << wrong.dump();
 }
 
 TEST(ServiceCore, InvokesMethods) {

@@ -266,7 +266,10 @@ inline result<service_call<twin>> service_core::get_twin(std::string_view device
 namespace detail {
 inline result<service_call<twin>> twin_change(route_kind kind, std::string_view device_id, std::string_view module_id,
                                               json::value const& document, std::string_view etag) {
-  if (!document.is_object()) return refused_argument("a change of a twin is a JSON object with tags and properties");
+  // The hub ignores members that it does not change, so a wrong shape would succeed and do nothing.
+  if (!document["tags"].is_object() && !document["tags"].is_null()) return refused_argument("a twin's tags are an object");
+  if (document.find("tags") == nullptr && !document["properties"]["desired"].is_object())
+    return refused_argument("a change of a twin has tags, or properties with desired in them: {\"properties\":{\"desired\":{…}}}");
   auto request = service_request(kind, device_id, module_id);
   if (!request) return std::move(request).error();
   if (auto set = set_if_match(*request, etag); !set) return std::move(set).error();
