@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -99,6 +100,8 @@ TEST(TwinSync, AGapBehindTheAnswerReadsOnceMore) {
   w.online();
   w.notice(R"({"a":9})", 9);
   w.twin(R"({"a":7})", 7);  // 8 was lost
+  EXPECT_FALSE(w.sync.wants_twin(w.now));  // a hub that goes on so does not keep the device asking
+  w.now += 1s;
   w.ask();
   w.twin(R"({"a":9})", 9);
   EXPECT_EQ(w.taken(), (lines{R"(whole {"a":9} v9)"}));
@@ -165,6 +168,7 @@ TEST(TwinSync, QueuesAreBoundedAndLoseNothingForGood) {
   w.online();
   for (int v = 2; v != 200; ++v) w.notice(R"({"n":0})", v);
   w.twin(R"({"n":1})", 1);
+  w.now += 1s;
   w.ask();  // the oldest early notices went, so there is a gap
   w.twin(R"({"n":199})", 199);
   EXPECT_EQ(w.taken(), (lines{R"(whole {"n":199} v199)"}));
@@ -180,6 +184,20 @@ TEST(TwinSync, QueuesAreBoundedAndLoseNothingForGood) {
   EXPECT_LE(list.size(), 33u);
   EXPECT_EQ(list.front().substr(0, 5), "whole");
   EXPECT_EQ(w.sync.version(), 299);
+}
+
+TEST(TwinSync, TakesAnyVersionThatAHubMayInvent) {
+  sync_world w;
+  w.online();
+  w.notice(R"({"a":2})", 2);
+  w.twin(R"({"a":1})", std::numeric_limits<std::int64_t>::max());
+  w.notice(R"({"a":3})", 3);
+  EXPECT_EQ(w.taken(), (lines{R"(whole {"a":1} v9223372036854775807)"}));
+  sync_world other;
+  other.online();
+  other.notice(R"({"a":2})", 2);
+  other.twin(R"({"a":1})", std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(other.taken(), (lines{R"(whole {"a":1} v-9223372036854775808)"}));
 }
 
 TEST(TwinDocument, ReadsWhatADeviceSees) {

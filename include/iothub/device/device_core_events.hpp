@@ -106,7 +106,7 @@ inline void device_core::on_desired_changed(device_event& e) {
 
 inline void device_core::on_method_called(device_event& e, time_point now) {
   if (phase_ != phase::connected && phase_ != phase::enabling) return;
-  if (inbox_ >= settings_.inbox) {
+  if (inbox_ >= settings_.inbox || calls_.size() >= method_calls::most_open) {
     (void)dialect_.answer_method(e.rid, 503, R"({"message":"the device is busy"})", now);
     return;
   }

@@ -21,8 +21,12 @@ using call_id = std::uint64_t;  // never 0, never used twice by one client
 
 class method_calls {
  public:
-  // 0 when a call with this request id is open already.
+  // Calls that one device may leave open; a hub that sends more gets no answer to them.
+  static constexpr std::size_t most_open = 1024;
+
+  // 0 when a call with this request id is open already, or too many are.
   [[nodiscard]] call_id begin(std::string_view rid) {
+    if (calls_.size() == most_open) return 0;
     for (auto const& c : calls_)
       if (c.rid == rid) return 0;
     calls_.push_back(call{++last_, std::string{rid}});

@@ -103,7 +103,8 @@ inline void twin_sync::on_twin(twin_section&& desired, time_point now) {
   }
   lost_ = false;
   deliver_early();
-  if (state_ == state::wanted) retry_at_ = now;
+  // A notice that does not follow the twin just read: a hub that goes on so must not keep the device asking.
+  if (state_ == state::wanted) retry_at_ = add(now, std::chrono::seconds{1});
 }
 
 inline void twin_sync::on_notice(desired_update&& notice) {
@@ -118,14 +119,14 @@ inline void twin_sync::on_notice(desired_update&& notice) {
 
 inline void twin_sync::deliver_early() {
   while (!early_.empty() && state_ == state::current) {
-    if (early_.front().version > known_ + 1) return want(time_point::min());
+    if (early_.front().version - 1 > known_) return want(time_point::min());
     deliver(early_.take());
   }
 }
 
 inline void twin_sync::deliver(desired_update&& update) {
   if (update.version <= known_) return;
-  if (update.version > known_ + 1 || ready_.size() == most_queued) {
+  if (update.version - 1 > known_ || ready_.size() == most_queued) {
     if (ready_.size() == most_queued) {
       ready_.clear();
       lost_ = true;
