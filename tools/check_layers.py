@@ -72,9 +72,23 @@ def listed_sources():
                 yield source, 1, "is in no line of targets.list, so nothing builds it"
 
 
+def table():
+    """The table of docs/architecture.md says the same as ROOMS."""
+    page = ROOT / "docs/architecture.md"
+    rows = {}
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if match := re.match(r"\| `(\w+)/` \| ([\w ]*)\|", line):
+            rows[match.group(1)] = (number, set(match.group(2).split()))
+    for room, may in ROOMS.items():
+        number, told = rows.get(room, (1, None))
+        if told != may:
+            yield page, number, f"the row of {room}/ does not say what {pathlib.Path(__file__).name} checks"
+
+
 def main():
     found = [(path, *offence) for path in sorted(INCLUDE.rglob("*.hpp")) for offence in offences(path)]
     found += listed_sources()
+    found += table()
     for path, number, text in found:
         print(f"{path.relative_to(ROOT)}:{number}: {text}")
     print(f"{len(found)} offences in {len(list(INCLUDE.rglob('*.hpp')))} headers")
