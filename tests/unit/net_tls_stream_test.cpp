@@ -237,6 +237,7 @@ TEST(TlsStream, MisuseIsSaidAtOnce) {
   EXPECT_EQ(w.server->stream.open({"localhost", 8883}, w.loop.now()).error(), errc::unsupported);
   stream s{trusting(), pipe_stream{w.net}};
   EXPECT_EQ(s.open({"", 8883}, w.loop.now()).error(), errc::invalid_argument);
+  EXPECT_EQ(s.open({".", 8883}, w.loop.now()).error(), errc::invalid_argument);
   EXPECT_EQ(s.open({std::string{"a\0b", 3}, 8883}, w.loop.now()).error(), errc::invalid_argument);
 }
 

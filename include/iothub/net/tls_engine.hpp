@@ -173,10 +173,11 @@ inline result<tls_engine> tls_engine::make(tls_context const& context, std::stri
                                            std::optional<utc_time> utc) {
   ERR_clear_error();
   bool const client = context.role() == tls_role::client;
+  // A rooted name; certificates leave the dot out.
+  if (client && peer_name.ends_with('.')) peer_name.remove_suffix(1);
   // An empty name would silently turn the check off (SSL_set1_host(3)).
   if (client && (peer_name.empty() || peer_name.find('\0') != std::string_view::npos))
     return error{errc::invalid_argument, "TLS needs the name of the host to check its certificate"};
-  if (client && peer_name.back() == '.') peer_name.remove_suffix(1);  // a rooted name; certificates leave the dot out
   owned<state> s{new state{}};
   detail::openssl_ptr<SSL> ssl{SSL_new(context.native_handle())};
   BIO* const bio = ssl && bio_method() != nullptr ? BIO_new(bio_method()) : nullptr;
