@@ -9,9 +9,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -267,6 +270,95 @@ TEST(TlsStream, SurvivesAFailureAtEveryCallBelow) {
     }
   }
   EXPECT_GT(call, 6u);
+}
+
+// A server's end on canned bytes, and a client's engine that says what no stream would.
+struct canned_stream {
+  result<void> open(endpoint const&, time_point) { return {}; }
+  io_result read(byte_span into, time_point) {
+    ++*reads;
+    std::size_t const size = std::min({in->size(), into.size(), piece});
+    if (size == 0) return {};
+    in->copy(into.data(), size);
+    in->erase(0, size);
+    return {io_status::done, size};
+  }
+  io_result write(byte_view from, time_point) { return out->append(from), io_result{io_status::done, from.size()}; }
+  void close() {}
+  [[nodiscard]] error last_error() const { return {errc::closed}; }
+  [[nodiscard]] time_point deadline() const { return never; }
+  void attach(loop&, participant&) {}
+  std::string *in, *out;
+  int* reads;
+  std::size_t piece;
+};
+struct flooded_server : participant {
+  explicit flooded_server(std::size_t piece) : server{serving(), canned_stream{&in, &out, &reads, piece}} {
+    loop.add(*this);
+    server.attach(loop, *this);
+    for (int i = 0; i != 3; ++i) {
+      client.handshake();
+      take();
+      while (!in.empty()) (void)server.read({into, 0}, loop.now());
+      client.feed(std::exchange(out, {}));
+    }
+    EXPECT_TRUE(server.established());
+    EXPECT_TRUE(loop.run_for(1s));
+    reads = steps = 0;
+  }
+  void update_keys(int times) {
+    for (; times != 0; --times) {
+      SSL_key_update(client.native_handle(), SSL_KEY_UPDATE_NOT_REQUESTED);
+      SSL_do_handshake(client.native_handle());
+    }
+    take();
+  }
+  void take() {
+    in += client.outgoing().view();
+    client.outgoing().clear();
+  }
+  void step(time_point now) override {
+    ++steps;
+    last = server.read({into, sizeof into}, now);
+  }
+  time_point deadline() const override { return never; }
+
+  memory::virtual_loop loop;
+  net::tls_engine client = *net::tls_engine::make(trusting(), "localhost", memory::virtual_epoch);
+  std::string in, out;
+  int reads = 0, steps = 0;
+  char into[100];
+  io_result last;
+  net::tls_stream<canned_stream> server;
+};
+
+TEST(TlsStream, RecordsWithoutDataAreReadAFewAtATime) {
+  flooded_server w{100};
+  w.update_keys(100);
+  ASSERT_EQ(w.client.write("x"), (io_result{io_status::done, 1}));
+  w.take();
+  EXPECT_EQ(w.server.read({w.into, 100}, w.loop.now()), io_result{});
+  EXPECT_EQ(w.reads, 8);
+  EXPECT_FALSE(w.in.empty());
+  EXPECT_TRUE(w.loop.run_until([&] { return w.last.status == io_status::done; }));  // it woke its participant
+  EXPECT_EQ(w.into[0], 'x');
+  EXPECT_GT(w.steps, 1);
+}
+
+TEST(TlsStream, RecordsWithoutDataWithoutEndFailTheConnection) {
+  flooded_server w{SIZE_MAX};
+  for (int i = 0; i != 3; ++i) {  // with a byte now and then there is no limit
+    w.update_keys(5000);
+    (void)w.client.write("x");
+    w.take();
+    w.loop.wake(w);
+    ASSERT_TRUE(w.loop.run_until([&] { return std::exchange(w.last, {}).status == io_status::done; }));
+  }
+  w.update_keys(15'000);
+  w.loop.wake(w);
+  ASSERT_TRUE(w.loop.run_until([&] { return w.last.status == io_status::failed; }));
+  EXPECT_EQ(w.server.last_error(), errc::protocol_error);
+  EXPECT_FALSE(w.in.empty());
 }
 
 TEST(TlsContext, ClientsWithTheSameTrustShareOneContext) {

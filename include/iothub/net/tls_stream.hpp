@@ -28,6 +28,10 @@ struct tls_stream_options {
 // write() puts what it is given into one record (of at most 16 kB) and sends it at once: hand over in one call what a
 // turn has to say. A write() that would block must be repeated later with the same bytes in front, more may follow:
 // they are encrypted already.
+//
+// A peer can send records without end in which there is nothing to read, such as KeyUpdate (RFC 8446 section 4.6.3). So
+// a call reads Next a few times only and then has itself called again; and what comes without a byte for the reader is
+// limited, to sixteen times the largest record, after which the connection fails.
 template <byte_stream Next>
 class tls_stream {
  public:
@@ -45,7 +49,8 @@ class tls_stream {
 
   // As Next has it; besides errc::invalid_argument for a host that no certificate can name and errc::unsupported at the
   // server's end. read() and write() fail with errc::certificate_rejected, errc::tls_failed, errc::timeout (the
-  // handshake took too long), errc::connection_lost (also an end without close_notify), or as Next does.
+  // handshake took too long), errc::protocol_error (too many records without data), errc::connection_lost (also an end
+  // without close_notify), or as Next does.
   result<void> open(endpoint const& where, time_point now);
   io_result read(byte_span into, time_point now);
   io_result write(byte_view from, time_point now);
@@ -58,6 +63,7 @@ class tls_stream {
   }
   void attach(loop& on, participant& whom) {
     loop_ = &on;
+    whom_ = &whom;
     next_.attach(on, whom);
   }
 
@@ -72,6 +78,8 @@ class tls_stream {
  private:
   // More than a record with its header, so that one read of the system takes one of the peer's writes.
   static constexpr std::size_t scratch_size = 16 * 1024 + 512;
+  static constexpr int rounds_per_call = 8;
+  static constexpr std::size_t barren_limit = 16 * scratch_size;
 
   // Declared behind the memory that is lent to the engine, so that no way out of a function leaves a view of it.
   class loan {
@@ -91,6 +99,12 @@ class tls_stream {
   io_status handshake(time_point now);
   io_status receive(char (&scratch)[scratch_size], time_point now);
   io_status flush(time_point now);
+  // After rounds_per_call rounds: the rest in another step, which nothing else may cause, since what watches the
+  // stream may tell of new bytes only.
+  io_status go_on_later() {
+    if (loop_ != nullptr) loop_->wake(*whom_);
+    return io_status::would_block;
+  }
   io_result fail(error e);  // tells the peer why, if that can be sent at once
 
   tls_context context_;
@@ -100,7 +114,9 @@ class tls_stream {
   std::size_t encrypted_ = 0;  // plain bytes in a record that is not wholly sent
   time_point handshake_ends_ = never;
   time_point last_now_ = {};
+  std::size_t barren_ = 0;  // bytes received since the last one for the reader
   loop* loop_ = nullptr;
+  participant* whom_ = nullptr;
   maybe<error> last_error_;
 };
 
@@ -115,6 +131,7 @@ result<void> tls_stream<Next>::start(std::string const& host) {
   if (!made) return std::move(made).error();
   engine_.emplace(*std::move(made));
   encrypted_ = 0;
+  barren_ = 0;
   return {};
 }
 
@@ -150,10 +167,16 @@ io_status tls_stream<Next>::flush(time_point now) {
   return io_status::done;
 }
 
-// Lends the engine what has come in; would_block when nothing has.
+// Lends the engine what has come in; would_block when nothing has, and after a failure all is done for it.
 template <byte_stream Next>
 io_status tls_stream<Next>::receive(char (&scratch)[scratch_size], time_point now) {
+  if (barren_ > barren_limit) {
+    fail({errc::protocol_error, "TLS: too many records without data"});
+    return io_status::failed;
+  }
   io_result const got = next_.read(byte_span{scratch}, now);
+  barren_ += got.size;
+  if (got.status == io_status::failed) fail(next_.last_error());
   if (got.status == io_status::done) engine_->lend({scratch, got.size});
   if (got.status == io_status::end) engine_->feed_end();
   return got.status;
@@ -166,19 +189,24 @@ io_status tls_stream<Next>::handshake(time_point now) {
     handshake_ends_ = iothub::add(now, options_.handshake_timeout);
   char scratch[scratch_size];
   loan const ends_here{engine_};
-  for (;;) {
+  for (int round = 0;; ++round) {
     io_status const status = engine_->handshake();
     engine_->keep_rest();
     if (status == io_status::failed) return fail(engine_->last_error()).status;
     if (flush(now) == io_status::failed) return fail(next_.last_error()).status;
     if (status == io_status::done) break;
-    io_status const got = receive(scratch, now);
-    if (got == io_status::failed) return fail(next_.last_error()).status;
+    io_status got = io_status::would_block;
+    if (round != rounds_per_call)
+      got = receive(scratch, now);
+    else if (now < handshake_ends_)
+      go_on_later();
+    if (got == io_status::failed) return got;
     if (got != io_status::would_block) continue;
     if (now < handshake_ends_) return got;
     return fail({errc::timeout, "the TLS handshake took too long"}).status;
   }
   handshake_ends_ = never;
+  barren_ = 0;
   return io_status::done;
 }
 
@@ -192,20 +220,21 @@ io_result tls_stream<Next>::read(byte_span into, time_point now) {
   char scratch[scratch_size];
   loan const ends_here{engine_};
   std::size_t moved = 0;
-  for (;;) {
+  for (int round = 0;;) {
     io_result const got = engine_->read(into.subspan(moved));
     moved += got.size;
     bool const full = moved == into.size();
     if (got.status == io_status::done && !full) continue;
     if (moved != 0) {  // an end or a failure comes again with the next call
+      barren_ = 0;
       engine_->keep_rest();
       return {io_status::done, moved};
     }
     engine_->keep_rest();
     if (got.status == io_status::failed) return fail(engine_->last_error());
     if (got.status == io_status::end) return got;
-    io_status const received = receive(scratch, now);
-    if (received == io_status::failed) return fail(next_.last_error());
+    io_status const received = round++ == rounds_per_call ? go_on_later() : receive(scratch, now);
+    if (received == io_status::failed) return {received, 0};
     if (received == io_status::would_block) return {};
   }
 }
