@@ -54,9 +54,18 @@ struct HttpServer : testing::Test {
     c->on_output([this] { ++woken; });
     return c;
   }
+  // Steps, as long as the server asks for another one at once.
+  void turns() {
+    while (server->deadline() == time_point::min()) server->on_time(now);
+  }
+  void receive(std::string_view bytes, time_point) {
+    server->receive(bytes, now);
+    turns();
+  }
   std::string output() {
     std::string out{server->output()};
     server->consume_output(out.size(), now);
+    turns();
     return out;
   }
   static std::string get(std::string_view target) {
@@ -68,7 +77,7 @@ struct HttpServer : testing::Test {
 };
 
 TEST_F(HttpServer, AnswersAtOnce) {
-  server->receive(get("/now"), now);
+  receive(get("/now"), now);
   EXPECT_EQ(output(), answer("now"));
   EXPECT_EQ(handler.seen, std::vector<std::string>{"GET /now "});
   EXPECT_EQ(woken, 0);
@@ -76,21 +85,22 @@ TEST_F(HttpServer, AnswersAtOnce) {
 
 TEST_F(HttpServer, AnswersTheSameHoweverTheBytesAreCut) {
   std::string const bytes = get("/now") + "POST /now HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" + get("/now");
-  server->receive(bytes, now);
+  receive(bytes, now);
   std::string const whole = output();
   for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
     server = make();
-    server->receive(bytes.substr(0, cut), now);
-    server->receive(bytes.substr(cut), now);
+    receive(bytes.substr(0, cut), now);
+    receive(bytes.substr(cut), now);
     EXPECT_EQ(output(), whole) << cut;
   }
   server = make();
-  for (char c : bytes) server->receive({&c, 1}, now);
+  for (char c : bytes) receive({&c, 1}, now);
   EXPECT_EQ(output(), whole);
 }
 
 TEST_F(HttpServer, AnswersLaterAndInTheOrderOfTheRequests) {
-  server->receive(get("/a") + get("/b") + get("/now"), now);
+  receive(get("/a") + get("/b") + get("/now"), now);
+  woken = 0;
   EXPECT_EQ(output(), "");
   EXPECT_EQ(server->pending(), 3u);
   handler.answer(2, response{.body = "b"});
@@ -102,7 +112,7 @@ TEST_F(HttpServer, AnswersLaterAndInTheOrderOfTheRequests) {
 }
 
 TEST_F(HttpServer, IgnoresASecondAnswer) {
-  server->receive(get("/a"), now);
+  receive(get("/a"), now);
   http::reply_to const to = handler.kept.at(1);
   handler.answer(1, response{.body = "a"});
   to.respond(response{.body = "again"});
@@ -110,36 +120,36 @@ TEST_F(HttpServer, IgnoresASecondAnswer) {
 }
 
 TEST_F(HttpServer, TellsTheHandlerWhoAsks) {
-  server->receive(get("/a"), now);
+  receive(get("/a"), now);
   EXPECT_EQ(handler.kept.at(1).peer(), "127.0.0.1:5");
 }
 
 TEST_F(HttpServer, AnswersItselfWhenTheHandlerDoesNot) {
-  server->receive(get("/forgotten"), now);
+  receive(get("/forgotten"), now);
   EXPECT_EQ(output(), "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST_F(HttpServer, SendsAPlain500InsteadOfAnUnsafeHeader) {
-  server->receive(get("/a"), now);
+  receive(get("/a"), now);
   handler.answer(1, response{.headers = {{"ETag", "a\r\nSet-Cookie: b"}}});
   EXPECT_EQ(output(), "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST_F(HttpServer, CancelsWhatIsPendingWhenThePeerLeaves) {
-  server->receive(get("/a") + get("/b"), now);
+  receive(get("/a") + get("/b"), now);
   server->receive_end(now);
   EXPECT_EQ(handler.cancelled, (std::vector<http::ticket>{1, 2}));
   EXPECT_TRUE(server->finished());
 }
 
 TEST_F(HttpServer, CancelsWhatIsPendingWhenItIsDestroyed) {
-  server->receive(get("/a"), now);
+  receive(get("/a"), now);
   server.reset();
   EXPECT_EQ(handler.cancelled, std::vector<http::ticket>{1});
 }
 
 TEST_F(HttpServer, StillWritesWhatItHasWhenThePeerLeaves) {
-  server->receive(get("/now"), now);
+  receive(get("/now"), now);
   server->receive_end(now);
   EXPECT_FALSE(server->finished());
   EXPECT_EQ(output(), answer("now"));
@@ -147,7 +157,7 @@ TEST_F(HttpServer, StillWritesWhatItHasWhenThePeerLeaves) {
 }
 
 TEST_F(HttpServer, RefusesBrokenBytesInTheirTurnAndEnds) {
-  server->receive(get("/a") + "GARBAGE\r\n\r\n", now);
+  receive(get("/a") + "GARBAGE\r\n\r\n", now);
   EXPECT_EQ(output(), "");
   handler.answer(1, response{.body = "a"});
   EXPECT_EQ(output(), answer("a") + "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -156,11 +166,11 @@ TEST_F(HttpServer, RefusesBrokenBytesInTheirTurnAndEnds) {
 }
 
 TEST_F(HttpServer, LingersAfterARefusalUntilThePeerLeavesOrTimeIsUp) {
-  server->receive("GARBAGE\r\n\r\n", now);
+  receive("GARBAGE\r\n\r\n", now);
   (void)output();
   EXPECT_FALSE(server->finished());
   EXPECT_TRUE(server->wants_input());
-  server->receive(get("/now"), now);
+  receive(get("/now"), now);
   EXPECT_TRUE(handler.seen.empty());
   EXPECT_EQ(server->deadline(), now + 2s);
   now += 2s;
@@ -169,7 +179,7 @@ TEST_F(HttpServer, LingersAfterARefusalUntilThePeerLeavesOrTimeIsUp) {
 }
 
 TEST_F(HttpServer, EndsWhenAnAnswerSaysCloseAndCancelsTheRest) {
-  server->receive(get("/a") + get("/b"), now);
+  receive(get("/a") + get("/b"), now);
   handler.answer(1, response{.headers = {{"Connection", "close"}}});
   EXPECT_EQ(handler.cancelled, std::vector<http::ticket>{2});
   EXPECT_EQ(output(), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -178,7 +188,7 @@ TEST_F(HttpServer, EndsWhenAnAnswerSaysCloseAndCancelsTheRest) {
 
 TEST_F(HttpServer, StopsReadingWhileTooManyRequestsWait) {
   server = make({.h1 = {.max_pipelined = 2}});
-  server->receive(get("/a") + get("/b") + get("/now"), now);
+  receive(get("/a") + get("/b") + get("/now"), now);
   EXPECT_FALSE(server->wants_input());
   EXPECT_EQ(handler.seen.size(), 2u);
   handler.answer(1, response{});
@@ -190,7 +200,7 @@ TEST_F(HttpServer, StopsReadingWhileThePeerDoesNotTakeItsAnswers) {
   server = make({.output_limit = 100});
   std::string bytes;
   for (int i = 0; i != 10; ++i) bytes += get("/now");
-  server->receive(bytes, now);
+  receive(bytes, now);
   EXPECT_FALSE(server->wants_input());
   EXPECT_EQ(handler.seen.size(), 3u);  // 41 bytes each: the third passes the limit
   std::string all;
@@ -199,6 +209,48 @@ TEST_F(HttpServer, StopsReadingWhileThePeerDoesNotTakeItsAnswers) {
   std::string expected;
   for (int i = 0; i != 10; ++i) expected += answer("now");
   EXPECT_EQ(all, expected);
+  EXPECT_TRUE(server->wants_input());
+}
+
+TEST_F(HttpServer, HandsOverOneRequestPerStepAndIsWokenForTheNext) {
+  server->on_time(now);
+  server->receive(get("/a") + get("/b"), now);
+  server->receive(get("/now"), now);
+  EXPECT_EQ(handler.seen.size(), 1u);
+  EXPECT_GE(woken, 1);
+  EXPECT_EQ(server->deadline(), time_point::min());
+  server->on_time(now);
+  EXPECT_EQ(handler.seen.size(), 2u);
+  server->on_time(now);
+  EXPECT_EQ(handler.seen.size(), 3u);
+  woken = 0;
+  EXPECT_EQ(server->deadline(), never);
+  server->on_time(now);
+  EXPECT_EQ(woken, 0);
+}
+
+TEST_F(HttpServer, HandsOverWhatCameBeforeThePeerClosedItsSide) {
+  server->receive(get("/now") + get("/now") + get("/a"), now);
+  server->receive_end(now);
+  EXPECT_FALSE(server->finished());
+  EXPECT_FALSE(server->wants_input());
+  turns();
+  EXPECT_EQ(handler.cancelled, std::vector<http::ticket>{1});
+  EXPECT_EQ(output(), answer("now") + answer("now"));
+  EXPECT_TRUE(server->finished());
+}
+
+TEST_F(HttpServer, AnswersBehindOneThatIsMissingCountAsOutput) {
+  server = make({.output_limit = 6});
+  std::string bytes = get("/a");
+  for (int i = 0; i != 10; ++i) bytes += get("/now");
+  receive(bytes, now);
+  EXPECT_EQ(handler.seen.size(), 3u);  // two bodies of three bytes wait
+  EXPECT_FALSE(server->wants_input());
+  handler.answer(1, response{});
+  std::string all;
+  for (std::string part; !(part = output()).empty();) all += part;
+  EXPECT_EQ(handler.seen.size(), 11u);
   EXPECT_TRUE(server->wants_input());
 }
 
@@ -212,10 +264,10 @@ TEST_F(HttpServer, EndsAnIdleConnection) {
 
 TEST_F(HttpServer, RefusesASlowRequest) {
   now += 100s;
-  server->receive("GET / HT", now);
+  receive("GET / HT", now);
   EXPECT_EQ(server->deadline(), now + 30s);
   now += 20s;
-  server->receive("TP/1.1\r\n", now);  // a byte now and then does not help
+  receive("TP/1.1\r\n", now);  // a byte now and then does not help
   now += 10s;
   server->on_time(now);
   EXPECT_EQ(output(), "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -223,7 +275,7 @@ TEST_F(HttpServer, RefusesASlowRequest) {
 }
 
 TEST_F(HttpServer, WaitsForAnAnswerWithoutALimit) {
-  server->receive(get("/a"), now);
+  receive(get("/a"), now);
   EXPECT_EQ(server->deadline(), never);
   now += 300s;
   handler.answer(1, response{});
@@ -233,7 +285,7 @@ TEST_F(HttpServer, WaitsForAnAnswerWithoutALimit) {
 }
 
 TEST_F(HttpServer, GivesUpOnAPeerThatTakesNothing) {
-  server->receive(get("/a") + get("/now"), now);
+  receive(get("/a") + get("/now"), now);
   handler.answer(1, response{});
   server->on_time(now);
   now += 59s;
@@ -246,7 +298,7 @@ TEST_F(HttpServer, GivesUpOnAPeerThatTakesNothing) {
 }
 
 TEST_F(HttpServer, HandsTheConnectionOnAfterAnUpgrade) {
-  server->receive("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nrest", now);
+  receive("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nrest", now);
   handler.answer(1, response{.status = 101, .headers = {{"Connection", "Upgrade"}, {"Upgrade", "websocket"}}});
   EXPECT_TRUE(server->upgraded());
   EXPECT_FALSE(server->wants_input());

@@ -3,8 +3,11 @@
 // Theory of operation. The driver hands bytes to receive() as long as wants_input() holds, and writes output(). Each
 // whole request goes to the handler (http/server.hpp); answers may come in any order and are held until those before
 // them are there, since HTTP/1.1 answers in the order of the requests. Three things stop the reading: max_pipelined
-// requests wait, output_limit bytes were not taken by a slow peer, or the connection ends. So what one peer can make
-// the server hold is bounded by the options.
+// requests wait, output_limit bytes are ready that a slow peer did not take or that wait behind an earlier answer, or
+// the connection ends. So what one peer can make the server hold is bounded by the options.
+//
+// A request can be much work for the handler. Between two calls of on_time(), which begin the driver's steps, only one
+// is handed over; when more have come the driver is woken, so that other connections have their turn first.
 //
 // A broken request is answered once with its 4xx or 5xx, in its turn, and the connection ends. When the peer goes away,
 // everything still pending is cancelled at the handler. All time limits are deadlines: call on_time() when deadline()
@@ -31,7 +34,7 @@ namespace http {
 
 struct server_options {
   h1_options h1 = {};
-  std::size_t output_limit = 256 * 1024;                // above this no further request is read
+  std::size_t output_limit = 256 * 1024;                // above this no further request is handled
   duration request_timeout = std::chrono::seconds{30};  // from the first byte of a request to its last
   duration idle_timeout = std::chrono::seconds{120};    // between requests; longer than clients keep theirs
   duration write_timeout = std::chrono::seconds{60};    // without the peer taking a byte
@@ -49,14 +52,16 @@ class server_connection final : public reply_sink {
 
   // False while the driver should not read: see above. Bytes that are received anyway are kept.
   [[nodiscard]] bool wants_input() const noexcept {
+    if (end_due_) return false;
     return lingering() || (!h1_.finished() && !h1_.upgraded() && exchanges_.size() < options_.h1.max_pipelined &&
-                           h1_.output().size() < options_.output_limit);
+                           ready_bytes() < options_.output_limit);
   }
   void receive(byte_view bytes, time_point now);
   // The same without a copy: fill the span, then commit.
   [[nodiscard]] byte_span prepare(std::size_t size) { return h1_.prepare(size); }
   void commit(std::size_t size, time_point now);
-  // The peer closed its side or broke away. Pending exchanges are cancelled; what is in output() may still be written.
+  // The peer closed its side or broke away. Requests that came before are still handed over; then those that were not
+  // answered at once are cancelled, and what is in output() may still be written.
   void receive_end(time_point now);
 
   [[nodiscard]] byte_view output() const noexcept { return aborted_ ? byte_view{} : h1_.output(); }
@@ -73,7 +78,8 @@ class server_connection final : public reply_sink {
   [[nodiscard]] time_point deadline() const noexcept;
   void on_time(time_point now);
 
-  // Called when an answer that came from outside made output(), or ended the connection: wake the driver.
+  // Called when an answer that came from outside made output() or ended the connection, and when on_time() has another
+  // request to hand over: wake the driver.
   void on_output(function<void()> wake) { wake_ = std::move(wake); }
   [[nodiscard]] std::size_t pending() const noexcept { return exchanges_.size(); }
   // Why the peer was refused, for a log line; null when it was not.
@@ -104,6 +110,9 @@ class server_connection final : public reply_sink {
   void dispatch(time_point now);
   void refuse();
   void flush();
+  // What the peer has to take before the server may forget it, heads of waiting answers aside.
+  [[nodiscard]] std::size_t ready_bytes() const noexcept;
+  [[nodiscard]] time_point limit() const noexcept;
   void settle(time_point now) noexcept;
   void cancel_all() noexcept;
   [[nodiscard]] entry* find(std::uint64_t exchange) noexcept;
@@ -124,6 +133,9 @@ class server_connection final : public reply_sink {
   wait wait_ = wait::request;
   bool since_unknown_ = false;  // an answer came from outside, and brought no time with it
   bool inside_ = false;
+  bool may_dispatch_ = true;  // no request was handed over in this step
+  bool more_ = false;         // bytes came that are for the next step
+  bool end_due_ = false;      // the peer closed its side behind them
   bool broken_ = false;  // the peer sent something that is no request
   bool ended_ = false;
   bool aborted_ = false;
@@ -143,6 +155,8 @@ inline void server_connection::commit(std::size_t size, time_point now) {
 }
 
 inline void server_connection::receive_end(time_point now) {
+  end_due_ = more_ && !aborted_;
+  if (end_due_) return;
   ended_ = true;
   cancel_all();
   h1_.abandon();
@@ -158,13 +172,20 @@ inline void server_connection::consume_output(std::size_t size, time_point now) 
 inline void server_connection::process(time_point now) {
   if (inside_) return;
   visit const here{*this};
-  while (!h1_.finished() && h1_.output().size() < options_.output_limit) {
+  more_ = false;
+  while (!h1_.finished() && ready_bytes() < options_.output_limit) {
+    if (!may_dispatch_) {
+      more_ = h1_.in_message();
+      break;
+    }
     h1_event const event = h1_.next();
     if (event == h1_event::failed) refuse();
     if (event != h1_event::request) break;
+    may_dispatch_ = false;
     dispatch(now);
   }
   settle(now);
+  if (more_ && wake_) wake_();
 }
 
 inline void server_connection::dispatch(time_point now) {
@@ -210,6 +231,12 @@ inline void server_connection::flush() {
   if (broken_ && exchanges_.empty() && !h1_.closing()) h1_.send_refusal(h1_.status());
 }
 
+inline std::size_t server_connection::ready_bytes() const noexcept {
+  std::size_t size = h1_.output().size();
+  for (entry const& e : exchanges_) size += e.answer.body.size();
+  return size;
+}
+
 inline void server_connection::cancel_all() noexcept {
   std::vector<entry> const gone = std::exchange(exchanges_, {});
   for (entry const& e : gone)
@@ -249,13 +276,20 @@ inline void server_connection::settle(time_point now) noexcept {
 }
 
 inline time_point server_connection::deadline() const noexcept {
+  return more_ ? time_point::min() : limit();
+}
+
+inline time_point server_connection::limit() const noexcept {
   if (finished() || upgraded()) return never;
   return since_unknown_ ? time_point{} : add(since_, patience(wait_));
 }
 
 inline void server_connection::on_time(time_point now) {
+  may_dispatch_ = true;
+  if (more_) process(now);
+  if (end_due_ && !more_) receive_end(now);
   if (since_unknown_) settle(now);
-  if (now < deadline()) return;
+  if (now < limit()) return;
   if (wait_ == wait::rest_of_request) {
     h1_.reject("HTTP: the request did not arrive in time", errc::timeout, 408);  // RFC 9110 section 15.5.9
     refuse();
@@ -263,6 +297,7 @@ inline void server_connection::on_time(time_point now) {
     return;
   }
   aborted_ = true;
+  more_ = false;
   cancel_all();
 }
 
