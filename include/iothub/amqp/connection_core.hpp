@@ -59,7 +59,10 @@ inline result<session*> connection::begin() {
   if (state_ != state_type::open) return errc::not_connected;
   session* const made = new_session();
   if (!made) return error{errc::quota_exceeded, "all channels of the connection are in use"};
+  detail::place_guard unsent{sessions_[made->channel_]};
   made->send_begin(std::nullopt);
+  unsent.done = true;
+  made->told_ = true;
   return made;
 }
 
@@ -329,6 +332,7 @@ inline void connection::on_begin(std::uint16_t channel, value_view const& fields
   made->receive_begin(what);
   made->send_begin(channel);
   made->state_ = session::state_type::begun;
+  made->told_ = true;
   wire_.owner->on_session(*made, wire_.now);
 }
 
@@ -413,6 +417,7 @@ inline session* connection::new_session() {
   while (channel < sessions_.size() && sessions_[channel]) ++channel;
   if (channel > wire_.peer_channel_max) return nullptr;
   if (channel == sessions_.size()) sessions_.emplace_back();
+  finished_.reserve(finished_.size() + sessions_.size());  // end_session() does not allocate
   sessions_[channel] = std::make_unique<session>(wire_, static_cast<std::uint16_t>(channel));
   return sessions_[channel].get();
 }
@@ -428,7 +433,7 @@ inline void connection::end_session(session& which, ended_by by, error_view cons
   if (which.peer_begun_) by_peer_[which.peer_channel_] = nullptr;
   finished_.push_back(std::move(sessions_[which.channel_]));
   which.finish(by == ended_by::connection ? by : ended_by::session, why);
-  wire_.owner->on_ended(which, {by, why}, wire_.now);
+  if (which.told_) wire_.owner->on_ended(which, {by, why}, wire_.now);
 }
 
 inline void connection::end_all() {

@@ -164,6 +164,7 @@ inline result<std::uint32_t> link::send(outgoing_delivery const& what) {
   first.message_format = what.message_format;
   first.settled = settles(what.settled);
   byte_view left = what.payload;
+  on.make_room(left.size());  // nothing below fails but the first line
   if (!*first.settled) {
     on.sent_.push({id, false, false, this, what.user});
     ++unsettled_;

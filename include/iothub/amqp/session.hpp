@@ -90,6 +90,7 @@ class session {
   void release(link& which, ended_by by, error_view const& why);
 
   [[nodiscard]] bool window_open() const noexcept { return !pending_.owner && peer_window_ != 0; }
+  void make_room(std::size_t payload);
   void send_parts(link& which, transfer const* first, byte_view& payload);
   void resume_pending();
   void say(disposition const& what);
@@ -123,6 +124,7 @@ class session {
   std::uint16_t peer_channel_ = 0;
   state_type state_ = state_type::beginning;
   bool peer_begun_ = false;  // its channel is known
+  bool told_ = false;        // the owner knows the session
   bool peer_delivered_ = false;
   bool flow_due_ = false;
   bool dirty_ = false;

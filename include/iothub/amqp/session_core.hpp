@@ -70,6 +70,7 @@ inline link* session::new_link(std::string_view name, link_role role) {
   while (handle < links_.size() && links_[handle]) ++handle;
   if (handle > peer_handle_max_ || handle > 0xffff) return nullptr;
   if (handle == links_.size()) links_.emplace_back();
+  finished_.reserve(finished_.size() + links_.size());  // release() does not allocate
   links_[handle] = std::make_unique<link>(*this, static_cast<std::uint32_t>(handle), std::string{name}, role);
   return links_[handle].get();
 }
@@ -103,9 +104,11 @@ inline result<link*> session::attach(amqp::attach const& how) {
   made->rcv_mode_ = how.rcv_settle_mode;
   made->initial_count_ = made->delivery_count_ = how.initial_delivery_count.value_or(0);
   made->state_ = link::state_type::attaching;
-  made->told_ = true;
+  detail::place_guard unsent{links_[made->handle_]};
   amqp::attach what = how;
   made->send_attach(what);
+  unsent.done = true;
+  made->told_ = true;
   return made;
 }
 
@@ -128,13 +131,13 @@ inline void session::receive_attach(amqp::attach const& what) {
   if (!offered) return fail({condition::resource_limit_exceeded, "2.7.2: no handle is left to answer with"});
   bind(*offered, what.handle);
   offered->state_ = link::state_type::offered;
-  offered->told_ = true;
   offered->source_ = what.raw_source;
   offered->target_ = what.raw_target;
   offered->snd_mode_ = what.snd_settle_mode;
   offered->rcv_mode_ = what.rcv_settle_mode;
   offered->peer_max_message_size_ = what.max_message_size;
   if (!offered->is_sender()) offered->delivery_count_ = what.initial_delivery_count.value_or(0);
+  offered->told_ = true;
   wire_->owner->on_attach(*offered, what, wire_->now);
 }
 
@@ -287,11 +290,22 @@ inline void session::flush_disposition() {
 
 // --- windows ---------------------------------------------------------------------------------------------------------
 
+// The longest transfer is 8 bytes of frame header, 3 of descriptor, 9 of list and 65 of fields.
+namespace detail {
+inline constexpr std::size_t transfer_head = 96;
+}
+
+// Allocates all that sending a payload of this size may need.
+inline void session::make_room(std::size_t payload) {
+  std::size_t const frames = payload / (wire_->max_frame - detail::transfer_head) + 1;
+  wire_->out.prepare(payload + frames * detail::transfer_head);
+  if (frames > peer_window_) pending_.rest.prepare(payload);
+}
+
 // Sends frames from the front of the payload until it is used up or the window is shut; what is left stays in
 // `payload`. `first` is the transfer of the first frame, null when that has left before.
 inline void session::send_parts(link& which, transfer const* first, byte_view& payload) {
-  // The longest transfer is 8 bytes of frame header, 3 of descriptor, 9 of list and 65 of fields.
-  std::size_t const room = wire_->max_frame - 96;
+  std::size_t const room = wire_->max_frame - detail::transfer_head;
   do {
     transfer what;
     if (first) what = *first;

@@ -30,6 +30,19 @@ struct frame_guard {
   bool done = false;
 };
 
+// Gives the place of a link or session back when telling the peer of it fails.
+template <class Place>
+struct place_guard {
+  explicit place_guard(Place& what) noexcept : place{what} {}
+  place_guard(place_guard const&) = delete;
+  place_guard& operator=(place_guard const&) = delete;
+  ~place_guard() {
+    if (!done) place.reset();
+  }
+  Place& place;
+  bool done = false;
+};
+
 struct wire {
   wire(connection_handler& handler, connection_options const& how, time_point at) noexcept
       : owner{&handler}, options{&how}, now{at}, last_sent{at} {}
