@@ -31,6 +31,10 @@ MICRO = {
          [("limit", f"{what}_limit/{size}", None)])
         for what in ("encode", "decode") for size in (100, 1000)
     ]),
+    "amqp_bench": ("An event of the built-in endpoint over AMQP 1.0", [
+        (what, f"{name}_iothub", [("Qpid Proton C", f"{name}_qpid", 1)])
+        for what, name in [("encode", "encode"), ("decode", "decode"), ("carried, both ends", "carry")]
+    ]),
     "json_bench": ("Twin documents in JSON", [
         (f"{what}, {size} KB", f"{name}<ours>/{size}",
          [("nlohmann", f"{name}<with_nlohmann>/{size}", 0.25 if name == "twin_round" else 1),
