@@ -52,6 +52,7 @@ class amqp_node {
     static amqp::value const none = amqp::value::symbol_map({});
     amqp::attach_answer how;
     how.properties = none.bytes();
+    if (link_.snd_settle_mode() == amqp::sender_settles::settled) how.snd_settle_mode = amqp::sender_settles::settled;
     return how;
   }
   // The link is attached.

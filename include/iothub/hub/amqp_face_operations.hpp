@@ -217,7 +217,7 @@ inline void amqp_face::on_detached(amqp::link& which, amqp::end_reason const&, t
 }
 
 inline void amqp_face::on_closed(error const& reason, amqp::error_view const&, time_point now) {
-  if (reason == errc::closed) return;
+  if (reason == errc::closed || reason == errc::connection_lost) return;  // whoever has the stream knows of that
   front_.log(log_level::info, front_.host_.at(now), "closed", {}, reason.message());
 }
 
