@@ -56,6 +56,7 @@ const [verb, text] = process.argv.slice(2);
 })()
   .then(() => { print({ event: 'done' }); process.exit(0); })
   .catch((error) => {
-    print({ event: 'error', name: error.name, message: error.message, condition: error.amqpError && error.amqpError.condition });
+    print({ event: 'error', name: error.name, message: error.message, condition: error.amqpError && error.amqpError.condition,
+      cause: error.amqpError && error.amqpError.name });
     process.exit(1);
   });
