@@ -27,7 +27,7 @@ TEST(OperationTable, EndsEachOperationOnce) {
   EXPECT_NE(a, 0u);
   EXPECT_EQ(table.deadline(), at(10));
   EXPECT_EQ(table.finish(a), "a");
-  EXPECT_EQ(table.finish(a), std::nullopt);
+  EXPECT_FALSE(table.finish(a).has_value());
   EXPECT_EQ(table.deadline(), never);
   EXPECT_EQ(*table.find(b), "b");
   EXPECT_EQ(table.size(), 1u);

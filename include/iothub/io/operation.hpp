@@ -4,10 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <utility>
 #include <vector>
 
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/slot_map.hpp>
 #include <iothub/base/time.hpp>
 
@@ -36,17 +36,17 @@ class operation_table {
   // Null when it has ended. Holds until the next start().
   [[nodiscard]] T* find(operation_id id) noexcept { return operations_.find(id); }
   // Takes it out; nothing when it has ended.
-  std::optional<T> finish(operation_id id) {
-    std::optional<T> value = operations_.take(id);
+  maybe<T> finish(operation_id id) {
+    maybe<T> value = operations_.take(id);
     if (value) forget_ended();
     return value;
   }
   // Takes out the next one whose deadline is at or before `now`: earliest first, then in the order they were started.
   // With `never` it takes them all, one by one.
-  std::optional<entry> next_expired(time_point now) {
-    if (timers_.empty() || timers_.front().deadline > now) return std::nullopt;
+  maybe<entry> next_expired(time_point now) {
+    if (timers_.empty() || timers_.front().deadline > now) return {};
     operation_id const id = timers_.front().id;
-    std::optional<T> value = operations_.take(id);
+    maybe<T> value = operations_.take(id);
     forget_ended();
     return entry{id, std::move(*value)};
   }
