@@ -3,10 +3,11 @@
 // Theory of operation. A stream_server takes connections from a listener and keeps each as a participant of the loop: a
 // stream and a protocol core, with bytes carried between them a bounded amount per step. What a peer can make the hub
 // hold is bounded: by the protocol's limits per connection, by max_connections in all. Whatever goes wrong on a
-// connection, running out of memory included, ends that connection and nothing else.
+// connection, exceptions included, ends that connection and nothing else.
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <new>
 #include <optional>
@@ -210,7 +211,9 @@ class stream_server final : private participant {
       try {
         pump(now);
       } catch (std::bad_alloc const&) {
-        end("out of memory", now);
+        abandon("out of memory", now);
+      } catch (std::exception const& e) {
+        abandon(e.what(), now);
       }
 #else
       pump(now);
@@ -276,13 +279,21 @@ class stream_server final : private participant {
     }
     void end(std::string_view why, time_point now) {
       if (std::exchange(ended_, true)) return;
+      server_.on_ended(*this);  // first: the rest may throw
       stream_.close();
-      if (!why.empty()) {
-        protocol_.lost(error{errc::connection_lost, std::string{why}}, now);
-        server_.log(peer_, why, now);
-      }
-      server_.on_ended(*this);
+      if (why.empty()) return;
+      protocol_.lost(error{errc::connection_lost, std::string{why}}, now);
+      server_.log(peer_, why, now);
     }
+#if IOTHUB_EXCEPTIONS
+    // end() after an exception, when the next one may be near.
+    void abandon(std::string_view why, time_point now) noexcept {
+      try {
+        end(why, now);
+      } catch (...) {  // the connection is closed and will be removed; only the words are lost
+      }
+    }
+#endif
 
     stream_server& server_;
     std::size_t place_;
@@ -307,6 +318,8 @@ class stream_server final : private participant {
         take(std::move(*stream), now);
       } catch (std::bad_alloc const&) {
         log({}, "out of memory; the connection is closed", now);
+      } catch (std::exception const& e) {
+        log({}, e.what(), now);
       }
 #else
       take(std::move(*stream), now);

@@ -1,0 +1,89 @@
+// Served connections over pipes in virtual time: what a peer cannot do to the hub by taking nothing, by leaving without
+// a word, or by something that throws.
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include <iothub/crypto/seeded.hpp>
+#include <iothub/hub_connections.hpp>
+#include <iothub/hub_runtime.hpp>
+#include <iothub/memory/pipe.hpp>
+#include <iothub/memory/virtual_loop.hpp>
+#include <iothub/mqtt/codec.hpp>
+
+#include <talker.hpp>
+
+namespace {
+
+using namespace iothub;
+using namespace std::chrono_literals;
+using talker = iothub_test::talker<memory::pipe_stream>;
+
+// A protocol whose every answer the test gives.
+struct script {
+  std::string output;
+  bool wants = true;
+  bool ending = false;
+  bool throws = false;
+  int ends = 0;
+  std::string received = {};
+};
+class scripted_protocol {
+ public:
+  using service = script;
+  scripted_protocol(service& s, function<void()>, time_point, std::string) : s_{s} {}
+  [[nodiscard]] bool wants_input() const noexcept { return s_.wants; }
+  void receive(byte_view bytes, time_point) {
+    if (s_.throws) throw std::runtime_error{"no such luck"};
+    s_.received += bytes;
+  }
+  void receive_end(time_point) { ++s_.ends, s_.ending = true; }
+  void lost(error, time_point) {}
+  [[nodiscard]] byte_view output() const noexcept { return s_.output; }
+  void consume_output(std::size_t size, time_point) { s_.output.erase(0, size); }
+  void on_time(time_point) {}
+  [[nodiscard]] bool ending() const noexcept { return s_.ending; }
+  [[nodiscard]] bool finished() const noexcept { return s_.ending && s_.output.empty(); }
+  [[nodiscard]] time_point deadline() const noexcept { return never; }
+  [[nodiscard]] error const* rejected() const noexcept { return nullptr; }
+
+ private:
+  service& s_;
+};
+
+struct log_lines final : hub::log_sink {
+  void write(hub::log_entry const& entry) override { text += std::string{entry.reason} + '\n'; }
+  std::string text = {};
+};
+
+class ServedConnection : public testing::Test {
+ protected:
+  ServedConnection() {
+    server.start().value();
+    client.reading = false;
+    client.stream.open({"hub", 1}, loop.now()).value();
+  }
+  void run(duration time) { ASSERT_TRUE(loop.run_for(time)); }
+
+  memory::virtual_loop loop;
+  memory::pipe_network network{loop, {.capacity = 1000}};
+  script service;
+  log_lines log;
+  stream_server<memory::pipe_listener, scripted_protocol, as_accepted> server{
+      loop, network.listen({"hub", 1}).value(), service, {}, {.log = &log, .name = "toy"}};
+  talker client{loop, memory::pipe_stream{network}};
+};
+
+TEST_F(ServedConnection, AnExceptionEndsItsConnectionAlone) {
+  talker other{loop, memory::pipe_stream{network}};
+  other.stream.open({"hub", 1}, loop.now()).value();
+  run(1s);
+  ASSERT_EQ(server.connections(), 2u);
+  service.throws = true;
+  client.say("!");
+  run(1s);
+  EXPECT_EQ(server.connections(), 1u);
+  EXPECT_EQ(log.text, "toy: no such luck\n");
+}
+
+}  // namespace
