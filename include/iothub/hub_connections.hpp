@@ -48,7 +48,9 @@ class mqtt_protocol {
   [[nodiscard]] byte_view output() const noexcept { return connection_.output(); }
   void consume_output(std::size_t size, time_point) { connection_.consume(size); }
   void on_time(time_point now) { connection_.step(now); }
-  [[nodiscard]] bool finished() const noexcept { return connection_.finished() && output().empty(); }
+  // Nothing will be added to the output.
+  [[nodiscard]] bool ending() const noexcept { return connection_.finished(); }
+  [[nodiscard]] bool finished() const noexcept { return ending() && output().empty(); }
   [[nodiscard]] time_point deadline() const noexcept { return connection_.deadline(); }
   [[nodiscard]] error const* rejected() const noexcept { return nullptr; }  // the face logs its refusals
 
@@ -114,7 +116,8 @@ class amqp_protocol {
     face_.on_time(now);
     connection_.step(now);
   }
-  [[nodiscard]] bool finished() { return connection_.finished() && connection_.output().empty(); }
+  [[nodiscard]] bool ending() const noexcept { return connection_.finished(); }
+  [[nodiscard]] bool finished() { return ending() && connection_.output().empty(); }
   [[nodiscard]] time_point deadline() const noexcept {
     time_point const own = face_.deadline();
     time_point const wire = connection_.deadline();
@@ -142,6 +145,8 @@ class amqp_protocol {
 struct stream_server_options {
   std::size_t max_connections = 10'000;                   // further ones are closed at once
   duration handshake_timeout = std::chrono::seconds{15};  // streams with a handshake: until it is done
+  duration write_timeout = std::chrono::seconds{60};      // without the peer taking a byte of what there is for it
+  duration linger_timeout = std::chrono::seconds{2};      // for a peer to take the rest when its connection is over
   hub::log_sink* log = nullptr;
   std::string name = "connection";  // for the log and the stall report: "MQTT", "HTTPS"
 };
@@ -224,6 +229,8 @@ class stream_server final : private participant {
       time_point first = protocol_.deadline();
       if (time_point const at = stream_.deadline(); at < first) first = at;
       if (shaking_hands() && handshake_limit_ < first) first = handshake_limit_;
+      if (time_point const at = write_limit(); at < first) first = at;
+      if (time_point const at = linger_limit(); at < first) first = at;
       return first;
     }
     [[nodiscard]] std::string describe() const override {
@@ -233,16 +240,28 @@ class stream_server final : private participant {
     void pump(time_point now) {
       protocol_.on_time(now);
       for (int i = 0; i != reads_per_step; ++i) {
+        bool const wanted = protocol_.wants_input();
         bool const read = read_some(now);
         if (ended_ || !write_all(now)) return;
-        if (!read) break;
+        // Input may be wanted again now that output is gone, and nobody would wake this for it.
+        if (!read && (wanted || !protocol_.wants_input())) break;
         if (i + 1 == reads_per_step) server_.loop_.wake(*this);
       }
       if (protocol_.finished()) {
         if (error const* const why = protocol_.rejected()) server_.log(peer_, why->message(), now);
         return end({}, now);
       }
-      if (shaking_hands() && handshake_limit_ <= now) end("the TLS handshake took too long", now);
+      if (shaking_hands() && handshake_limit_ <= now) return end("the TLS handshake took too long", now);
+      if constexpr (requires { protocol_.ending(); })
+        if (ending_since_ == never && protocol_.ending()) ending_since_ = now;
+      if (write_limit() <= now) return end("the peer took nothing for too long", now);
+      if (linger_limit() <= now) return end("the peer did not take the rest", now);
+    }
+    [[nodiscard]] time_point write_limit() const noexcept {
+      return add(blocked_since_, server_.options_.write_timeout);
+    }
+    [[nodiscard]] time_point linger_limit() const noexcept {
+      return add(ending_since_, server_.options_.linger_timeout);
     }
     // False when there is nothing to read now, or nobody who wants it.
     bool read_some(time_point now) {
@@ -265,7 +284,11 @@ class stream_server final : private participant {
     bool write_all(time_point now) {
       while (!protocol_.output().empty()) {
         io_result const put = stream_.write(protocol_.output(), now);
-        if (put.status == io_status::would_block) return true;
+        if (put.status == io_status::would_block) {
+          if (blocked_since_ == never) blocked_since_ = now;
+          return true;
+        }
+        blocked_since_ = never;
         if (put.status != io_status::done) {
           auto why = stream_.last_error();
           std::string const reason{why.message()};
@@ -301,6 +324,8 @@ class stream_server final : private participant {
     time_point handshake_limit_;
     stream_type stream_;
     Protocol protocol_;
+    time_point blocked_since_ = never;  // when the peer last took something, while there is more
+    time_point ending_since_ = never;   // when the protocol had said its last word
     bool ended_ = false;
   };
 

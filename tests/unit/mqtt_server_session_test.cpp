@@ -201,6 +201,17 @@ TEST_F(MqttServer, StopsReadingWhileThePeerDoesNotReadItsAnswers) {
   EXPECT_NE(link.room(), 0u);
 }
 
+// Its end is to be seen, and nothing is kept.
+TEST_F(MqttServer, ReadsOnWhenItIsClosedWhateverThePeerLeavesUnread) {
+  options.max_backlog = 3;
+  connected();
+  link.receive(bytes("c0 00 c0 00"), at(0));
+  EXPECT_EQ(link.room(), 0u);
+  link.session().close();
+  EXPECT_EQ(link.room(), 65536u);
+  EXPECT_TRUE(link.finished());
+}
+
 TEST_F(MqttServer, MQTT_4_8_0_1_WhatAClientMustNotSendEndsTheLink) {
   for (std::string_view const bad :
        {"20 02 0000", "90 03 0001 00", "b0 02 0001", "d0 00", "50 02 0001", "62 02 0001", "70 02 0001", "f0 00"}) {

@@ -74,6 +74,37 @@ class ServedConnection : public testing::Test {
   talker client{loop, memory::pipe_stream{network}};
 };
 
+TEST_F(ServedConnection, EndsWhenThePeerTakesNothingForAMinute) {
+  service.output = std::string(5000, 'x');
+  run(59s);
+  EXPECT_EQ(server.connections(), 1u);
+  char some[100];
+  EXPECT_EQ(client.stream.read(some, loop.now()).size, 100u);
+  run(59s);
+  EXPECT_EQ(server.connections(), 1u);
+  run(1s);
+  EXPECT_EQ(server.connections(), 0u);
+  EXPECT_EQ(log.text, "toy: the peer took nothing for too long\n");
+}
+
+TEST_F(ServedConnection, StaysWhileThereIsNothingToTake) {
+  service.output = std::string(500, 'x');
+  run(24h);
+  EXPECT_EQ(server.connections(), 1u);
+}
+
+TEST_F(ServedConnection, ThePeerHasTwoSecondsForTheRestWhenItIsOver) {
+  service.output = std::string(5000, 'x');
+  run(10s);
+  service.ending = true;
+  client.say("!");
+  run(1999ms);
+  EXPECT_EQ(server.connections(), 1u);
+  run(1ms);
+  EXPECT_EQ(server.connections(), 0u);
+  EXPECT_EQ(log.text, "toy: the peer did not take the rest\n");
+}
+
 TEST_F(ServedConnection, AnExceptionEndsItsConnectionAlone) {
   talker other{loop, memory::pipe_stream{network}};
   other.stream.open({"hub", 1}, loop.now()).value();
@@ -84,6 +115,26 @@ TEST_F(ServedConnection, AnExceptionEndsItsConnectionAlone) {
   run(1s);
   EXPECT_EQ(server.connections(), 1u);
   EXPECT_EQ(log.text, "toy: no such luck\n");
+}
+
+// The whole way, with the MQTT face: the refusal is four bytes, of which the peer takes two.
+TEST(ServedMqttConnection, ThatIsClosedDoesNotWaitForeverForItsPeerToRead) {
+  memory::virtual_loop loop;
+  memory::pipe_network network{loop, {.capacity = 2}};
+  hub_runtime<seeded_crypto> runtime{loop, seeded_crypto{1}, {}};
+  stream_server<memory::pipe_listener, mqtt_protocol, as_accepted> server{
+      loop, network.listen({"hub", 1883}).value(), runtime.mqtt(), {}, {.name = "MQTT"}};
+  server.start().value();
+  talker client{loop, memory::pipe_stream{network}};
+  client.reading = false;
+  client.stream.open({"hub", 1883}, loop.now()).value();
+  byte_buffer hello;
+  mqtt::encode(mqtt::connect{.client_id = "nobody"}, hello);
+  client.say(hello.view());
+  ASSERT_TRUE(loop.run_for(1s));
+  EXPECT_EQ(server.connections(), 1u);
+  ASSERT_TRUE(loop.run_for(1s));
+  EXPECT_EQ(server.connections(), 0u);
 }
 
 }  // namespace

@@ -29,8 +29,9 @@ class server_connection final : private packet_sink {
   // How many bytes it is willing to take now: 0 while the owner decides or is behind with its acknowledgements and
   // enough is held, or while the peer does not read its answers. Ask again after accept(), acknowledge(), consume().
   [[nodiscard]] std::size_t room() const noexcept {
+    if (session_.closed()) return max_held;  // what comes is dropped, and the end of the stream is seen
     if (out_.size() > session_.options().max_backlog) return 0;
-    if (session_.closed() || session_.reading()) return max_held;
+    if (session_.reading()) return max_held;
     return in_.size() < max_held ? max_held - in_.size() : 0;
   }
   // Never called from inside a callback of the handler.
