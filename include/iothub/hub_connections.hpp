@@ -146,7 +146,9 @@ struct stream_server_options {
   std::size_t max_connections = 10'000;                   // further ones are closed at once
   duration handshake_timeout = std::chrono::seconds{15};  // streams with a handshake: until it is done
   duration write_timeout = std::chrono::seconds{60};      // without the peer taking a byte of what there is for it
-  duration linger_timeout = std::chrono::seconds{2};      // for a peer to take the rest when its connection is over
+  // For a peer to take the rest when its connection is over, and to be read to the end when it left while reading was
+  // paused.
+  duration linger_timeout = std::chrono::seconds{2};
   hub::log_sink* log = nullptr;
   std::string name = "connection";  // for the log and the stall report: "MQTT", "HTTPS"
 };
@@ -231,6 +233,7 @@ class stream_server final : private participant {
       if (shaking_hands() && handshake_limit_ < first) first = handshake_limit_;
       if (time_point const at = write_limit(); at < first) first = at;
       if (time_point const at = linger_limit(); at < first) first = at;
+      if (time_point const at = left_limit(); at < first) first = at;
       return first;
     }
     [[nodiscard]] std::string describe() const override {
@@ -246,6 +249,11 @@ class stream_server final : private participant {
         // Input may be wanted again now that output is gone, and nobody would wake this for it.
         if (!read && (wanted || !protocol_.wants_input())) break;
         if (i + 1 == reads_per_step) server_.loop_.wake(*this);
+      }
+      if (left_limit() <= now) {
+        left_since_ = never;
+        told_end_ = true;
+        protocol_.receive_end(now);
       }
       if (protocol_.finished()) {
         if (error const* const why = protocol_.rejected()) server_.log(peer_, why->message(), now);
@@ -263,15 +271,22 @@ class stream_server final : private participant {
     [[nodiscard]] time_point linger_limit() const noexcept {
       return add(ending_since_, server_.options_.linger_timeout);
     }
+    // The peer closed its side, but what it sent before is not wanted yet: it may be soon, else it is given up.
+    [[nodiscard]] time_point left_limit() const noexcept { return add(left_since_, server_.options_.linger_timeout); }
     // False when there is nothing to read now, or nobody who wants it.
     bool read_some(time_point now) {
-      if (!protocol_.wants_input()) return false;
+      if (!protocol_.wants_input()) {
+        if constexpr (requires { stream_.peer_left(now); })
+          if (left_since_ == never && !told_end_ && stream_.peer_left(now)) left_since_ = now;
+        return false;
+      }
+      left_since_ = never;  // if it is so, reading will tell, behind the last byte
       char bytes[read_size];
       io_result const got = stream_.read(bytes, now);
       switch (got.status) {
         case io_status::done: protocol_.receive({bytes, got.size}, now); return true;
         case io_status::would_block: return false;
-        case io_status::end: protocol_.receive_end(now); return false;
+        case io_status::end: told_end_ = true, protocol_.receive_end(now); return false;
         case io_status::failed: break;
       }
       auto why = stream_.last_error();
@@ -326,6 +341,8 @@ class stream_server final : private participant {
     Protocol protocol_;
     time_point blocked_since_ = never;  // when the peer last took something, while there is more
     time_point ending_since_ = never;   // when the protocol had said its last word
+    time_point left_since_ = never;     // when the peer was seen to have closed its side, while reading is paused
+    bool told_end_ = false;             // the protocol knows of it
     bool ended_ = false;
   };
 

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace {
@@ -56,6 +57,22 @@ TEST(TcpStream, CarriesBytesToALiteralAddressAndToAName) {
     server.peers[0]->close();
     ASSERT_TRUE(l.run_until([&] { return client.ended; }));
   }
+}
+
+TEST(TcpStream, TellsThatThePeerLeftBehindBytesThatAreUnread) {
+  net::epoll_loop l;
+  auto listener = *tcp_listener::listen({});
+  talker client{l, tcp_stream{}};
+  ASSERT_TRUE(client.stream.open({"127.0.0.1", listener.port()}, l.now()));
+  client.say("unread");
+  std::optional<tcp_stream> accepted;
+  ASSERT_TRUE(l.run_until([&] { return client.writes == 1 && (accepted || (accepted = listener.accept(l.now()))); }));
+  talker server{l, *std::move(accepted)};
+  server.reading = false;
+  EXPECT_FALSE(server.stream.peer_left(l.now()));
+  client.close();
+  EXPECT_TRUE(l.run_until([&] { return server.stream.peer_left(l.now()); }));
+  EXPECT_EQ(server.received, "");
 }
 
 TEST(TcpStream, SaysWhyItCannotConnect) {

@@ -105,6 +105,32 @@ TEST_F(ServedConnection, ThePeerHasTwoSecondsForTheRestWhenItIsOver) {
   EXPECT_EQ(log.text, "toy: the peer did not take the rest\n");
 }
 
+TEST_F(ServedConnection, NoticesThatThePeerLeftWhileReadingIsPaused) {
+  service.wants = false;
+  client.say("unread");
+  run(1h);
+  EXPECT_EQ(server.connections(), 1u);
+  client.close();
+  run(1999ms);
+  EXPECT_EQ(server.connections(), 1u);
+  run(1ms);
+  EXPECT_EQ(service.ends, 1);
+  EXPECT_EQ(server.connections(), 0u);
+}
+
+TEST_F(ServedConnection, ReadsWhatThePeerSaidBeforeItLeftWhenReadingGoesOnInTime) {
+  service.wants = false;
+  client.say("unread");
+  run(1h);
+  client.close();
+  run(1s);
+  service.wants = true;
+  run(1s);
+  EXPECT_EQ(service.received, "unread");
+  EXPECT_EQ(service.ends, 1);
+  EXPECT_EQ(server.connections(), 0u);
+}
+
 TEST_F(ServedConnection, AnExceptionEndsItsConnectionAlone) {
   talker other{loop, memory::pipe_stream{network}};
   other.stream.open({"hub", 1}, loop.now()).value();

@@ -94,6 +94,12 @@ class pipe_stream {
   [[nodiscard]] time_point deadline() const noexcept { return fails_at_; }
   void attach(loop& on, participant& whom) noexcept;
 
+  // The other end was closed or the connection was cut, and word of it has arrived.
+  [[nodiscard]] bool peer_left(time_point now) const noexcept {
+    if (link_ == nullptr || link_->cut) return link_ != nullptr;
+    return link_->ends[1 - end_].closed && !link_->flows[end_].held && link_->flows[end_].last_arrival() <= now;
+  }
+
   // Names the connection for pipe_network's faults; 0 when there is none.
   [[nodiscard]] connection_id id() const noexcept { return link_ != nullptr ? link_->id : 0; }
 

@@ -53,6 +53,12 @@ class tcp_stream {
   [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
   void attach(loop& on, participant& whom);
 
+  // The peer has closed its side or the connection is broken, be there bytes to read before that or not.
+  [[nodiscard]] bool peer_left(time_point) const noexcept {
+    pollfd end{fd_, POLLRDHUP, 0};
+    return state_ == state::open && ::poll(&end, 1, 0) == 1;
+  }
+
   [[nodiscard]] int native_handle() const noexcept { return fd_; }
   // Of the other side; nothing while not connected.
   [[nodiscard]] maybe<ip_address> peer() const noexcept;

@@ -67,6 +67,13 @@ class tls_stream {
     next_.attach(on, whom);
   }
 
+  // Of the connection below, where that can tell.
+  [[nodiscard]] bool peer_left(time_point now) const noexcept
+    requires requires(Next const& next) { next.peer_left(now); }
+  {
+    return next_.peer_left(now);
+  }
+
   [[nodiscard]] bool established() const noexcept { return engine_ && engine_->established(); }
   // The certificate of the other side as DER; empty when there is none or the handshake is not complete.
   [[nodiscard]] std::string peer_certificate() const {
