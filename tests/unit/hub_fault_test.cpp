@@ -173,4 +173,86 @@ TEST(HubFault, HonouringTheseIsASwitch) {
   EXPECT_TRUE(link.attached());
 }
 
+
+std::vector<ih::property_view> fault_of(std::string_view type, std::string_view delay, std::string_view lasting) {
+  return {{"AzIoTHub_FaultOperationType", type, true},
+          {"AzIoTHub_FaultOperationDelayInSecs", delay, true},
+          {"AzIoTHub_FaultOperationDurationInSecs", lasting, true}};
+}
+
+TEST(HubFault, AModulesFaultIsNotItsDevices) {
+  fault_world w;
+  w.create("d1", "m1");
+  recording_link module;
+  w.hub.connect(module, {"d1", "m1"}, {}, {}, w.at).value();
+  auto const asked = fault_of("InvokeThrottling", "0", "5");
+  ih::d2c_message m;
+  m.properties = asked;
+  w.hub.send_telemetry(module, m, w.at).value();
+  w.hub.on_time(w.at);
+  EXPECT_TRUE(w.send().has_value());
+  EXPECT_EQ(hub_code(w.hub.send_telemetry(module, {}, w.at)), 429001);
+}
+
+TEST(HubFault, ARuleMayNameAModuleOrTheDeviceItself) {
+  fault_world w;
+  w.create("d1", "m1");
+  ih::fault_rule rule;
+  rule.device_id = "d1";
+  rule.module_id = "m1";
+  w.hub.faults().add(rule);
+  EXPECT_TRUE(w.send().has_value());
+  rule.module_id = "";
+  w.hub.faults().add(rule);
+  EXPECT_FALSE(w.send().has_value());
+}
+
+TEST(HubFault, AskingAgainReplacesWhatWasAskedFor) {
+  fault_world w;
+  for (int i = 0; i != 100; ++i) {
+    (void)w.send(fault_of("InvokeThrottling", "0", "5"));
+    (void)w.send(fault_of("KillTcp" + std::to_string(i), "10", "20"));
+    w.hub.on_time(w.at);
+    (void)w.hub.delete_identity({"no such", {}}, {}, w.at);
+  }
+  EXPECT_EQ(w.hub.faults().size(), 1u);
+  w.advance(seconds{10});
+  EXPECT_EQ(w.link.drops.size(), 1u);
+  EXPECT_EQ(w.hub.faults().size(), 2u);
+}
+
+TEST(HubFault, WhatADeviceAsksForEndsAfterAnHour) {
+  fault_world w;
+  (void)w.send(fault_of("KillTcp", "2147483647", "2147483647"));
+  w.advance(seconds{3600});
+  EXPECT_EQ(w.link.drops.size(), 1u);
+  EXPECT_FALSE(w.hub.connect(w.link, {"d1", {}}, {}, {}, w.at).has_value());
+  w.advance(seconds{3600});
+  EXPECT_TRUE(w.hub.connect(w.link, {"d1", {}}, {}, {}, w.at).has_value());
+  EXPECT_TRUE(w.hub.faults().empty());
+}
+
+TEST(HubFault, WhatADeviceAsksForBindsNoBackEndAndGoesWithIt) {
+  fault_world w;
+  (void)w.send(fault_of("InvokeAuthError", "0", "60"));
+  (void)w.send(fault_of("KillTcp", "30", "60"));
+  w.hub.on_time(w.at);
+  EXPECT_EQ(hub_code(w.send()), 401003);
+  EXPECT_TRUE(w.hub.send_c2d("d1", {}, w.at).has_value());
+  EXPECT_TRUE(w.hub.delete_identity({"d1", {}}, ih::unconditional, w.at).has_value());
+  EXPECT_TRUE(w.hub.faults().empty());
+  w.create("d1");
+  recording_link again;
+  w.connect(again, "d1");
+  w.advance(seconds{60});
+  EXPECT_TRUE(again.attached());
+}
+
+TEST(HubFault, ARefusalNamesThePointAndHowOften) {
+  fault_world w;
+  w.hub.faults().reject_next(fault_point::send_telemetry, errc::throttled, 3);
+  (void)w.send();
+  EXPECT_EQ(text_of(w.send()), "Refused by the fault plan (send_telemetry, time 2 of 3)");
+}
+
 }  // namespace

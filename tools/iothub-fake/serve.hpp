@@ -144,6 +144,7 @@ class served_hub {
     iothub::hub_server_options settings;
     settings.hub.hostname = wanted_.hub_name();
     settings.hub.owner_key = wanted_.owner_key;
+    settings.hub.honour_fault_properties = is_loopback(wanted_.bind);
     settings.bind = wanted_.bind;
     settings.https_port = wanted_.https;
     settings.mqtt_port = wanted_.mqtt;

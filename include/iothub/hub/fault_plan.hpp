@@ -8,7 +8,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +20,7 @@
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/prng.hpp>
+#include <iothub/hub/registry.hpp>
 #include <iothub/hub/types.hpp>
 
 namespace iothub {
@@ -26,10 +30,20 @@ namespace hub {
 enum class fault_point : std::uint8_t {
   connect, send_telemetry, get_device_twin, patch_reported, invoke_method, send_c2d, registry, service_twin, query, any
 };
+[[nodiscard]] constexpr std::string_view to_string(fault_point where) noexcept {
+  constexpr std::string_view names[] = {"connect",  "send_telemetry", "get_device_twin", "patch_reported", "invoke_method",
+                                        "send_c2d", "registry",       "service_twin",    "query",          "any"};
+  return names[static_cast<std::size_t>(where)];
+}
+// What a device does itself; the rest is what back ends do.
+[[nodiscard]] constexpr bool is_device_side(fault_point where) noexcept {
+  return where <= fault_point::patch_reported;
+}
 
 struct fault_rule {
   fault_point where = fault_point::any;
   std::string device_id = {};        // empty: every device
+  std::optional<std::string> module_id = {};  // none: the device and its modules; empty: the device itself
   std::uint64_t times = 1;           // how often it applies
   std::uint64_t skip = 0;            // how many matching operations go by before
   std::uint64_t one_in = 1;          // above 1: applies to one in so many, drawn from `seed`
@@ -49,7 +63,19 @@ struct fault_decision {
   errc code = errc::service_unavailable;
   int hub_code = 0;
   duration delay = {};
+  std::uint64_t count = 0;  // which time it is that the rule applies, from 1
+  std::uint64_t times = 0;  // of how many
 };
+// "send_telemetry, time 2 of 3", for the text of a refusal.
+[[nodiscard]] inline std::string describe(fault_decision const& decision, fault_point where) {
+  std::string text{to_string(where)};
+  append_int(text.append(", time "), decision.count);
+  if (decision.times != ~std::uint64_t{0}) append_int(text.append(" of "), decision.times);
+  return text;
+}
+
+// What a device can ask the hub to do to it, by properties of its telemetry (below).
+enum class requested_kind : std::uint8_t { none, end_connection, refuse_token, throttle, quota };
 
 class fault_plan {
  public:
@@ -60,6 +86,27 @@ class fault_plan {
   };
 
   void add(fault_rule rule) { rules_.push_back({std::move(rule), prng{}}), rules_.back().dice = prng{rules_.back().rule.seed}; }
+  // A rule that an identity asked for itself: in place of the one of that kind that it has, on what that identity does
+  // itself, behind the rules that were added. So whoever holds one identity's key slows down nobody else, and the
+  // plan's size is bounded by the number of identities.
+  void put_requested(key_view who, requested_kind kind, fault_rule rule) {
+    auto found = requested_.find(who);
+    if (found == requested_.end())
+      found = requested_.try_emplace(device_key{std::string{who.device_id}, std::string{who.module_id}}).first;
+    for (auto& each : found->second)
+      if (each.kind == kind) return void(each.rule = std::move(rule));
+    found->second.push_back({kind, std::move(rule), 0});
+  }
+  // The identity is gone, and with it what it asked for.
+  void forget(key_view who) {
+    if (auto const found = requested_.find(who); found != requested_.end()) requested_.erase(found);
+  }
+  // How many rules there are.
+  [[nodiscard]] std::size_t size() const noexcept {
+    std::size_t all = rules_.size();
+    for (auto const& [who, list] : requested_) all += list.size();
+    return all;
+  }
   void reject_next(fault_point where, errc code, std::uint64_t times = 1) {
     fault_rule rule;
     rule.where = where;
@@ -84,11 +131,11 @@ class fault_plan {
     rule.times = times;
     add(std::move(rule));
   }
-  void clear() noexcept { rules_.clear(); }
-  [[nodiscard]] bool empty() const noexcept { return rules_.empty(); }
+  void clear() noexcept { rules_.clear(), requested_.clear(); }
+  [[nodiscard]] bool empty() const noexcept { return rules_.empty() && requested_.empty(); }
 
   // What happens to this operation; uses the rule up.
-  fault_decision decide(fault_point where, std::string_view device_id, time_point now) {
+  fault_decision decide(fault_point where, key_view who, time_point now) {
     fault_decision decision;
     for (std::size_t i = 0; i != rules_.size(); ++i) {
       fault_rule& rule = rules_[i].rule;
@@ -97,17 +144,21 @@ class fault_plan {
         continue;
       }
       if (rule.where != fault_point::any && rule.where != where) continue;
-      if (!rule.device_id.empty() && rule.device_id != device_id) continue;
+      if (!rule.device_id.empty() && rule.device_id != who.device_id) continue;
+      if (rule.module_id && *rule.module_id != who.module_id) continue;
       if (rule.skip != 0) {
         --rule.skip;
         continue;
       }
       if (rule.one_in > 1 && rules_[i].dice.below(rule.one_in) != 0) continue;
-      decision = {rule.rejects, rule.drops_link, rule.code, rule.hub_code, rule.delay};
-      if (rule.times != ~std::uint64_t{0} && --rule.times == 0)
-        rules_.erase(rules_.begin() + static_cast<std::ptrdiff_t>(i));
-      break;
+      std::uint64_t const count = ++rules_[i].count;
+      bool const endless = rule.times == ~std::uint64_t{0};
+      decision = {rule.rejects,  rule.drops_link, rule.code, rule.hub_code,
+                  rule.delay,    count,           endless ? rule.times : count + rule.times - 1};
+      if (!endless && --rule.times == 0) rules_.erase(rules_.begin() + static_cast<std::ptrdiff_t>(i));
+      return decision;
     }
+    if (!requested_.empty() && is_device_side(where)) decide_requested(where, who, now, decision);
     return decision;
   }
 
@@ -115,20 +166,48 @@ class fault_plan {
   struct entry {
     fault_rule rule;
     prng dice;
+    std::uint64_t count = 0;
   };
+  struct requested {
+    requested_kind kind;
+    fault_rule rule;
+    std::uint64_t count;
+  };
+  void decide_requested(fault_point where, key_view who, time_point now, fault_decision& decision) {
+    auto const found = requested_.find(who);
+    if (found == requested_.end()) return;
+    auto& list = found->second;
+    for (std::size_t i = 0; i != list.size(); ++i) {
+      fault_rule const& rule = list[i].rule;
+      if (rule.until <= now) {
+        list.erase(list.begin() + static_cast<std::ptrdiff_t>(i--));
+        continue;
+      }
+      if (rule.where != fault_point::any && rule.where != where) continue;
+      decision = {rule.rejects, rule.drops_link, rule.code, rule.hub_code, rule.delay, ++list[i].count, rule.times};
+      break;
+    }
+    if (list.empty()) requested_.erase(found);
+  }
+
   std::vector<entry> rules_;
+  std::map<device_key, std::vector<requested>, registry::order> requested_;
 };
 
 // What telemetry asks the hub to do to its sender: the properties AzIoTHub_FaultOperation* of the end-to-end tests of
-// the official SDKs (azure-iot-sdk-csharp, FaultInjectionConstants.cs).
+// the official SDKs (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Times above an hour count as one: the tests
+// ask for seconds, and nobody else should have a fault that outlives him.
+inline constexpr std::chrono::seconds longest_requested_fault{3600};
 struct requested_fault {
-  std::string_view type = {};
+  requested_kind kind = requested_kind::none;
   duration delay = {};
   duration lasting = {};
 };
-// Over MQTT such a fault comes before the PUBACK of the message that asks for it.
-[[nodiscard]] constexpr bool ends_connection(std::string_view type) noexcept {
-  return type.starts_with("Kill") || type.starts_with("ShutDown");
+[[nodiscard]] constexpr requested_kind kind_of_fault(std::string_view type) noexcept {
+  if (type.starts_with("Kill") || type.starts_with("ShutDown")) return requested_kind::end_connection;
+  if (type == "InvokeAuthError") return requested_kind::refuse_token;
+  if (type == "InvokeThrottling") return requested_kind::throttle;
+  return type == "InvokeMaxMessageQuota" ? requested_kind::quota : requested_kind::none;
 }
 [[nodiscard]] inline requested_fault find_requested_fault(std::span<property_view const> properties) noexcept {
   requested_fault found;
@@ -137,8 +216,9 @@ struct requested_fault {
     if (p.name.size() <= prefix.size() || p.name[0] != 'A' || !p.name.starts_with(prefix)) continue;
     std::string_view const rest = p.name.substr(prefix.size());
     auto const seconds = parse_int<std::int32_t>(p.value);
-    duration const time = seconds && *seconds > 0 ? duration{std::chrono::seconds{*seconds}} : duration{};
-    if (rest == "Type") found.type = p.value;
+    duration time = seconds && *seconds > 0 ? duration{std::chrono::seconds{*seconds}} : duration{};
+    if (time > longest_requested_fault) time = longest_requested_fault;
+    if (rest == "Type") found.kind = kind_of_fault(p.value);
     if (rest == "DelayInSecs") found.delay = time;
     if (rest == "DurationInSecs") found.lasting = time;
   }

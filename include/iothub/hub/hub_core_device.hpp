@@ -45,6 +45,7 @@ inline void hub_core::on_time(instant at) {
   last_ = at;
   while (!scheduled_.empty() && scheduled_.begin()->first <= at.now) {
     auto const fault = std::move(scheduled_.begin()->second);
+    scheduled_by_.erase({fault.who, fault.kind});
     scheduled_.erase(scheduled_.begin());
     run_scheduled(fault, at);
   }
@@ -103,13 +104,17 @@ inline void hub_core::log(log_level level, instant at, std::string_view event, k
 
 // --- faults ---------------------------------------------------------------------------------------------------------
 
-inline result<void> hub_core::check_fault(fault_point where, std::string_view device_id, instant at) {
+inline error hub_core::fault_refusal(fault_decision const& decision, fault_point where) {
+  int const code = decision.hub_code != 0 ? decision.hub_code : hub_code_of(decision.code);
+  return refuse(decision.code, code, "Refused by the fault plan (" + describe(decision, where) + ")");
+}
+
+inline result<void> hub_core::check_fault(fault_point where, key_view who, instant at) {
   last_ = at;
   if (faults_.empty()) return {};
-  fault_decision const decision = faults_.decide(where, device_id, at.now);
+  fault_decision const decision = faults_.decide(where, who, at.now);
   if (!decision.rejects) return {};
-  int const code = decision.hub_code != 0 ? decision.hub_code : hub_code_of(decision.code);
-  return refuse(decision.code, code, "Refused by the fault plan");
+  return fault_refusal(decision, where);
 }
 
 // The link's record, after the fault plan had its say.
@@ -119,40 +124,44 @@ inline result<identity_record*> hub_core::attached(device_link& link, fault_poin
   if (record == nullptr) return error{errc::not_connected, "the connection is not attached to the hub"};
   record->last_activity = at.utc;
   if (faults_.empty()) return record;
-  fault_decision const decision = faults_.decide(where, record->key->device_id, at.now);
-  int const code = decision.hub_code != 0 ? decision.hub_code : hub_code_of(decision.code);
+  fault_decision const decision = faults_.decide(where, *record->key, at.now);
   if (decision.drops_link) {
-    drop_record(*record, refuse(errc::connection_lost, 400029, "Dropped by the fault plan"), at);
+    auto const how = describe(decision, where);
+    drop_record(*record, refuse(errc::connection_lost, 400029, "Dropped by the fault plan (" + how + ")"), at);
     give_outcomes();
-    return error{errc::not_connected, "the connection was dropped by the fault plan"};
+    return error{errc::not_connected, "the connection was dropped by the fault plan (" + how + ")"};
   }
-  if (decision.rejects) return refuse(decision.code, code, "Refused by the fault plan");
+  if (decision.rejects) return fault_refusal(decision, where);
   return record;
 }
 
 // azure-iot-sdk-csharp, FaultInjection.cs: Kill... and ShutDown... end the connection, Invoke... refuse for a while.
 inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
   fault_rule rule;
-  rule.device_id = fault.who.device_id;
   rule.times = ~std::uint64_t{0};
   rule.until = add(at.now, fault.lasting);
-  if (fault.type == "InvokeAuthError") {
-    rule.code = errc::unauthorized;
-    rule.hub_code = 401003;
-  } else if (fault.type == "InvokeThrottling" || fault.type == "InvokeMaxMessageQuota") {
-    rule.where = fault_point::send_telemetry;
-    rule.code = fault.type == "InvokeThrottling" ? errc::throttled : errc::quota_exceeded;
-  } else if (ends_connection(fault.type)) {
+  bool const drops = fault.kind == requested_kind::end_connection;
+  if (drops) {
     rule.where = fault_point::connect;
     rule.code = errc::service_unavailable;
     rule.hub_code = 400030;
+  } else if (fault.kind == requested_kind::refuse_token) {
+    rule.code = errc::unauthorized;
+    rule.hub_code = 401003;
   } else {
-    return;
+    rule.where = fault_point::send_telemetry;
+    rule.code = fault.kind == requested_kind::throttle ? errc::throttled : errc::quota_exceeded;
   }
-  bool const drops = rule.where == fault_point::connect;
-  if (fault.lasting != duration{}) faults_.add(std::move(rule));
-  identity_record* const record = drops ? registry_.find({fault.who.device_id, fault.who.module_id}) : nullptr;
+  if (fault.lasting != duration{}) faults_.put_requested(fault.who, fault.kind, std::move(rule));
+  identity_record* const record = drops ? registry_.find(fault.who) : nullptr;
   if (record != nullptr) drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
+}
+
+// A later wish of the same kind takes the place of one that still waits.
+inline void hub_core::schedule(identity_record const& record, requested_fault const& asked, instant at) {
+  auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
+  if (!fresh) scheduled_.erase(found->second);
+  found->second = scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.lasting});
 }
 
 // --- connections ----------------------------------------------------------------------------------------------------
@@ -173,7 +182,7 @@ inline result<connected> hub_core::connect(device_link& link, key_view who, gran
   if (!found) return std::move(found).error();
   identity_record& record = **found;
   if (is_disabled(record)) return disabled(record);
-  if (auto ok = check_fault(fault_point::connect, who.device_id, at); !ok) return std::move(ok).error();
+  if (auto ok = check_fault(fault_point::connect, who, at); !ok) return std::move(ok).error();
   if (record.link != nullptr)
     drop_record(record, refuse(errc::connection_lost, 400027, "the same identity connected again"), at);
 
@@ -353,23 +362,21 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
                                                std::to_string(settings_.limits.d2c_message));
   receipt out;
   if (!faults_.empty()) {
-    fault_decision const decision = faults_.decide(fault_point::send_telemetry, record.key->device_id, at.now);
+    fault_decision const decision = faults_.decide(fault_point::send_telemetry, *record.key, at.now);
     if (decision.drops_link && record.link != nullptr) {
-      drop_record(record, refuse(errc::connection_lost, 400029, "Dropped by the fault plan"), at);
+      auto const how = describe(decision, fault_point::send_telemetry);
+      drop_record(record, refuse(errc::connection_lost, 400029, "Dropped by the fault plan (" + how + ")"), at);
       give_outcomes();
-      return error{errc::not_connected, "the connection was dropped by the fault plan"};
+      return error{errc::not_connected, "the connection was dropped by the fault plan (" + how + ")"};
     }
-    int const code = decision.hub_code != 0 ? decision.hub_code : hub_code_of(decision.code);
-    if (decision.rejects) return refuse(decision.code, code, "Refused by the fault plan");
+    if (decision.rejects) return fault_refusal(decision, fault_point::send_telemetry);
     out.delay = decision.delay;
   }
   if (settings_.honour_fault_properties && !what.properties.empty()) {
     requested_fault const asked = find_requested_fault(what.properties);
-    if (!asked.type.empty()) {
-      out.withheld = ends_connection(asked.type);
-      scheduled_.emplace(add(at.now, asked.delay),
-                         scheduled_fault{*record.key, std::string{asked.type}, asked.lasting});
-    }
+    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it.
+    out.withheld = asked.kind == requested_kind::end_connection;
+    if (asked.kind != requested_kind::none) schedule(record, asked, at);
   }
   event_source from;
   from.device_id = record.key->device_id;

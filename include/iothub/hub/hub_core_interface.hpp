@@ -49,6 +49,15 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
+// Who keeps something by identity beside the core. Must not call back into the hub.
+class identity_watcher {
+ public:
+  virtual void on_identity_removed(device_key const& gone) = 0;
+
+ protected:
+  ~identity_watcher() = default;
+};
+
 class hub_core {
  public:
   // `keys` and `log` must outlive the hub. Policies are made at once; where no random bytes are to be had, those keys
@@ -184,17 +193,20 @@ class hub_core {
   };
   struct scheduled_fault {
     device_key who;
-    std::string type;
+    requested_kind kind;
     duration lasting;
   };
+  using fault_schedule = std::multimap<time_point, scheduled_fault>;
 
   // --- general
   void log(log_level level, instant at, std::string_view event, key_view who, std::string_view reason = {});
-  result<void> check_fault(fault_point where, std::string_view device_id, instant at);
+  result<void> check_fault(fault_point where, key_view who, instant at);
   result<identity_record*> attached(device_link& link, fault_point where, instant at);
   void set_timer(identity_record& record, instant at);
   void run_timer(identity_record& record, instant at);
+  void schedule(identity_record const& record, requested_fault const& asked, instant at);
   void run_scheduled(scheduled_fault const& fault, instant at);
+  static error fault_refusal(fault_decision const& decision, fault_point where);
   void give_outcomes();
 
   // --- connections
@@ -246,7 +258,9 @@ class hub_core {
   method_router methods_;
   fault_plan faults_;
   std::set<timer> timers_;
-  std::multimap<time_point, scheduled_fault> scheduled_;
+  std::vector<identity_watcher*> watchers_;
+  fault_schedule scheduled_;
+  std::map<std::pair<device_key, requested_kind>, fault_schedule::iterator> scheduled_by_;
   std::deque<feedback_record> feedback_;
   std::deque<dead_letter> dead_letters_;
   prng tokens_;

@@ -31,7 +31,7 @@ inline bool hub_core::is_host(std::string_view host) const noexcept { return acc
 // --- identities -----------------------------------------------------------------------------------------------------
 
 inline result<device_identity> hub_core::put_identity(device_identity const& wanted, if_match condition, instant at) {
-  if (auto ok = check_fault(fault_point::registry, wanted.device_id, at); !ok) return std::move(ok).error();
+  if (auto ok = check_fault(fault_point::registry, {wanted.device_id, wanted.module_id}, at); !ok) return std::move(ok).error();
   auto written = registry_.put(wanted, condition, at.utc);
   if (!written) return std::move(written).error();
   identity_record& record = *written->record;
@@ -61,7 +61,7 @@ void hub_core::for_device_and_modules(std::string_view device_id, Visit&& visit)
 }
 
 inline result<void> hub_core::delete_identity(key_view key, if_match condition, instant at) {
-  if (auto ok = check_fault(fault_point::registry, key.device_id, at); !ok) return ok;
+  if (auto ok = check_fault(fault_point::registry, key, at); !ok) return ok;
   auto record = registry_.check_erase(key, condition);
   if (!record) return std::move(record).error();
   device_key const gone{std::string{key.device_id}, std::string{key.module_id}};  // the caller's may be the record's own
@@ -79,6 +79,12 @@ inline void hub_core::remove(identity_record& record, instant at) {
     methods_.finish(ticket, registry::missing({record.key->device_id, record.key->module_id}, true));
   drop_record(record, registry::missing({record.key->device_id, record.key->module_id}, true), at);
   if (record.due != never) timers_.erase({record.due, record.serial, &record});
+  faults_.forget(*record.key);
+  auto const first = scheduled_by_.lower_bound({*record.key, requested_kind::none});
+  auto next = first;
+  for (; next != scheduled_by_.end() && next->first.first == *record.key; ++next) scheduled_.erase(next->second);
+  scheduled_by_.erase(first, next);
+  for (auto* const watcher : watchers_) watcher->on_identity_removed(*record.key);
   registry_.erase(record);
 }
 
@@ -115,7 +121,7 @@ inline result<twin> hub_core::get_twin(key_view key) const {
 }
 
 inline result<identity_record*> hub_core::writable_twin(key_view key, if_match condition, instant at) {
-  if (auto ok = check_fault(fault_point::service_twin, key.device_id, at); !ok) return std::move(ok).error();
+  if (auto ok = check_fault(fault_point::service_twin, key, at); !ok) return std::move(ok).error();
   auto record = registry_.get(key);
   if (record && !condition.met_by(twin_etag((*record)->twin)))
     return refuse(errc::precondition_failed, 412001, "ETag mismatch for device ID '" + std::string{key.device_id} + "'");
@@ -220,7 +226,7 @@ inline result<void> hub_core::check_method(method_request const& request, method
 
 inline result<method_ticket> hub_core::invoke_method(key_view key, method_request const& request,
                                                      method_options const& how, method_caller& caller, instant at) {
-  if (auto ok = check_fault(fault_point::invoke_method, key.device_id, at); !ok) return std::move(ok).error();
+  if (auto ok = check_fault(fault_point::invoke_method, key, at); !ok) return std::move(ok).error();
   if (auto ok = check_method(request, how); !ok) return std::move(ok).error();
   auto found = registry_.get(key);
   if (!found) return std::move(found).error();

@@ -86,7 +86,9 @@ struct options {
   bool clean_session_purges_queue = false;
 
   // --- faults
-  bool honour_fault_properties = true;       // AzIoTHub_FaultOperation* in telemetry
+  // AzIoTHub_FaultOperation* in telemetry, for what the sender does itself and for an hour at most. A hub that other
+  // machines reach should not honour them.
+  bool honour_fault_properties = true;
 };
 
 }  // namespace hub
