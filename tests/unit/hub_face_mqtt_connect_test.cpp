@@ -284,4 +284,46 @@ TEST_F(MqttFaceConnect, AServiceThatIsBusyIsCode3) {
   EXPECT_THAT(again.connect("d1"), ElementsAre("connack 0"));
 }
 
+
+TEST_F(MqttFaceConnect, RefusesAUserNameOfAnotherHub) {
+  for (std::string_view const host : {"other.example", "hub.example:x"}) {
+    test_device device{hub};
+    EXPECT_THAT(connect(device, "d1", std::string{host} + "/d1/?api-version=2021-04-12", hub.device_token("d1")),
+                ElementsAre("connack 5", "end"))
+        << host;
+    EXPECT_TRUE(hub.log.has("refused : wrong host: " + std::string{host}));
+  }
+  for (std::string_view const host : {"localhost:8883", "127.0.0.1", "HUB.EXAMPLE:443"}) {
+    test_device device{hub};
+    EXPECT_THAT(connect(device, "d1", std::string{host} + "/d1/?api-version=2021-04-12", hub.device_token("d1")),
+                ElementsAre("connack 0"))
+        << host;
+  }
+}
+
+TEST(MqttFaceHost, IsAnyWhereTheHubDoesNotCheckIt) {
+  iothub::hub::options settings;
+  settings.check_mqtt_host = false;
+  test_hub hub{settings};
+  hub.create("d1");
+  test_device device{hub};
+  auto const token = hub.device_token("d1");
+  device.send(mqtt::connect{.client_id = "d1",
+                            .username = "other.example/d1/?api-version=2021-04-12",
+                            .password = token,
+                            .has_username = true,
+                            .has_password = true,
+                            .keep_alive = 60});
+  EXPECT_THAT(device.take(), ElementsAre("connack 0"));
+}
+
+TEST_F(MqttFaceConnect, ADeletedDevicesSessionIsForgotten) {
+  test_device device{hub};
+  device.connect("d1");
+  device.subscribe("$iothub/methods/POST/#");
+  EXPECT_EQ(hub.mqtt.stored_sessions(), 1u);
+  ASSERT_TRUE(hub.core.delete_identity({"d1", {}}, iothub::hub::unconditional, hub.now()));
+  EXPECT_EQ(hub.mqtt.stored_sessions(), 0u);
+}
+
 }  // namespace

@@ -174,6 +174,11 @@ class hub_core {
   [[nodiscard]] fault_plan& faults() noexcept { return faults_; }
   // The hub ends the connection of an identity (maintenance, say); false when it has none.
   bool drop(key_view who, error reason, instant at);
+  // The same for every connection.
+  void drop_all(error const& reason, instant at);
+  // Told of every identity that goes, modules included; removed by itself. Must be gone before the hub is.
+  void watch_identities(identity_watcher& whom) { watchers_.push_back(&whom); }
+  void unwatch_identities(identity_watcher& whom) noexcept;
   struct dead_letter {
     std::string device_id;
     c2d_message message;

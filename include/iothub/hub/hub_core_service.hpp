@@ -88,6 +88,11 @@ inline void hub_core::remove(identity_record& record, instant at) {
   registry_.erase(record);
 }
 
+inline void hub_core::unwatch_identities(identity_watcher& whom) noexcept {
+  for (auto i = watchers_.begin(); i != watchers_.end(); ++i)
+    if (*i == &whom) return void(watchers_.erase(i));
+}
+
 inline std::vector<device_identity> hub_core::list_devices(std::size_t top) const {
   if (top == 0 || top > 1000) top = 1000;
   std::vector<device_identity> out;

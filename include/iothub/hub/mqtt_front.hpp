@@ -40,11 +40,14 @@ struct mqtt_subscriptions {
   friend bool operator==(mqtt_subscriptions const&, mqtt_subscriptions const&) = default;
 };
 
-class mqtt_front {
+class mqtt_front final : private identity_watcher {
  public:
   // All of them must outlive the front, and the front its faces.
   mqtt_front(hub_core& core, face_host& host, log_sink* log = nullptr)
-      : core_{core}, host_{host}, log_{log}, session_options_{session_options_of(core.options())} {}
+      : core_{core}, host_{host}, log_{log}, session_options_{session_options_of(core.options())} {
+    core_.watch_identities(*this);
+  }
+  ~mqtt_front() { core_.unwatch_identities(*this); }
   mqtt_front(mqtt_front const&) = delete;
   mqtt_front& operator=(mqtt_front const&) = delete;
 
@@ -57,6 +60,8 @@ class mqtt_front {
   // A connection without bytes: a session with its face. Every one that is opened is closed, outside of its callbacks.
   [[nodiscard]] mqtt::server_session& open_link(mqtt::packet_sink& to_client, time_point now);
   void close_link(mqtt::server_session& session);
+  // How many sessions are stored.
+  [[nodiscard]] std::size_t stored_sessions() const noexcept { return sessions_.size(); }
 
  private:
   friend class mqtt_face;
@@ -66,6 +71,7 @@ class mqtt_front {
     mqtt_face* face = nullptr;
     std::uint16_t acknowledge = 0;  // 0: the connection ends
   };
+  void on_identity_removed(device_key const& gone) override { sessions_.erase(gone); }
   static mqtt::server_options session_options_of(options const& from) {
     mqtt::server_options made;
     made.connect_timeout = from.connect_wait;
