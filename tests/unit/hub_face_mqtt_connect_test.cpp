@@ -124,11 +124,11 @@ TEST_F(MqttFaceConnect, ClosesTheConnectionOfADeviceThatIsDisabledOrDeleted) {
   device.connect("d1");
   auto identity = hub.core.get_identity({"d1", {}}).value();
   identity.status = identity_status::disabled;
-  hub.core.put_identity(identity, hub::unconditional, hub.now()).value();
+  hub.core.put_identity(identity, iothub::hub::unconditional, hub.now()).value();
   EXPECT_THAT(device.take(), ElementsAre("end"));
   test_device again{hub};
   EXPECT_THAT(again.connect("d1"), ElementsAre("connack 3", "end"));
-  hub.core.delete_identity({"d1", {}}, hub::unconditional, hub.now()).value();
+  hub.core.delete_identity({"d1", {}}, iothub::hub::unconditional, hub.now()).value();
   test_device third{hub};
   EXPECT_THAT(connect(third, "d1", "hub.example/d1/?api-version=2021-04-12", "x"), ElementsAre("connack 5", "end"));
 }

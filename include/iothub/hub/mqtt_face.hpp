@@ -175,6 +175,8 @@ inline result<mqtt_identity> mqtt_face::identify(mqtt::connect const& how) const
   if (!identity) return identity;
   if (how.client_id != mqtt_client_id(identity->device_id, identity->module_id))
     return error{errc::unauthorized, "the client id is not the identity in the user name"};
+  if (front_.core_.options().check_mqtt_host && !front_.core_.is_host(identity->host_name))
+    return error{errc::unauthorized, "wrong host: " + identity->host_name.substr(0, 64)};
   return identity;
 }
 

@@ -66,6 +66,9 @@ struct options {
   bool device_token_opens_modules = true;    // by the prefix rule; unconfirmed for the real hub
 
   // --- MQTT face (read by the face; kept here so that one struct holds every switch)
+  // The host in the user name of CONNECT has to be the hub's or an alias, with any port; behind a gateway
+  // (GatewayHostName) it still names the hub. False: it may be any.
+  bool check_mqtt_host = true;
   on_offence publish_qos2 = on_offence::close;        // tolerate: PUBACK
   on_offence unknown_topic = on_offence::close;       // tolerate: taken as telemetry
   on_offence over_quota = on_offence::tolerate;       // tolerate: PUBACK withheld; close: the connection ends
