@@ -226,4 +226,19 @@ TEST(HubAccess, ChangedKeysTakeEffectAtOnce) {
   EXPECT_TRUE(w.try_device(w.token(changed.authentication.primary_key, device_resource)).has_value());
 }
 
+
+TEST(HubAccess, WhoHoldsAPolicysKeyMayKnowThatADeviceIsNotThere) {
+  access_world w;
+  auto const good = w.token(w.hub.find_policy("device")->primary_key, "h.azure-devices.net", 60, "device");
+  EXPECT_EQ(hub_code(w.hub.authorize_device({"d9", {}}, good, w.at)), 404001);
+  auto const forged = w.token(w.primary(), "h.azure-devices.net", 60, "device");
+  EXPECT_EQ(hub_code(w.hub.authorize_device({"d9", {}}, forged, w.at)), 401003);
+}
+
+TEST(HubAccess, APortIsDigits) {
+  world w;
+  EXPECT_TRUE(w.hub.is_host("localhost:8883"));
+  EXPECT_FALSE(w.hub.is_host("localhost:x@evil.example"));
+}
+
 }  // namespace

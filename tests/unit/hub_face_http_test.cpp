@@ -297,7 +297,7 @@ TEST_F(HttpFace, TakesADevicesTelemetry) {
   EXPECT_EQ(*event.content.find("colour"), "red");
   EXPECT_EQ(ask("POST", "/devices/d1/messages/events", std::string(262'145, 'x'), fields).status, 413);
   auto const stranger = ask("POST", "/devices/d2/messages/events", "x", fields);
-  EXPECT_TRUE(stranger.status == 401 || stranger.status == 404);
+  EXPECT_EQ(stranger.status, 401);
 }
 
 TEST_F(HttpFace, TakesABatchWholeOrNotAtAll) {
@@ -313,6 +313,22 @@ TEST_F(HttpFace, TakesABatchWholeOrNotAtAll) {
                           R"([{"body":"","properties":{"a":1}}])"})
     EXPECT_EQ(ask("POST", "/devices/d1/messages/events", bad, fields).status, 400) << bad;
   EXPECT_EQ(hub.core.events().size(), 2u);
+}
+
+// Whoever tries ids learns nothing from the answers; the log says it.
+TEST_F(HttpFace, AnswersAWrongKeyAndAnUnknownDeviceAlike) {
+  hub.create("d1");
+  hub.create("d2");
+  http::headers const fields{{"Authorization", hub.device_token("d2")}};
+  auto const wrong = ask("POST", "/devices/d1/messages/events", "x", fields);
+  auto const unknown = ask("POST", "/devices/d9/messages/events", "x", fields);
+  EXPECT_EQ(wrong.status, 401);
+  EXPECT_EQ(unknown.status, 401);
+  EXPECT_EQ(unknown.headers.get("iothub-errorcode"), wrong.headers.get("iothub-errorcode"));
+  EXPECT_EQ(body_of(unknown)["Message"], body_of(wrong)["Message"]);
+  EXPECT_TRUE(hub.log.has("refused d9: "));
+  http::headers const owner{{"Authorization", hub.service_token("device")}};
+  EXPECT_EQ(ask("POST", "/devices/d9/messages/events", "x", owner).status, 404);
 }
 
 // --- hosts

@@ -78,6 +78,7 @@ class http_face final : public http::request_handler, private method_caller {
 
   void on_method_outcome(method_ticket ticket, result<method_response> outcome) override;
 
+  static bool tells_nothing(error const& why, std::string_view token);
   result<void> admit(visit const& v, grant& with);
   http::response dispatch(visit const& v, grant const& with);
   http::response put_identity(visit const& v);
