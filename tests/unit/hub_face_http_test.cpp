@@ -342,9 +342,14 @@ TEST_F(HttpFaceHosts, AnswersToItsOwnNamesOnly) {
   for (auto const* host : {"localhost", "LOCALHOST:443", "127.0.0.1:8443", "[::1]:443", "myhub.azure-devices.net"})
     EXPECT_EQ(ask("GET", "/devices", {}, {{"Host", host}}).status, 200) << host;
   for (auto const* host : {"evil.example", "localhost.evil.example", "azure-devices.net", ".azure-devices.net",
-                           "evilazure-devices.net", "", "[::1", "[::1]x"})
+                           "evilazure-devices.net", "", "[::1", "[::1]x", "localhost:x@evil.example", "localhost:1:2",
+                           "[::1]:x"})
     EXPECT_EQ(ask("GET", "/devices", {}, {{"Host", host}}).status, 421) << host;
   EXPECT_TRUE(hub.log.has("refused : the Host field names another host: evil.example"));
+  EXPECT_EQ(ask("GET", "/devices").status, 421);
+  EXPECT_TRUE(hub.log.has("refused : the request has no Host field"));
+  ask("GET", "/devices", {}, {{"Host", std::string(300, 'x')}});
+  EXPECT_FALSE(hub.log.has(std::string(65, 'x')));
 }
 
 // --- other people's clients

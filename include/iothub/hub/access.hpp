@@ -147,8 +147,10 @@ inline access_policy const* access_control::find_policy(std::string_view name) c
 inline bool access_control::is_host(std::string_view host) const noexcept {
   // A port may follow; a bare IPv6 address has more than one colon.
   std::size_t const colon = host.rfind(':');
-  if (colon != std::string_view::npos && (host.find(':') == colon || host.substr(0, colon).ends_with(']')))
+  if (colon != std::string_view::npos && (host.find(':') == colon || host.substr(0, colon).ends_with(']'))) {
+    if (host.find_first_not_of("0123456789", colon + 1) != std::string_view::npos) return false;
     host = host.substr(0, colon);
+  }
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (iequals(host, settings_.hostname)) return true;
   for (std::string_view const alias : settings_.host_aliases) {

@@ -13,7 +13,7 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
-// Names compare without case; any port is fine. "*.example" stands for one label and more before ".example".
+// Names compare without case; any port is fine, and no Host at all is not. "*.example" stands for one label and more before ".example".
 class host_filter {
  public:
   // Lets everything pass.
@@ -29,14 +29,15 @@ class host_filter {
   bool active_ = false;
 };
 
-// The host without its port and brackets; empty where it is none.
+// The host without its port and brackets; empty where it is none. A port is digits (RFC 3986 section 3.2.3).
 [[nodiscard]] constexpr std::string_view host_without_port(std::string_view host) noexcept {
-  if (!host.empty() && host.front() == '[') {
-    auto const end = host.find(']');
-    if (end == std::string_view::npos) return {};
-    return end + 1 == host.size() || host[end + 1] == ':' ? host.substr(1, end - 1) : std::string_view{};
-  }
-  return host.substr(0, host.find(':'));
+  bool const bracketed = !host.empty() && host.front() == '[';
+  auto const closing = bracketed ? host.find(']') : 0;
+  if (closing == std::string_view::npos) return {};
+  auto const end = bracketed ? closing + 1 : host.find(':');
+  if (end < host.size() && (host[end] != ':' || host.find_first_not_of("0123456789", end + 1) != std::string_view::npos))
+    return {};
+  return bracketed ? host.substr(1, closing - 1) : host.substr(0, end);
 }
 
 inline bool host_filter::allows(std::string_view host) const noexcept {

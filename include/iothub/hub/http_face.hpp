@@ -40,8 +40,8 @@ inline namespace v0 {
 namespace hub {
 
 struct http_face_options {
-  // Which Host fields are answered; all, unless a server on sockets says otherwise. A request without one passes: the
-  // carrier of bytes refuses those, and the carrier of values adds none.
+  // Which Host fields are answered; all and none, unless a server on sockets says otherwise. Then a request without one
+  // (HTTP/1.0 allows that) is refused like one with a wrong name.
   host_filter hosts = {};
 };
 
@@ -55,6 +55,7 @@ class http_face final : public http::request_handler, private method_caller {
 
   [[nodiscard]] http::ticket on_request(http::request&& what, http::reply_to to, time_point now) override;
   void on_cancel(http::ticket pending) override;
+  [[nodiscard]] http_face_options const& options() const noexcept { return options_; }
   [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
 
  private:

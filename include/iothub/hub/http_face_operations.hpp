@@ -68,9 +68,11 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
   instant const at = host_.at(now);
   host_.core_touched();
   answering const answer{tracking_.next(), at.utc};
-  if (what.headers.has("Host") && !options_.hosts.allows(what.headers.get("Host"))) {
+  if (!options_.hosts.allows(what.headers.get("Host"))) {
     if (log_ != nullptr) {
-      auto const why = "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 256)};
+      auto const why = what.headers.has("Host")
+                           ? "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 64)}
+                           : std::string{"the request has no Host field"};
       log_->write({log_level::warning, at, "refused", {}, {}, why});
     }
     to.respond(wrong_host(answer));
