@@ -100,7 +100,10 @@ class basic_fake_hub {
   // Merges into the desired properties (null removes), or into the tags.
   void set_desired(std::string_view id, json::value const& patch);
   void set_tags(std::string_view id, json::value const& patch);
-  // Queues a message for the device; its sequence number.
+  // Queues a message for the device; its sequence number. As with the real hub, a device on MQTT does not get what was
+  // sent before it subscribed for the first time (Microsoft docs "Communicate with an IoT hub using the MQTT protocol",
+  // Receiving cloud-to-device messages): let it connect with an on_message() handler first, or set
+  // hub::options::deliver_pending_on_subscribe.
   std::uint64_t send_c2d(std::string_view id, message what, feedback_request ack = feedback_request::none);
   // How many messages wait for the device, delivered but not settled ones included.
   [[nodiscard]] std::uint32_t pending_c2d(std::string_view id) {

@@ -294,4 +294,17 @@ TEST(HubC2d, TheAddressIsFilledIn) {
   EXPECT_EQ(m.sequence_number, 1u);
 }
 
+
+TEST(HubC2d, SaysInTheLogWhatTheFirstSubscriptionSkips) {
+  world w;
+  w.create("d1");
+  w.send_c2d("d1", "early");
+  recording_link link;
+  w.connect(link, "d1");
+  w.hub.listen_c2d(link, ih::c2d_mode::at_least_once, w.at);
+  EXPECT_EQ(w.log.lines.back(),
+            "skipped d1 1 message(s) sent before the device's first subscription: MQTT does not deliver them");
+  EXPECT_TRUE(link.messages.empty());
+}
+
 }  // namespace

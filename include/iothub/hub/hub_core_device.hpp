@@ -328,6 +328,10 @@ inline void hub_core::listen_c2d(device_link& link, c2d_mode mode, instant at) {
   if (mode != c2d_mode::fetched && !record.c2d_ever_subscribed) {
     record.c2d_ever_subscribed = true;
     record.c2d_since = record.queue && !settings_.deliver_pending_on_subscribe ? record.queue->last_sequence() : 0;
+    if (record.c2d_since != 0 && record.queue->size() != 0)
+      log(log_level::info, at, "skipped", {record.key->device_id, {}},
+          std::to_string(record.queue->size()) +
+              " message(s) sent before the device's first subscription: MQTT does not deliver them");
   }
   if (!record.clean) record.session_stored = true;
   settle_time(record, false, at);

@@ -85,7 +85,10 @@ struct options {
   std::chrono::seconds c2d_default_ttl{3600};
   std::chrono::seconds c2d_lock{60};
   bool count_every_return = false;           // false: only an explicit abandon raises the delivery count
-  bool deliver_pending_on_subscribe = false; // false: only what was sent after the first subscription (documented)
+  // False: over MQTT a device gets only what was sent after its first subscription (Microsoft docs "Communicate with an
+  // IoT hub using the MQTT protocol", Receiving cloud-to-device messages: "the device starts to receive only
+  // cloud-to-device messages that were sent to it after the time of the subscription"). The log has an entry "skipped".
+  bool deliver_pending_on_subscribe = false;
   bool clean_session_purges_queue = false;
 
   // --- faults
