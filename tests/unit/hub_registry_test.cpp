@@ -230,4 +230,15 @@ TEST(HubRegistry, TheHubHoldsAsManyAsItMay) {
   EXPECT_EQ(w.hub.put_identity(named("d2"), {}, w.at).error().code(), errc::forbidden);
 }
 
+
+TEST(HubRegistry, ARefusedIdIsQuoted) {
+  world w;
+  iothub::device_identity wanted;
+  wanted.device_id = "a b";
+  EXPECT_EQ(text_of(w.hub.put_identity(wanted, {}, w.at)), "The device id 'a b' is out of form");
+  wanted.device_id = "d";
+  wanted.module_id = "m/1";
+  EXPECT_EQ(text_of(w.hub.put_identity(wanted, {}, w.at)), "The module id 'm/1' is out of form");
+}
+
 }  // namespace

@@ -151,6 +151,13 @@ TEST(FakeHubTime, NobodyListensWhileItRefuses) {
   EXPECT_TRUE(device.connect());
 }
 
+TEST(FakeHubTime, AWaitForTelemetryThatDoesNotComeNamesWhatItWaitedFor) {
+  fake_hub hub;
+  auto device = hub.connect_device("d");
+  EXPECT_EQ(hub.next_event(5s).error().message(),
+            "no further telemetry arrived in 5000 ms of the hub's time; 0 event(s) were given out before");
+}
+
 TEST(FakeHubPipes, SurvivesLatencyFragmentsAndResets) {
   fake_hub hub{{.pipes = {.latency = 20ms, .max_chunk = 7}}};
   auto device = hub.connect_device<wiring::pipe_tls>("d");

@@ -160,9 +160,12 @@ inline result<registry::checked_keys> registry::check_keys(device_identity const
 }
 
 inline result<void> registry::check_document(device_identity const& wanted) const {
-  if (!is_valid_id(wanted.device_id)) return refuse(errc::bad_request, 400004, "The device id is out of form");
-  if (!wanted.module_id.empty() && !is_valid_id(wanted.module_id))
-    return refuse(errc::bad_request, 400004, "The module id is out of form");
+  auto const out_of_form = [](char const* which, std::string const& id) {
+    return refuse(errc::bad_request, 400004,
+                  std::string{"The "}.append(which).append(" id '").append(id, 0, 128).append("' is out of form"));
+  };
+  if (!is_valid_id(wanted.device_id)) return out_of_form("device", wanted.device_id);
+  if (!wanted.module_id.empty() && !is_valid_id(wanted.module_id)) return out_of_form("module", wanted.module_id);
   if (wanted.status_reason.size() > 128)
     return refuse(errc::bad_request, 400004, "The status reason is above 128 bytes");
   auto const& a = wanted.authentication;
