@@ -197,4 +197,77 @@ TEST_F(CertificateAuthority, SaysThatAFolderCannotBeMade) {
   EXPECT_EQ(refused.error().message(), "cannot make the folder /proc/nowhere: No such file or directory");
 }
 
+
+// --- what others could put there
+
+std::string refusal(std::string const& folder) {
+  auto const refused = net::open_certificate_authority(folder, {}, new_year);
+  return refused ? "opened" : std::string{refused.error().message()};
+}
+
+TEST_F(CertificateAuthority, RefusesAFolderThatOthersMayWriteTo) {
+  for (mode_t const mode : {0770u, 0702u}) {
+    ::chmod(folder_.c_str(), mode);
+    EXPECT_EQ(refusal(folder_), "others may write to the folder " + folder_ + "; a CA is not safe there (chmod go-w)");
+  }
+  ::chmod(folder_.c_str(), 0755);
+  EXPECT_EQ(refusal(folder_), "opened");
+}
+
+TEST_F(CertificateAuthority, FollowsNoLinkAndWaitsForNoFifo) {
+  auto const elsewhere = testing::TempDir() + "iothub_ca_elsewhere";
+  std::ofstream{elsewhere} << "x";
+  for (std::string const name : {"ca-key.pem", "ca.pem", ".lock"}) {
+    open();
+    auto const path = folder_ + "/" + name;
+    std::remove(path.c_str());
+    ASSERT_EQ(::symlink(elsewhere.c_str(), path.c_str()), 0);
+    EXPECT_EQ(refusal(folder_), path + " is a symbolic link; it is not followed");
+    std::remove(path.c_str());
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    EXPECT_EQ(refusal(folder_), path + " is no regular file");
+    std::remove(path.c_str());
+    std::remove((folder_ + "/ca.pem").c_str());
+  }
+  std::remove(elsewhere.c_str());
+}
+
+TEST_F(CertificateAuthority, ReplacesALinkInTheServerKeysPlace) {
+  open();
+  auto const elsewhere = testing::TempDir() + "iothub_ca_elsewhere";
+  ASSERT_EQ(std::rename((folder_ + "/server-key.pem").c_str(), elsewhere.c_str()), 0);
+  ASSERT_EQ(::symlink(elsewhere.c_str(), (folder_ + "/server-key.pem").c_str()), 0);
+  open();
+  struct stat found = {};
+  ASSERT_EQ(::lstat((folder_ + "/server-key.pem").c_str(), &found), 0);
+  EXPECT_TRUE(S_ISREG(found.st_mode));
+  std::remove(elsewhere.c_str());
+}
+
+TEST_F(CertificateAuthority, ClosesAServerKeyThatWasLeftOpen) {
+  open();
+  ::chmod((folder_ + "/server-key.pem").c_str(), 0644);
+  open();
+  EXPECT_EQ(mode_of("server-key.pem"), 0600u);
+}
+
+TEST_F(CertificateAuthority, LeavesTheModeOfAFileThatIsNoKey) {
+  open();
+  write("ca-key.pem", "notes of mine\n");
+  ::chmod((folder_ + "/ca-key.pem").c_str(), 0644);
+  EXPECT_NE(refusal(folder_), "opened");
+  EXPECT_EQ(mode_of("ca-key.pem"), 0644u);
+}
+
+TEST_F(CertificateAuthority, WritingAFileTouchesNoOther) {
+  auto const path = folder_ + "/ports";
+  write("ports.new", "somebody else's");
+  ASSERT_TRUE(net::detail::write_file(path, "{}\n", 0644));
+  std::ifstream other{path + ".new"};
+  EXPECT_EQ((std::string{std::istreambuf_iterator<char>{other}, {}}), "somebody else's");
+  std::remove(path.c_str());
+  EXPECT_FALSE(net::detail::write_file(folder_, "x", 0644));  // a folder is there: nothing stays behind
+  std::remove((path + ".new").c_str());
+}
+
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,6 +223,37 @@ TEST_F(FakeProgram, PrintsTheFileThatClientsTrust) {
 TEST_F(FakeProgram, HelpsAndTellsItsVersion) {
   EXPECT_EQ(run({"--help"}).status, 0);
   EXPECT_THAT(run({"--version"}).out, MatchesRegex("iothub-fake [0-9.]+"));
+}
+
+
+TEST_F(FakeProgram, GivesConnectionStringsOfModules) {
+  program hub{serve(), file("err2")};
+  ASSERT_THAT(hub.line(), StartsWith("iothub-fake ready"));
+  auto const unknown = run({"connstr", "--device", "d1/m1", "--ports-file", file("ports")});
+  EXPECT_EQ(unknown.status, 6);
+  EXPECT_THAT(unknown.err, HasSubstr("--create makes it"));
+  auto const made = run({"connstr", "--device", "d1/m1", "--create", "--ports-file", file("ports")});
+  EXPECT_EQ(made.status, 0);
+  auto const parsed = iothub::parse_device_connection_string(made.out);
+  ASSERT_TRUE(parsed) << made.out;
+  EXPECT_EQ(parsed->device_id, "d1");
+  EXPECT_EQ(parsed->module_id, "m1");
+  EXPECT_EQ(run({"connstr", "--device", "d1/", "--ports-file", file("ports")}).status, 2);
+  hub.end(SIGTERM);
+  std::remove(file("err2").c_str());
+}
+
+TEST_F(FakeProgram, KeepsTheQuotesOfItsErrors) {
+  EXPECT_THAT(run({"start"}).err, StartsWith("iothub-fake: there is no command \"start\";"));
+}
+
+TEST_F(FakeProgram, EndsWith5OnACaFolderThatOthersMayWriteTo) {
+  ASSERT_EQ(::mkdir(file("ca").c_str(), 0700), 0);
+  ASSERT_EQ(::chmod(file("ca").c_str(), 0777), 0);
+  for (auto const& refused : {run(serve()), run(serve({"--ephemeral-ca"}))}) {
+    EXPECT_EQ(refused.status, 5);
+    EXPECT_THAT(refused.err, HasSubstr("others may write to the folder"));
+  }
 }
 
 }  // namespace

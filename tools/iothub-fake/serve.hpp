@@ -70,6 +70,7 @@ inline iothub::result<iothub::net::certificate_authority> open_ca(options const&
   if (!made) return made;
   made->ca_file = folder + "/ephemeral-ca.pem";
   if (auto folder_made = iothub::net::detail::make_folder(folder); !folder_made) return folder_made.error();
+  if (auto safe = iothub::net::detail::check_folder(folder); !safe) return safe.error();
   if (auto wrote = iothub::net::detail::write_file(made->ca_file, made->ca_pem, 0644); !wrote) return wrote.error();
   return made;
 }

@@ -47,7 +47,8 @@ struct certificate_authority {
 [[nodiscard]] std::vector<std::string> const& built_in_host_names();
 
 // Opens the CA in `folder`, making the folder (mode 0700) and what is missing in it. Fails with errc::io_error where
-// the folder or a file cannot be read or written, errc::malformed where a file is there but is no key or certificate,
+// the folder or a file cannot be read or written, where the folder is another user's or others may write to it, and
+// where a file in it is no regular one of this user's; errc::malformed where a file is there but is no key or certificate,
 // and errc::invalid_argument for a host name that is none.
 [[nodiscard]] result<certificate_authority> open_certificate_authority(std::string const& folder,
                                                                        certificate_authority_options const& options,
@@ -123,15 +124,17 @@ inline bool load_leaf(std::string const& chain_file, std::string const& key_file
                       std::vector<std::string> const& names, utc_time now, std::chrono::hours renew_before,
                       certificate_authority& authority) {
   bool missing = false;
-  auto chain = read_file(chain_file, missing);
-  auto key_text = read_file(key_file, missing);
-  if (!chain || !key_text) return false;
+  descriptor file;
+  mode_t mode = 0;
+  auto chain = read_own_file(chain_file, missing);
+  auto key_text = read_own_file(key_file, missing, file, mode);
+  if (!chain || !key_text || missing) return false;
   auto const leaf = certificate_from_pem(*chain);
   auto const key = key_from_pem(*key_text);
   if (!leaf || !key || X509_check_private_key(leaf.get(), key.get()) != 1) return false;
   if (X509_verify(leaf.get(), X509_get0_pubkey(ca.get())) != 1 || names_of(leaf) != names)
     return ERR_clear_error(), false;
-  if (!valid_for(leaf, now, renew_before)) return false;
+  if (!valid_for(leaf, now, renew_before) || !close_to_others(file, key_file, mode)) return false;
   authority.chain_pem = to_pem(leaf) + to_pem(ca);
   authority.private_key_pem = std::move(*key_text);
   return true;
@@ -160,6 +163,7 @@ inline result<certificate_authority> open_certificate_authority(std::string cons
   auto names = detail::all_host_names(options);
   if (!names) return std::move(names).error();
   if (auto made = detail::make_folder(folder); !made) return made.error();
+  if (auto safe = detail::check_folder(folder); !safe) return safe.error();
   detail::folder_lock lock;
   if (auto locked = lock.acquire(folder + "/.lock"); !locked) return locked.error();
 

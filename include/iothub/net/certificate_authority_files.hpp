@@ -1,8 +1,13 @@
 // The files of the served hub's CA: read, written in one step, and kept from other users.
+//
+// Whoever may write to the folder could put a key of his own there, or a link or FIFO in a file's place. So the folder
+// has to be the user's (or root's) and writable by nobody else, and a file in it a regular one of the user's, judged by
+// its descriptor, not by its name.
 #pragma once
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/base/hex.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/net/x509_builder.hpp>
 
@@ -56,12 +62,41 @@ class descriptor {
   int fd_;
 };
 
+// Nobody but this user and root can put anything into the folder.
+inline result<void> check_folder(std::string const& folder) {
+  descriptor const opened{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  struct stat found = {};
+  if (opened.get() < 0 || ::fstat(opened.get(), &found) != 0) return file_error("open the folder", folder, errno);
+  if (found.st_uid != ::geteuid() && found.st_uid != 0)
+    return error{errc::io_error, "the folder " + folder + " belongs to another user; a CA is not safe there"};
+  if ((found.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return error{errc::io_error, "others may write to the folder " + folder + "; a CA is not safe there (chmod go-w)"};
+  return {};
+}
+
+// A regular file of this user's, no link to one.
+inline result<void> check_own_file(int file, std::string const& path, mode_t& mode) {
+  struct stat found = {};
+  if (::fstat(file, &found) != 0) return file_error("read", path, errno);
+  if (!S_ISREG(found.st_mode)) return error{errc::io_error, path + " is no regular file"};
+  if (found.st_uid != ::geteuid()) return error{errc::io_error, path + " belongs to another user"};
+  mode = found.st_mode;
+  return {};
+}
+
+inline error open_error(char const* what, std::string const& path, int reason) {
+  if (reason == ELOOP) return error{errc::io_error, path + " is a symbolic link; it is not followed"};
+  return file_error(what, path, reason);
+}
+
 // Held until it goes out of scope; another process waits for it.
 class folder_lock {
  public:
   result<void> acquire(std::string const& path) {
-    file_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (file_.get() < 0) return file_error("write", path, errno);
+    file_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (file_.get() < 0) return open_error("write", path, errno);
+    mode_t mode = 0;
+    if (auto own = check_own_file(file_.get(), path, mode); !own) return own;
     while (::flock(file_.get(), LOCK_EX) != 0)
       if (errno != EINTR) return file_error("lock", path, errno);
     return {};
@@ -73,19 +108,11 @@ class folder_lock {
 
 inline constexpr std::size_t max_pem_file = 1u << 20;
 
-// The whole file. `missing` is set, and the result is empty, when there is none of that name.
-inline result<std::string> read_file(std::string const& path, bool& missing) {
-  missing = false;
-  descriptor const file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.get() < 0) {
-    missing = errno == ENOENT;
-    if (missing) return std::string{};
-    return file_error("read", path, errno);
-  }
+inline result<std::string> read_whole(int file, std::string const& path) {
   std::string text;
   char block[4096];
   for (;;) {
-    auto const size = ::read(file.get(), block, sizeof block);
+    auto const size = ::read(file, block, sizeof block);
     if (size == 0) return text;
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return file_error("read", path, errno);
@@ -94,31 +121,73 @@ inline result<std::string> read_file(std::string const& path, bool& missing) {
   }
 }
 
-// Replaces the file in one step, so that a reader sees the old or the new one and a full disk destroys neither.
-inline result<void> write_file(std::string const& path, std::string_view text, mode_t mode) {
-  auto const fresh = path + ".new";
-  ::unlink(fresh.c_str());
-  descriptor file{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
-  if (file.get() < 0) return file_error("write", fresh, errno);
+// The whole file, whatever it is. `missing` is set, and the result is empty, when there is none of that name.
+inline result<std::string> read_file(std::string const& path, bool& missing) {
+  descriptor const file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  missing = file.get() < 0 && errno == ENOENT;
+  if (missing) return std::string{};
+  if (file.get() < 0) return file_error("read", path, errno);
+  return read_whole(file.get(), path);
+}
+
+// The same of a file that this user keeps in the CA's folder; it stays open for what is to be done about its mode.
+inline result<std::string> read_own_file(std::string const& path, bool& missing, descriptor& file, mode_t& mode) {
+  file.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  missing = file.get() < 0 && errno == ENOENT;
+  if (missing) return std::string{};
+  if (file.get() < 0) return open_error("read", path, errno);
+  if (auto own = check_own_file(file.get(), path, mode); !own) return own.error();
+  return read_whole(file.get(), path);
+}
+inline result<std::string> read_own_file(std::string const& path, bool& missing) {
+  descriptor file;
+  mode_t mode = 0;
+  return read_own_file(path, missing, file, mode);
+}
+
+// A key that others may read is closed to them.
+inline result<void> close_to_others(descriptor const& file, std::string const& path, mode_t mode) {
+  if ((mode & (S_IRWXG | S_IRWXO)) == 0) return {};
+  if (::fchmod(file.get(), 0600) != 0) return file_error("close to other users", path, errno);
+  return {};
+}
+
+inline result<void> write_all(int file, std::string_view text, std::string const& path) {
   while (!text.empty()) {
-    auto const size = ::write(file.get(), text.data(), text.size());
+    auto const size = ::write(file, text.data(), text.size());
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return file_error("write", fresh, errno);
+    if (size < 0) return file_error("write", path, errno);
     text.remove_prefix(static_cast<std::size_t>(size));
   }
-  if (::fsync(file.get()) != 0) return file_error("write", fresh, errno);
-  if (::rename(fresh.c_str(), path.c_str()) != 0) return file_error("write", path, errno);
+  if (::fsync(file) != 0) return file_error("write", path, errno);
   return {};
+}
+
+// Replaces the file in one step, so that a reader sees the old or the new one and a full disk destroys neither. The new
+// one is written beside it, under a name that nobody has: no other file is touched.
+inline result<void> write_file(std::string const& path, std::string_view text, mode_t mode) {
+  char random[8] = {};
+  if (::getrandom(random, sizeof random, 0) != static_cast<ssize_t>(sizeof random))
+    return file_error("write", path, errno);
+  auto const fresh = path + "." + to_hex({random, sizeof random});
+  descriptor const file{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
+  if (file.get() < 0) return file_error("write", fresh, errno);
+  auto done = write_all(file.get(), text, fresh);
+  if (done && ::rename(fresh.c_str(), path.c_str()) != 0) done = file_error("write", path, errno);
+  if (!done) ::unlink(fresh.c_str());
+  return done;
 }
 
 // The key in that file; made where there is none. A key others may read is closed to them.
 inline result<x509_key> load_or_make_key(std::string const& path, bool& created) {
-  auto text = read_file(path, created);
+  descriptor file;
+  mode_t mode = 0;
+  auto text = read_own_file(path, created, file, mode);
   if (!text) return std::move(text).error();
   if (!created) {
-    (void)::chmod(path.c_str(), 0600);
     auto key = key_from_pem(*text);
     if (!key) return error{errc::malformed, path + " is there but holds no private key; move it away to have one made"};
+    if (auto closed = close_to_others(file, path, mode); !closed) return closed.error();
     return key;
   }
   auto key = make_p256_key();
@@ -130,7 +199,7 @@ inline result<x509_key> load_or_make_key(std::string const& path, bool& created)
 // The CA certificate in that file; empty where there is none, so that a key without one gets a new certificate.
 inline result<x509_certificate> load_certificate(std::string const& path, x509_key const& key) {
   bool missing = false;
-  auto text = read_file(path, missing);
+  auto text = read_own_file(path, missing);
   if (!text) return std::move(text).error();
   if (missing) return x509_certificate{};
   auto certificate = certificate_from_pem(*text);
