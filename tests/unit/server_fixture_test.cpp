@@ -96,4 +96,55 @@ TEST(FakeLog, EscapesWhatCouldWriteLinesOrCommands) {
   }
 }
 
+TEST(FakeLog, JsonIsPlainAscii) {
+  // A C1 control, an override of the direction, a line separator, a character outside of the basic plane, no UTF-8.
+  auto const line = format_log(entry("d", "\xc2\x9b\xe2\x80\xae\xe2\x80\xa8\xf0\x9f\x98\x80\xff\x7f"),
+                               iothub_fake::log_format::json);
+  EXPECT_NE(line.find(R"("reason":"\u009b\u202e\u2028\ud83d\ude00\u00ff\u007f"})"), std::string::npos) << line;
+}
+
+TEST(FakeLog, ErrorsForPeopleKeepTheirQuotes) {
+  std::string line;
+  iothub_fake::append_for_people(line, "no \"J\xc3\xbcrgen\" in C:\\ \x1b[31m\xe2\x80\xae\xff\n");
+  EXPECT_EQ(line, "no \"J\xc3\xbcrgen\" in C:\\ \\x1b[31m\\xe2\\x80\\xae\\xff\\x0a");
+}
+
+TEST(FakeLog, WarningsOfOneReasonAreLimitedInEachSecond) {
+  iothub_fake::log_limiter limiter;
+  auto at = [](int ms, std::string_view reason) {
+    auto e = entry("d", reason);
+    e.when.now = time_point{std::chrono::milliseconds{ms}};
+    return e;
+  };
+  int passed = 0;
+  for (int i = 0; i != 50; ++i) passed += limiter.admits(at(1000 + i, "token expired by " + std::to_string(i) + " s"));
+  EXPECT_EQ(passed, 20);
+  EXPECT_TRUE(limiter.admits(at(1100, "unknown device")));
+  EXPECT_TRUE(limiter.take_suppressed(time_point{std::chrono::milliseconds{1999}}).empty());
+  auto const told = limiter.take_suppressed(time_point{std::chrono::milliseconds{2000}});
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told.begin()->first, "refused: token expired by ");
+  EXPECT_EQ(told.begin()->second, 30u);
+  EXPECT_TRUE(limiter.admits(at(2000, "token expired by 7 s")));
+  auto quiet = at(2000, "");
+  quiet.level = hub::log_level::info;
+  quiet.event = "created";
+  for (int i = 0; i != 50; ++i) EXPECT_TRUE(limiter.admits(quiet));
+}
+
+TEST(FakeLog, AReaderThatDoesNotReadStopsNobody) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  iothub_fake::line_writer writer{ends[1]};
+  std::string const line(1000, 'x');
+  for (int i = 0; i != 1000 && writer.dropped() != 3; ++i) writer.write(line);
+  EXPECT_EQ(writer.dropped(), 3u);
+  EXPECT_FALSE(writer.ready());
+  std::string bytes(1 << 20, ' ');
+  EXPECT_GT(::read(ends[0], bytes.data(), bytes.size()), 0);
+  EXPECT_TRUE(writer.ready());
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 }  // namespace

@@ -23,19 +23,25 @@ namespace iothub_fake {
 
 inline int fail(exit_code status, std::string_view why) {
   std::string line{"iothub-fake: "};
-  detail::append_escaped(line, why, log_format::text);
+  append_for_people(line, why);
   std::fprintf(stderr, "%s\n", line.c_str());
   return status;
 }
 
-// Writes what is of interest to whoever runs the hub to standard error, a line in one call.
+// Writes what is of interest to whoever runs the hub to standard error; a line in one call, and never waits.
 class stderr_log final : public iothub::hub::log_sink {
  public:
   explicit stderr_log(log_format form) : form_{form} {}
   void write(iothub::hub::log_entry const& entry) override {
     if (entry.level == iothub::hub::log_level::debug) return;
-    auto const line = format_log(entry, form_);
-    [[maybe_unused]] auto const written = ::write(STDERR_FILENO, line.data(), line.size());
+    tell_suppressed(entry.when);
+    if (limiter_.admits(entry)) put(entry);
+  }
+  // What was held back until now; entries tell it too, but the last may have come.
+  void tell_suppressed(iothub::hub::instant when) {
+    for (auto const& [kind, count] : limiter_.take_suppressed(when.now))
+      put({iothub::hub::log_level::warning, when, "suppressed", {}, {},
+           std::to_string(count) + " more suppressed: " + kind});
   }
   void say(iothub::hub::instant when, std::string_view event, std::string_view text) {
     write({iothub::hub::log_level::info, when, event, {}, {}, text});
@@ -43,6 +49,8 @@ class stderr_log final : public iothub::hub::log_sink {
 
  private:
   log_format form_;
+  log_limiter limiter_;
+  line_writer writer_{STDERR_FILENO};
 };
 
 inline std::string default_ca_folder() {
