@@ -181,6 +181,11 @@ class stream_server final : private participant {
       return listener_.attach(loop_, *this);
     }
   }
+  // Accepts nothing more and closes every connection in order: what is to be sent goes out as far as it can at once.
+  void stop(time_point now) {
+    listener_.close();
+    for (auto const& each : connections_) each->stop(now);
+  }
   [[nodiscard]] Listener& listener() noexcept { return listener_; }
   [[nodiscard]] std::size_t connections() const noexcept { return connections_.size() - ended_.size(); }
 
@@ -202,6 +207,11 @@ class stream_server final : private participant {
     }
     [[nodiscard]] std::size_t place() const noexcept { return place_; }
     void move_to(std::size_t place) noexcept { place_ = place; }
+    void stop(time_point now) {
+      if (ended_) return;
+      protocol_.on_time(now);
+      if (write_all(now)) end({}, now);
+    }
 
    private:
     static constexpr bool has_handshake = requires(stream_type const& s) {

@@ -68,6 +68,9 @@ class hub_server {
   // 0: not served.
   [[nodiscard]] std::uint16_t amqps_port() noexcept { return amqps_ ? amqps_->listener().port() : std::uint16_t{0}; }
   [[nodiscard]] std::uint16_t amqp_port() noexcept { return amqp_ ? amqp_->listener().port() : std::uint16_t{0}; }
+  // Says goodbye: every device is dropped (the log says "the hub stops"), every connection is closed in order, with
+  // TLS's close_notify as far as that can be sent at once, and nothing is accepted any more.
+  void stop();
   [[nodiscard]] std::size_t connections() const noexcept {
     return https_.connections() + mqtt_.connections() + (amqps_ ? amqps_->connections() : 0) +
            (amqp_ ? amqp_->connections() : 0);
@@ -135,6 +138,15 @@ inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_serve
   if (auto started = server->mqtt_.start(); !started) return started.error();
   if (auto started = server->start_amqp(on, options, *context, why); !started) return started.error();
   return server;
+}
+
+inline void hub_server::stop() {
+  auto const at = runtime_.now();
+  runtime_.core().drop_all(error{errc::connection_lost, "the hub stops"}, at);
+  https_.stop(at.now);
+  mqtt_.stop(at.now);
+  if (amqps_) amqps_->stop(at.now);
+  if (amqp_) amqp_->stop(at.now);
 }
 
 inline result<void> hub_server::start_amqp(loop& on, hub_server_options const& options,

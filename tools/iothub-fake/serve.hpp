@@ -139,6 +139,9 @@ class served_hub {
     if (int const status = load(); status != exit_ok) return status;
     if (int const status = announce(); status != exit_ok) return status;
     (void)loop_.run_until([] { return false; });  // ends by a signal
+    hub_->stop();
+    hub_.reset();
+    log_.tell_suppressed({iothub::never, loop_.utc_now()});
     log_.say(now(), "stopped", "ended by a signal");
     return exit_ok;
   }

@@ -292,6 +292,12 @@ inline bool hub_core::drop(key_view who, error reason, instant at) {
   return true;
 }
 
+inline void hub_core::drop_all(error const& reason, instant at) {
+  last_ = at;
+  for (auto& [key, record] : registry_.records()) drop_record(record, reason, at);
+  give_outcomes();
+}
+
 inline void hub_core::touch(device_link& link, instant at) {
   last_ = at;
   if (link.attached()) link.identity_->last_activity = at.utc;

@@ -196,6 +196,7 @@ class hub_core {
       return a.due != b.due ? a.due < b.due : a.serial < b.serial;
     }
   };
+  // One of each kind for an identity at a time.
   struct scheduled_fault {
     device_key who;
     requested_kind kind;
