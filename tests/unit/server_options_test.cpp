@@ -117,6 +117,19 @@ TEST(FakeOptions, SaysWhatItCannotUnderstand) {
   EXPECT_EQ(refusal({"serve", "--owner-key", "short"}), "--owner-key takes the base64 of 16 to 64 bytes");
 }
 
+TEST(FakeOptions, SaysThatAnAddressIsNoneBeforeAnythingElse) {
+  EXPECT_EQ(refusal({"serve", "--bind", "foo"}), "--bind takes an IP address or localhost, and foo is neither");
+  EXPECT_EQ(refusal({"serve", "--bind", "127.1.2.3.4"}),
+            "--bind takes an IP address or localhost, and 127.1.2.3.4 is neither");
+  EXPECT_EQ(parse({"serve", "--bind", "localhost"}).value().bind, "localhost");
+}
+
+TEST(FakeOptions, ShowsTelemetryAndItsFixturesForm) {
+  EXPECT_FALSE(parse({"serve"}).value().show_telemetry);
+  EXPECT_TRUE(parse({"serve", "--show-telemetry"}).value().show_telemetry);
+  EXPECT_NE(iothub_fake::help_text.find(R"({"deviceId": "pump-7")"), std::string_view::npos);
+}
+
 TEST(FakeOptions, AConnectionStringIsEitherForAServiceOrForADevice) {
   EXPECT_EQ(refusal({"connstr"}), "connstr takes either --service or --device ID");
   EXPECT_EQ(refusal({"connstr", "--service", "--device", "d"}), "connstr takes either --service or --device ID");

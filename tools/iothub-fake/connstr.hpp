@@ -85,24 +85,34 @@ inline iothub::result<void> take_ports_file(options& wanted) {
   return {};
 }
 
-inline iothub::result<std::string> device_key(hub_caller& hub, options const& wanted) {
-  iothub::rest_route route{.kind = iothub::route_kind::get_device, .device_id = wanted.device};
+// The identity as the hub tells it; made where it is not there and `create` says so.
+inline iothub::result<iothub::http::response> get_or_make(hub_caller& hub, iothub::device_key const& who, bool create) {
+  bool const module = !who.module_id.empty();
+  iothub::rest_route route{.kind = module ? iothub::route_kind::get_module : iothub::route_kind::get_device,
+                           .device_id = who.device_id,
+                           .module_id = who.module_id};
   auto answer = hub.call(iothub::make_request(route));
-  if (!answer) return answer.error();
-  if (answer->status == 404 && wanted.create) {
-    route.kind = iothub::route_kind::put_device;
-    auto request = iothub::make_request(route);
-    request.body = iothub::identity_request({.device_id = wanted.device}).dump();
-    answer = hub.call(std::move(request));
-    if (!answer) return answer.error();
+  if (!answer || answer->status != 404 || !create) return answer;
+  if (module) {
+    auto device = get_or_make(hub, {who.device_id, {}}, true);
+    if (!device || device->status != 200) return device;
   }
+  route.kind = module ? iothub::route_kind::put_module : iothub::route_kind::put_device;
+  auto request = iothub::make_request(route);
+  request.body = iothub::identity_request({.device_id = who.device_id, .module_id = who.module_id}).dump();
+  return hub.call(std::move(request));
+}
+
+inline iothub::result<std::string> device_key(hub_caller& hub, iothub::device_key const& who, options const& wanted) {
+  auto const answer = get_or_make(hub, who, wanted.create);
+  if (!answer) return answer.error();
   if (answer->status != 200) return iothub::read_error_response(*answer);
   auto const document = iothub::json::parse(answer->body);
   if (!document) return document.error();
   auto identity = iothub::identity_from_json(*document);
   if (!identity) return identity.error();
   if (identity->authentication.primary_key.empty())
-    return iothub::error{iothub::errc::unsupported, "device " + wanted.device + " has no key"};
+    return iothub::error{iothub::errc::unsupported, wanted.device + " has no key"};
   return std::move(identity->authentication.primary_key);
 }
 
@@ -115,9 +125,12 @@ inline int print_connection_string(options wanted) {
                 wanted.owner_key.c_str());
     return exit_ok;
   }
-  if (auto valid = iothub::check_id(wanted.device); !valid) return fail(exit_usage, valid.error().message());
+  auto const [device, module, has_module] = iothub::split_once(wanted.device, '/');
+  iothub::device_key const who{std::string{device}, std::string{module}};
+  if (auto valid = iothub::check_id(device); !valid) return fail(exit_usage, valid.error().message());
+  if (auto valid = iothub::check_id(module); has_module && !valid) return fail(exit_usage, valid.error().message());
   if (wanted.device.find(';') != std::string::npos)
-    return fail(exit_usage, "a connection string cannot hold a device id with a semicolon");
+    return fail(exit_usage, "a connection string cannot hold a id with a semicolon");
   iothub::net::trust_options trust;
   auto const folder = wanted.ca_folder.empty() ? default_ca_folder() : wanted.ca_folder;
   trust.ca_file = !wanted.ca_file.empty() ? wanted.ca_file : folder + "/ca.pem";
@@ -125,13 +138,16 @@ inline int print_connection_string(options wanted) {
   if (wanted.ca_folder.empty() && wanted.ca_file.empty() && ::access(trust.ca_file.c_str(), R_OK) != 0)
     trust.ca_file.clear();
   hub_caller hub{wanted.hub_name(), wanted.owner_key, {wanted.bind, wanted.https}, std::move(trust)};
-  auto const key = detail::device_key(hub, wanted);
+  auto const key = detail::device_key(hub, who, wanted);
   if (!key) {
-    auto const hint = key.error() == iothub::errc::device_not_found && !wanted.create ? "; --create makes it" : "";
+    bool const absent =
+        key.error() == iothub::errc::device_not_found || key.error() == iothub::errc::module_not_found;
+    auto const hint = absent && !wanted.create ? "; --create makes it" : "";
     return fail(exit_no_hub, "device " + wanted.device + ": " + std::string{key.error().message()} + hint);
   }
-  std::printf("HostName=%s;DeviceId=%s;SharedAccessKey=%s\n", wanted.hub_name().c_str(), wanted.device.c_str(),
-              key->c_str());
+  std::string const module_part = has_module ? ";ModuleId=" + who.module_id : std::string{};
+  std::printf("HostName=%s;DeviceId=%s%s;SharedAccessKey=%s\n", wanted.hub_name().c_str(), who.device_id.c_str(),
+              module_part.c_str(), key->c_str());
   return exit_ok;
 }
 

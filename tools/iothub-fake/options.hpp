@@ -1,6 +1,8 @@
 // The command line of iothub-fake.
 #pragma once
 
+#include <arpa/inet.h>
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -49,6 +51,7 @@ struct options {
   bool own_key = false;  // --owner-key was given
   bool expose_to_network = false;
   bool ephemeral_ca = false;
+  bool show_telemetry = false;
   // connstr
   bool service = false;
   std::string device = {};
@@ -64,7 +67,7 @@ inline constexpr std::string_view help_text =
 
   iothub-fake serve [--bind 127.0.0.1] [--hostname localhost] [--https 443] [--mqtt 8883]
                     [--amqps 5671] [--amqp 5672] [--ca DIR] [--ports-file FILE] [--fixture FILE]
-                    [--log text|json]
+                    [--log text|json] [--show-telemetry]
       Serves devices over MQTT, AMQP and HTTPS and back ends over HTTPS and AMQP, all with TLS; and
       AMQP without TLS to this machine. Prints one line on standard output when it can serve;
       everything else goes to standard error.
@@ -79,14 +82,19 @@ inline constexpr std::string_view help_text =
       --ephemeral-ca      a certificate authority for this run alone; its certificate is written to DIR,
                           its key nowhere
       --ports-file FILE   writes the name, the ports and the CA file there as JSON, when it can serve
-      --fixture FILE      devices to begin with, as JSON
+      --fixture FILE      devices to begin with, as JSON; all but deviceId may be left out:
+                            {"devices": [
+                              {"deviceId": "pump-7", "primaryKey": "BASE64", "secondaryKey": "BASE64",
+                               "status": "enabled", "tags": {"plant": 43}, "desired": {"interval": 10}}
+                            ]}
       --log text|json     the form of the log on standard error
+      --show-telemetry    a line in the log for each message of a device
       --owner-key KEY     the key of the policy iothubowner, base64, in place of the well-known one
       --expose-to-network allows an address that other machines can reach; needs --owner-key
 
   iothub-fake connstr --service
-  iothub-fake connstr --device ID [--create]
-      Prints a connection string. The key of a device comes from the running hub.
+  iothub-fake connstr --device ID[/MODULE] [--create]
+      Prints a connection string. The key of a device or module comes from the running hub.
       --bind, --hostname, --https, --ca, --owner-key   as given to serve, or
       --ports-file FILE   as written by serve
 
@@ -125,9 +133,16 @@ inline iothub::result<void> check_key(std::string_view text) {
   return {};
 }
 
+inline bool is_address(std::string const& text) {
+  in6_addr unused;
+  return text == "localhost" || ::inet_pton(AF_INET, text.c_str(), &unused) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), &unused) == 1;
+}
+
 // A switch without a value; false where it is none.
 inline bool take_switch(options& into, std::string_view name) {
   if (name == "--expose-to-network") return into.expose_to_network = true;
+  if (name == "--show-telemetry") return into.show_telemetry = true;
   if (name == "--ephemeral-ca") return into.ephemeral_ca = true;
   if (name == "--service") return into.service = true;
   if (name == "--create") return into.create = true;
@@ -179,7 +194,7 @@ inline std::string_view known_options(command which) {
   switch (which) {
     case command::serve:
       return "--bind --hostname --https --mqtt --amqps --amqp --ca --ports-file --fixture --log --owner-key --expose-to-network "
-             "--ephemeral-ca ";
+             "--ephemeral-ca --show-telemetry ";
     case command::connstr:
       return "--service --device --create --bind --hostname --https --ca --ports-file --owner-key ";
     case command::ca: return "--ca --hostname ";
@@ -192,6 +207,7 @@ inline iothub::result<void> check_together(options const& made) {
     if (made.service == !made.device.empty()) return usage("connstr takes either --service or --device ID");
     if (made.create && made.service) return usage("--create goes with --device");
   }
+  if (!is_address(made.bind)) return usage("--bind takes an IP address or localhost, and " + made.bind + " is neither");
   if (made.command != command::serve || is_loopback(made.bind)) return {};
   if (!made.expose_to_network)
     return usage("other machines can reach " + made.bind + "; say --expose-to-network if that is meant");

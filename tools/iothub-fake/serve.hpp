@@ -48,10 +48,38 @@ class stderr_log final : public iothub::hub::log_sink {
   }
 
  private:
+  void put(iothub::hub::log_entry const& entry) {
+    if (auto const gone = writer_.dropped(); gone != 0 && writer_.ready()) {
+      writer_.forget_dropped();
+      writer_.write(format_log({iothub::hub::log_level::warning, entry.when, "dropped-lines", {}, {},
+                                std::to_string(gone) + " lines of this log could not be written"},
+                               form_));
+    }
+    writer_.write(format_log(entry, form_));
+  }
+
   log_format form_;
   log_limiter limiter_;
   line_writer writer_{STDERR_FILENO};
 };
+
+// One telemetry message on one line: size, properties, and the beginning of a body that is text.
+inline std::string describe_telemetry(iothub::hub::event_view const& event) {
+  std::string text = std::to_string(event.body().size()) + " bytes";
+  std::string properties;
+  event.for_each_property([&](iothub::hub::property_view const& p) {
+    if (properties.size() > 400) return;
+    properties.append(properties.empty() ? "" : ", ").append(p.name.substr(0, 64));
+    if (p.has_value) properties.append("=").append(p.value.substr(0, 64));
+  });
+  if (!properties.empty()) text.append(", ").append(properties);
+  if (auto const body = event.body(); !body.empty() && iothub::is_utf8(body)) {
+    auto end = body.size() < 200 ? body.size() : std::size_t{200};
+    while (end < body.size() && (static_cast<unsigned char>(body[end]) & 0xc0) == 0x80) --end;
+    text.append(": ").append(body.substr(0, end)).append(end < body.size() ? "..." : "");
+  }
+  return text;
+}
 
 inline std::string default_ca_folder() {
   auto const folder = [](char const* variable, char const* rest) -> std::string {
@@ -169,7 +197,15 @@ class served_hub {
     settings.log = &log_;
     iothub::hub_server::refused_port refused;
     auto hub = iothub::hub_server::start(loop_, std::move(settings), &refused);
-    if (hub) return hub_ = std::move(*hub), exit_ok;
+    if (hub) {
+      hub_ = std::move(*hub);
+      if (wanted_.show_telemetry)
+        hub_->core().events().observe([this](iothub::hub::event_view const& event) {
+          log_.write({iothub::hub::log_level::info, now(), "telemetry", event.device_id(), event.module_id(),
+                      describe_telemetry(event)});
+        });
+      return exit_ok;
+    }
     if (refused.reason != 0) return fail(exit_cannot_bind, detail::explain_refusal(hub.error(), refused, wanted_));
     return fail(refused.port != 0 ? exit_cannot_bind : exit_no_tls, hub.error().message());
   }
