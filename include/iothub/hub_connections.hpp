@@ -71,7 +71,7 @@ class http_protocol {
  public:
   using service = hub::http_face;
   http_protocol(service& face, function<void()> wake, time_point now, std::string peer)
-      : connection_{face, now, {}, std::move(peer)} {
+      : connection_{face, now, {.first_timeout = face.options().first_request_wait}, std::move(peer)} {
     connection_.on_output(std::move(wake));
   }
 

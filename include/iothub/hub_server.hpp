@@ -43,6 +43,9 @@ struct hub_server_options {
   // names and *.azure-devices.net are there anyway.
   std::vector<std::string> host_names = {};
   std::size_t max_connections = 10'000;  // on each port
+  // From the accepted connection, before TLS, to CONNECT, AMQP's open or the first request. Strangers reach a socket:
+  // this takes the place of hub.connect_wait, which is longer.
+  std::chrono::seconds connect_wait{10};
   iothub::hub::log_sink* log = nullptr;  // must outlive the server
 };
 
@@ -86,7 +89,7 @@ class hub_server {
 
   hub_server(loop& on, hub_server_options& options, net::tls_context const& context, net::tcp_listener&& https_listener,
              net::tcp_listener&& mqtt_listener)
-      : runtime_{on, openssl_crypto{}, options.hub, options.log, {.hosts = hub::host_filter{allowed_hosts(options)}}},
+      : runtime_{on, openssl_crypto{}, options.hub, options.log, http_options(options)},
         https_{on, std::move(https_listener), runtime_.http(), wrap_tls{context}, limits(options, "HTTPS")},
         mqtt_{on, std::move(mqtt_listener), runtime_.mqtt(), wrap_tls{context}, limits(options, "MQTT")} {}
 
@@ -100,6 +103,9 @@ class hub_server {
   }
   static stream_server_options limits(hub_server_options const& options, char const* name) {
     return {.max_connections = options.max_connections, .log = options.log, .name = name};
+  }
+  static hub::http_face_options http_options(hub_server_options const& options) {
+    return {.hosts = hub::host_filter{allowed_hosts(options)}, .first_request_wait = options.connect_wait};
   }
   static std::vector<std::string> allowed_hosts(hub_server_options const& options) {
     std::vector<std::string> names = options.hub.host_aliases;
@@ -121,6 +127,7 @@ inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_serve
   auto context = net::tls_context::server(
       {.certificate_pem = options.certificate_pem, .private_key_pem = options.private_key_pem});
   if (!context) return std::move(context).error();
+  options.hub.connect_wait = options.connect_wait;
   auto& aliases = options.hub.host_aliases;
   aliases = {"localhost", "127.0.0.1", "::1", "hub.localhost", "*.azure-devices.net", "*.servicebus.windows.net"};
   for (auto const& name : options.host_names) aliases.push_back(name);

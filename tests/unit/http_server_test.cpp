@@ -262,6 +262,14 @@ TEST_F(HttpServer, EndsAnIdleConnection) {
   EXPECT_EQ(server->deadline(), never);
 }
 
+TEST_F(HttpServer, EndsAConnectionWithoutAnyRequestAfterATimeOfItsOwn) {
+  server = make({.first_timeout = 10s});
+  EXPECT_EQ(server->deadline(), now + 10s);
+  receive(get("/now"), now);
+  (void)output();
+  EXPECT_EQ(server->deadline(), now + 120s);
+}
+
 TEST_F(HttpServer, RefusesASlowRequest) {
   now += 100s;
   receive("GET / HT", now);

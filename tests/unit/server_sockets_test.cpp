@@ -144,6 +144,12 @@ TEST_F(HubServer, ClosesConnectionsAboveItsLimit) {
   EXPECT_FALSE(fourth.ended);
 }
 
+TEST_F(HubServer, WaitsTenSecondsForTheFirstWordOfAStranger) {
+  start();
+  EXPECT_EQ(server->runtime().mqtt().session_options().connect_timeout, 10s);
+  EXPECT_EQ(server->runtime().http().options().first_request_wait, 10s);
+}
+
 TEST_F(HubServer, SaysWhichPortWasRefusedAndWhy) {
   start();
   hub_server::refused_port refused;

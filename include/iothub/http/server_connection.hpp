@@ -37,6 +37,7 @@ struct server_options {
   std::size_t output_limit = 256 * 1024;                // above this no further request is handled
   duration request_timeout = std::chrono::seconds{30};  // from the first byte of a request to its last
   duration idle_timeout = std::chrono::seconds{120};    // between requests; longer than clients keep theirs
+  duration first_timeout = std::chrono::seconds{120};   // from the start to the first byte of the first request
   duration write_timeout = std::chrono::seconds{60};    // without the peer taking a byte
   duration linger_timeout = std::chrono::seconds{2};    // after a refusal, for a peer that still sends
 };
@@ -258,7 +259,7 @@ inline server_connection::wait server_connection::waiting_for() const noexcept {
 
 inline duration server_connection::patience(wait what) const noexcept {
   switch (what) {
-    case wait::request: return options_.idle_timeout;
+    case wait::request: return last_exchange_ == 0 ? options_.first_timeout : options_.idle_timeout;
     case wait::rest_of_request: return options_.request_timeout;
     case wait::answer: return duration::max();  // the handler's business
     case wait::room: return options_.write_timeout;

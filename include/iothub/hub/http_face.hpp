@@ -43,6 +43,8 @@ struct http_face_options {
   // Which Host fields are answered; all and none, unless a server on sockets says otherwise. Then a request without one
   // (HTTP/1.0 allows that) is refused like one with a wrong name.
   host_filter hosts = {};
+  // For carriers of bytes: how long a connection may live without a request.
+  duration first_request_wait = std::chrono::seconds{120};
 };
 
 class http_face final : public http::request_handler, private method_caller {
