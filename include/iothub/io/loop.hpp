@@ -13,7 +13,6 @@
 //   4. A participant may join, leave or be destroyed at any time, on or off the stack.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,6 +22,7 @@
 #include <iothub/base/function.hpp>
 #include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/base/shared_cell.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/io/fd_watcher.hpp>
 #include <iothub/io/participant.hpp>
@@ -51,9 +51,9 @@ class loop : public detail::participant_owner {
   virtual void post(function<void()> call) { posted_.push_back(std::move(call)); }
 
   // Ends all runs soon, also nested ones, and every later one until restart(). Safe in other threads where post() is.
-  virtual void stop() noexcept { stopped_.store(true, std::memory_order_release); }
-  [[nodiscard]] bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
-  void restart() noexcept { stopped_.store(false, std::memory_order_release); }
+  virtual void stop() noexcept { stopped_.store(true); }
+  [[nodiscard]] bool stopped() const noexcept { return stopped_.load(); }
+  void restart() noexcept { stopped_.store(false); }
 
   // The same value during a whole turn.
   [[nodiscard]] time_point now() const noexcept { return depth_ == 0 ? read_clock() : now_; }
@@ -167,7 +167,7 @@ class loop : public detail::participant_owner {
   running_step* running_ = nullptr;
   std::uint32_t turn_ = 0;
   int depth_ = 0;
-  std::atomic<bool> stopped_{false};
+  detail::shared_cell<bool> stopped_{false};
 };
 
 template <class Predicate>

@@ -8,13 +8,14 @@
 // The count is atomic: parts of one document may end up in different threads.
 #pragma once
 
-#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <new>
 #include <string_view>
+
+#include <iothub/base/shared_cell.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -51,7 +52,7 @@ struct unit {
 static_assert(sizeof(unit) == 16 && sizeof(void*) <= 8);
 
 struct chunk {
-  std::atomic<std::uint32_t> used{1};  // nodes in use, plus one while it is being filled
+  iothub::detail::shared_cell<std::uint32_t> used{1};  // nodes in use, plus one while it is being filled
   chunk* next = nullptr;               // while it is being filled: the others of the same document
 };
 
@@ -169,7 +170,7 @@ class releaser {
 
  private:
   void flush() noexcept {
-    if (chunk_ != nullptr && chunk_->used.fetch_sub(count_, std::memory_order_acq_rel) == count_)
+    if (chunk_ != nullptr && chunk_->used.subtract(count_) == 0)
       ::operator delete(chunk_);
     chunk_ = nullptr;
     count_ = 0;
@@ -261,7 +262,7 @@ class arena {
     settle();
     while (chunks_ != nullptr) {
       chunk* const next = chunks_->next;
-      if (chunks_->used.fetch_sub(1, std::memory_order_acq_rel) == 1) ::operator delete(chunks_);
+      if (chunks_->used.subtract(1) == 0) ::operator delete(chunks_);
       chunks_ = next;
     }
   }
@@ -280,7 +281,7 @@ class arena {
   void* allocate_slowly(std::size_t size, std::uint32_t& offset) {
     if (size > largest / 4) {
       chunk* const own = add_chunk(sizeof(chunk) + size);
-      own->used.store(2, std::memory_order_relaxed);
+      own->used.store(2);
       offset = sizeof(chunk);
       return own + 1;
     }
@@ -300,7 +301,7 @@ class arena {
   }
   void settle() noexcept {
     if (current_ != nullptr)
-      current_->used.store(current_->used.load(std::memory_order_relaxed) + fresh_, std::memory_order_relaxed);
+      current_->used.store(current_->used.load() + fresh_);
     fresh_ = 0;
   }
 

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -25,6 +24,7 @@
 #include <iothub/base/maybe.hpp>
 #include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/base/shared_cell.hpp>
 #include <iothub/io/loop.hpp>
 
 namespace iothub {
@@ -75,8 +75,8 @@ class resolver {
 
  private:
   struct shared {
-    std::atomic<int> holders{2};
-    std::atomic<bool> done{false};
+    iothub::detail::shared_cell<int> holders{2};
+    iothub::detail::shared_cell<bool> done{false};
     std::string host;
     std::string service;
     int event = -1;
@@ -91,7 +91,7 @@ class resolver {
     }
   };
   static void let_go(shared* s) noexcept {
-    if (s->holders.fetch_sub(1, std::memory_order_acq_rel) == 1) delete s;
+    if (s->holders.subtract(1) == 0) delete s;
   }
   static void* look_up(void* argument) noexcept;
   static int start_thread(shared* s) noexcept;
@@ -169,7 +169,7 @@ inline void* resolver::look_up(void* argument) noexcept {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
   s->outcome = getaddrinfo(s->host.c_str(), s->service.c_str(), &hints, &s->found);
-  s->done.store(true, std::memory_order_release);
+  s->done.store(true);
   std::uint64_t const one = 1;
   [[maybe_unused]] auto const written = ::write(s->event, &one, sizeof one);
   let_go(s);
@@ -183,7 +183,7 @@ inline result<void> resolver::attach(fd_watcher& watcher, participant& whom) {
 }
 
 inline maybe<result<lean_vector<ip_address>>> resolver::answer() {
-  if (shared_ == nullptr || !shared_->done.load(std::memory_order_acquire)) return {};
+  if (shared_ == nullptr || !shared_->done.load()) return {};
   lean_vector<ip_address> addresses;
   for (addrinfo const* a = shared_->found; a != nullptr; a = a->ai_next) {
     ip_address one;

@@ -11,7 +11,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -24,6 +23,7 @@
 #include <iothub/base/lean_vector.hpp>
 #include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/base/shared_cell.hpp>
 #include <iothub/net/trust.hpp>
 
 namespace iothub {
@@ -189,7 +189,7 @@ struct tls_context_cache {
     std::string trusted;
     tls_context context;
   };
-  std::atomic_flag busy = ATOMIC_FLAG_INIT;
+  iothub::detail::shared_cell<bool> busy{false};
   lean_vector<entry> entries;
 
   static tls_context_cache& instance() {
@@ -201,16 +201,16 @@ struct tls_context_cache {
  private:
   class lock {
    public:
-    explicit lock(std::atomic_flag& flag) noexcept : flag_{flag} {
-      while (flag_.test_and_set(std::memory_order_acquire)) {
+    explicit lock(iothub::detail::shared_cell<bool>& flag) noexcept : flag_{flag} {
+      while (flag_.exchange(true)) {
       }
     }
     lock(lock const&) = delete;
     lock& operator=(lock const&) = delete;
-    ~lock() { flag_.clear(std::memory_order_release); }
+    ~lock() { flag_.store(false); }
 
    private:
-    std::atomic_flag& flag_;
+    iothub::detail::shared_cell<bool>& flag_;
   };
   static result<tls_context> make(trust const& whom);
 };
