@@ -146,6 +146,38 @@ TEST(AmqpCbs, ReadsTheOtherNamesOfTheStatus) {
   EXPECT_EQ(amqp::read_status({}).code, 0);
 }
 
+TEST(AmqpCbs, AnswersOnTheLinkWhoseTargetIsTheReplyTo) {
+  cbs_pair p;
+  amqp::session& first = p.start();
+  p.run();
+  amqp::session& second = **p.client.begin();
+  p.run();
+  amqp::attach how;  // a client that has its two links in two sessions, as azure-iot-sdk-java may
+  how.name = "replies";
+  how.role = amqp::link_role::receiver;
+  how.has_source = how.has_target = true;
+  how.source = amqp::source::at("$cbs");
+  how.target = amqp::target::at("my-replies");
+  (*second.attach(how))->add_credit(5);
+  amqp::link& out = p.attach(first, amqp::link_role::sender, "requests");
+  value const id{"m"};
+  amqp::put_token what;
+  what.message_id = id.bytes();
+  what.reply_to = "my-replies";
+  what.token = "good";
+  byte_buffer request;
+  amqp::write_put_token(what, request);
+  ASSERT_TRUE(out.send({.payload = request.view(), .settled = true}).has_value());
+  p.run();
+  EXPECT_EQ(p.c.take(), "transfer replies 0 settled");
+  what.reply_to = "elsewhere";
+  request.clear();
+  amqp::write_put_token(what, request);
+  ASSERT_TRUE(out.send({.payload = request.view(), .settled = true}).has_value());
+  p.run();
+  EXPECT_EQ(p.c.take(), "transfer cbs-receiver 0 settled");
+}
+
 TEST(AmqpSendQueue, KeepsMessagesUntilThereIsCredit) {
   pair p;
   amqp::session& on = p.connect();

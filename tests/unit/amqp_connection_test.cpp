@@ -328,6 +328,37 @@ TEST(AmqpSession, EndsWhenThePeerBreaksARule) {
   EXPECT_EQ(high.condition(attach(256, amqp::link_role::sender, "x")), "ended by connection | closed protocol_error");
 }
 
+TEST(AmqpConnection, SaysWhatItWaitsFor) {
+  pair p;
+  EXPECT_EQ(p.client.waits_for(), "a connection");
+  EXPECT_EQ(p.server.waits_for(), "a protocol header");
+  ASSERT_TRUE(p.client.open({}, p.now).has_value());
+  p.server.receive(plain_header, p.now);
+  EXPECT_EQ(p.server.waits_for(), "open");
+  pair q;
+  q.connect();
+  EXPECT_EQ(q.client.waits_for(), "frames");
+  q.client.close();
+  EXPECT_EQ(q.client.waits_for(), "close");
+  q.run();
+  EXPECT_EQ(q.client.waits_for(), "nothing");
+  pair r;
+  amqp::sasl_credentials who;
+  who.mechanism = amqp::sasl_mechanism::anonymous;
+  ASSERT_TRUE(r.client.open(std::move(who), r.now).has_value());
+  r.move(r.client, r.server);
+  EXPECT_EQ(r.server.waits_for(), "a SASL frame");
+}
+
+TEST(AmqpSession, AnswersAFlowThatWantsAnEcho) {
+  lone_server one;
+  one.open();
+  amqp::flow f;
+  f.echo = true;
+  EXPECT_EQ(one.say(framed(0, encoded(f))),
+            "00 00 00 1a 02 00 00 00 00 53 13 c0 0d 04 43 70 00 00 08 00 43 70 7f ff ff ff");
+}
+
 TEST(AmqpSession, EndsWhenTheWindowIsOverrun) {
   amqp::connection_options narrow = named("server");
   narrow.incoming_window = 2;

@@ -300,6 +300,10 @@ TEST(AmqpPerformative, IsRefusedWithFieldsOfOtherTypes) {
             "1.4: another type was expected");
   EXPECT_EQ(refused<amqp::attach>("00 53 12 c0 0d 07 a1 01 61 43 42 40 40 40 00 53 30 45"),
             "Part 4: transactions are not supported");
+  EXPECT_EQ(refused<amqp::transfer>("00 53 14 c0 06 03 43 43 a1 01 61"), "1.4: a field of another type");
+  EXPECT_EQ(refused<amqp::transfer>("00 53 14 c0 07 05 43 43 40 40 43 42"), "1.4: a field of another type");
+  EXPECT_EQ(refused<amqp::transfer>("00 53 14 c0 07 06 43 43 40 40 40 43"), "1.4: a field of another type");
+  EXPECT_EQ(refused<amqp::begin>("00 53 11 c0 06 01 70 00 01 00 00"), "1.4: a field of another type");
   EXPECT_EQ(refused<amqp::end>("40"), "2.3.2: a frame whose body is not a performative");
   EXPECT_EQ(refused<amqp::end>("00 53 17 c1 01 00"), "2.3.2: a frame whose body is not a performative");
 }

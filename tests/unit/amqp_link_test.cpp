@@ -115,6 +115,39 @@ TEST(AmqpLink, OfferedIsRefusedByDefaultAndByDetach) {
   EXPECT_EQ(p.c.take(), "detached a by peer amqp:not-implemented | detached b by peer amqp:not-found");
 }
 
+TEST(AmqpLink, OfferedMayGoBeforeItIsAnswered) {
+  pair p;
+  p.s.attach = [](amqp::link&, amqp::attach const&) {};
+  amqp::session& on = p.connect();
+  amqp::attach how;
+  how.name = "l";
+  how.has_source = how.has_target = true;
+  amqp::link& out = **on.attach(how);
+  out.detach();
+  p.run();
+  EXPECT_EQ(p.s.take(), "attach l | detached l by peer");
+  EXPECT_EQ(p.c.take(), "detached l by this side");
+}
+
+TEST(AmqpLink, IsAcceptedUnderAnotherAddress) {
+  pair p;
+  p.s.attach = [](amqp::link& which, amqp::attach const& how) {
+    EXPECT_TRUE(how.source.dynamic);
+    which.accept({.source_address = "made-up", .target_address = "there"});
+  };
+  amqp::session& on = p.connect();
+  amqp::attach how;
+  how.name = "l";
+  how.role = link_role::receiver;
+  how.has_source = how.has_target = true;
+  how.source.dynamic = true;
+  ASSERT_TRUE(on.attach(how).has_value());
+  p.move(p.client, p.server);
+  std::string const answer = hex(p.server.output());
+  EXPECT_NE(answer.find(hex("made-up")), std::string::npos);
+  EXPECT_NE(answer.find(hex("there")), std::string::npos);
+}
+
 TEST(AmqpLink, IsAcceptedLaterWithCreditThatCameBefore) {
   pair p;
   p.s.attach = [](amqp::link&, amqp::attach const&) {};
@@ -283,6 +316,21 @@ TEST(AmqpLink, RefusesTransfersToASender) {
   t.delivery_id = 0;
   p.client.receive(framed(0, encoded(t) + "x"), p.now);
   EXPECT_NE(hex(p.client.output()).find(hex("amqp:not-allowed")), std::string::npos);
+}
+
+TEST(AmqpLink, RefusesADeliveryInsideAnother) {
+  pair p;
+  amqp::session& on = p.connect();
+  amqp::link& in = p.attach(on, link_role::receiver, "l");
+  in.add_credit(5);
+  p.run();
+  amqp::transfer t;
+  t.delivery_id = 0;
+  t.more = true;
+  p.client.receive(framed(0, encoded(t) + "part"), p.now);
+  t.delivery_id = 1;
+  p.client.receive(framed(0, encoded(t) + "other"), p.now);
+  EXPECT_NE(hex(p.client.output()).find(hex("amqp:invalid-field")), std::string::npos);
 }
 
 TEST(AmqpLink, ForgetsADeliveryThatIsAborted) {

@@ -148,6 +148,36 @@ TEST(AmqpSettlement, BoundsDeliveriesThatAreNotSettled) {
   EXPECT_EQ(p.s.take(), "disposition l 1 accepted settled | credit l 8");
 }
 
+TEST(AmqpSettlement, EndsAPeerThatLeavesTooMuchOpen) {
+  amqp::connection_options few = named("client");
+  few.max_unsettled = 2;
+  pair p{1u << 20, few};
+  amqp::session& on = p.connect();
+  amqp::link& in = p.attach(on, link_role::receiver, "l");
+  in.add_credit(10);
+  p.run();
+  for (int i = 0; i != 3; ++i) ASSERT_TRUE(p.s.links.at(0)->send({.payload = "x"}).has_value());
+  p.run();
+  EXPECT_EQ(p.c.take(),
+            "transfer l 0 | transfer l 1 | detached l by session amqp:resource-limit-exceeded | "
+            "ended by this side amqp:resource-limit-exceeded");
+}
+
+TEST(AmqpSettlement, PassesAStateOnThatItDoesNotKnow) {
+  pair p;
+  amqp::session& on = p.connect();
+  amqp::link& in = p.attach(on, link_role::receiver, "l");
+  in.add_credit(1);
+  p.run();
+  ASSERT_TRUE(p.s.links.at(0)->send({.payload = "x"}).has_value());
+  p.s.log.clear();
+  p.server.receive(framed(0, bytes("00 53 15 c0 0c 05 41 43 40 42 00 53 34 c0 02 01 40")), p.now);
+  EXPECT_EQ(p.s.take(), "disposition l 0 other");
+  amqp::delivery_state unknown;
+  unknown.is = amqp::outcome::other;
+  EXPECT_EQ(hex(encoded(unknown)), "40");
+}
+
 TEST(AmqpSettlement, TakesARangeFromZeroToTheEnd) {
   pair p;
   amqp::session& on = p.connect();
