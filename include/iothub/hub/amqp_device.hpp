@@ -19,7 +19,7 @@
 #include <vector>
 
 #include <iothub/amqp/send_queue.hpp>
-#include <iothub/hub/amqp_face.hpp>
+#include <iothub/hub/amqp_face_interface.hpp>
 #include <iothub/hub/amqp_message.hpp>
 #include <iothub/hub/mqtt_face_operations.hpp>
 #include <iothub/hub/telemetry_view.hpp>
@@ -421,3 +421,5 @@ inline void amqp_device_node::on_twin_request(amqp::message_view const& message,
 }  // namespace hub
 }  // namespace v0
 }  // namespace iothub
+
+#include <iothub/hub/amqp_face.hpp>  // whoever includes this first gets the bodies too

@@ -16,14 +16,14 @@
 #include <vector>
 
 #include <iothub/hub/amqp_event_message.hpp>
-#include <iothub/hub/amqp_face.hpp>
+#include <iothub/hub/amqp_face_interface.hpp>
 #include <iothub/hub/amqp_selector.hpp>
 
 namespace iothub {
 inline namespace v0 {
 namespace hub {
 
-class amqp_event_node final : public amqp_node {
+class amqp_event_node final : public amqp_node, public amqp_event_waiter {
  public:
   static result<std::unique_ptr<amqp_node>> open(amqp_face& face, amqp_address const& where, amqp::link& which,
                                                  amqp::attach const& how, instant at);
@@ -36,7 +36,7 @@ class amqp_event_node final : public amqp_node {
   result<void> permitted(instant at) override { return face_.claims_.events(path_, at); }
 
   // There is something new in the partition.
-  void appended() {
+  void appended() override {
     waiting_ = false;
     face_.work_for(*this);
   }
@@ -121,7 +121,7 @@ inline result<void> amqp_event_node::take_place(instant at) {
 
 inline amqp_event_node::~amqp_event_node() {
   auto& all = face_.front_.readers_;
-  auto const drop = [this](node_list& list) {
+  auto const drop = [this](auto& list) {
     for (std::size_t i = list.size(); i-- != 0;)
       if (list[i] == this) list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
   };
@@ -189,3 +189,5 @@ inline void amqp_event_node::send(instant at) {
 }  // namespace hub
 }  // namespace v0
 }  // namespace iothub
+
+#include <iothub/hub/amqp_face.hpp>  // whoever includes this first gets the bodies too

@@ -8,7 +8,7 @@
 
 #include <iothub/hub/amqp_device.hpp>
 #include <iothub/hub/amqp_events.hpp>
-#include <iothub/hub/amqp_face.hpp>
+#include <iothub/hub/amqp_face_interface.hpp>
 #include <iothub/hub/amqp_management.hpp>
 #include <iothub/hub/amqp_service.hpp>
 
@@ -16,14 +16,11 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
+inline amqp_face::amqp_face(amqp_front& front) : front_{front}, claims_{front.core_, front.policy_keys_} {}
+
 inline amqp_face::~amqp_face() {
   work_.clear();
   nodes_.clear();
-}
-
-inline void amqp_front::appended(std::uint32_t partition) {
-  auto const ready = std::exchange(waiting_[partition], {});
-  for (amqp_event_node* const each : ready) each->appended();
 }
 
 // --- work ------------------------------------------------------------------------------------------------------------

@@ -36,6 +36,15 @@ namespace hub {
 class amqp_face;
 class amqp_event_node;
 
+// A reader that came to the end of its partition, and wants to know when that is not the end any more.
+class amqp_event_waiter {
+ public:
+  virtual void appended() = 0;
+
+ protected:
+  ~amqp_event_waiter() = default;
+};
+
 // Microsoft docs "Event Hubs quotas": non-epoch receivers of a consumer group on one partition.
 inline constexpr std::size_t max_event_readers = 5;
 
@@ -94,7 +103,10 @@ class amqp_front {
     made.lists = amqp::list_form::full;
     return made;
   }
-  inline void appended(std::uint32_t partition);
+  void appended(std::uint32_t partition) {
+    auto const ready = std::exchange(waiting_[partition], {});
+    for (amqp_event_waiter* const each : ready) each->appended();
+  }
   void log(log_level level, instant when, std::string_view event, key_view who, std::string_view reason) {
     if (log_ != nullptr) log_->write({level, when, event, who.device_id, who.module_id, reason});
   }
@@ -109,7 +121,7 @@ class amqp_front {
   tracking_ids tracking_;
   std::uint16_t port_ = 5671;
   // Readers that wait for an event, by partition; and all of them, by group (in lower case) and partition.
-  std::vector<std::vector<amqp_event_node*>> waiting_;
+  std::vector<std::vector<amqp_event_waiter*>> waiting_;
   std::map<std::pair<std::string, std::uint32_t>, std::vector<amqp_event_node*>> readers_;
   // For the message that is handled now.
   byte_buffer scratch_;

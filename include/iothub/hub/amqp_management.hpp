@@ -16,7 +16,7 @@
 
 #include <iothub/amqp/cbs.hpp>
 #include <iothub/amqp/send_queue.hpp>
-#include <iothub/hub/amqp_face.hpp>
+#include <iothub/hub/amqp_face_interface.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -148,3 +148,5 @@ inline void amqp_management_node::on_transfer(amqp::delivery const& what, instan
 }  // namespace hub
 }  // namespace v0
 }  // namespace iothub
+
+#include <iothub/hub/amqp_face.hpp>  // whoever includes this first gets the bodies too

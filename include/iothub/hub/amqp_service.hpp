@@ -14,7 +14,7 @@
 
 #include <iothub/amqp/message.hpp>
 #include <iothub/base/prng.hpp>
-#include <iothub/hub/amqp_face.hpp>
+#include <iothub/hub/amqp_face_interface.hpp>
 #include <iothub/hub/amqp_message.hpp>
 
 namespace iothub {
@@ -153,3 +153,5 @@ inline bool amqp_feedback_node::take(feedback_batch const& what) {
 }  // namespace hub
 }  // namespace v0
 }  // namespace iothub
+
+#include <iothub/hub/amqp_face.hpp>  // whoever includes this first gets the bodies too
