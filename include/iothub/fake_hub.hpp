@@ -180,7 +180,8 @@ class basic_fake_hub {
     }
     pipe_wires& wires() {
       if (!pipes)
-        pipes = std::make_unique<pipe_wires>(loop, runtime.mqtt(), runtime.http(), options.pipes, options.log);
+        pipes = std::make_unique<pipe_wires>(loop, runtime.mqtt(), runtime.http(), runtime.amqp(), options.pipes,
+                                             options.log);
       return *pipes;
     }
 

@@ -22,19 +22,21 @@ namespace iothub {
 inline namespace v0 {
 
 // The hub listening on a network of pipes, under every name: MQTT on 8883 and HTTPS on 443 with TLS, and both without
-// on 1883 and 80, where the pipe wiring puts its clients.
+// on 1883 and 80, where the pipe wiring puts its clients. AMQP likewise on 5671 and 5672, for those who ask for it.
 class pipe_wires {
  public:
   static constexpr std::uint16_t mqtt_port = 8883, https_port = 443, plain_mqtt_port = 1883, plain_http_port = 80;
+  static constexpr std::uint16_t amqps_port = 5671, plain_amqp_port = 5672;
 
-  pipe_wires(loop& on, hub::mqtt_front& mqtt, hub::http_face& http, memory::pipe_options const& options,
-             hub::log_sink* log)
+  pipe_wires(loop& on, hub::mqtt_front& mqtt, hub::http_face& http, hub::amqp_front& amqp,
+             memory::pipe_options const& options, hub::log_sink* log)
       : loop_{on},
         network_{on, options},
         mqtt_{on, listen(plain_mqtt_port), mqtt, {}, {.log = log, .name = "MQTT"}},
         http_{on, listen(plain_http_port), http, {}, {.log = log, .name = "HTTP"}},
         front_{mqtt},
         face_{http},
+        amqp_front_{amqp},
         log_{log} {
     mqtt_.start().value();
     http_.start().value();
@@ -46,10 +48,33 @@ class pipe_wires {
   [[nodiscard]] std::string const& ca_pem() { return secure().ca.ca_pem; }
   // What a client of the TLS wiring trusts: this hub's CA, and nobody else.
   [[nodiscard]] net::tls_context const& client_context() { return *secure().client; }
+  // These listen for AMQP from the first call on. Templates, so that who does not use AMQP does not pay for it when
+  // compiling.
+  template <class Protocol = amqp_protocol>
+  pipe_wires& with_amqp() {
+    if (!amqp_) amqp_ = serve<Protocol>(plain_amqp_port, as_accepted{}, "AMQP");
+    return *this;
+  }
+  template <class Protocol = amqp_protocol>
+  pipe_wires& with_amqps() {
+    if (!amqps_) amqps_ = serve<Protocol>(amqps_port, *secure().wrap, "AMQPS");
+    return *this;
+  }
 
  private:
   template <class Wrap, class Protocol>
   using server = stream_server<memory::pipe_listener, Protocol, Wrap>;
+  struct any_server {
+    virtual ~any_server() = default;
+  };
+  template <class Server>
+  struct some_server final : any_server {
+    template <class... Args>
+    explicit some_server(Args&&... args) : server(std::forward<Args>(args)...) {
+      server.start().value();
+    }
+    Server server;
+  };
   struct wrap_tls {
     net::tls_context context;
     net::tls_stream<memory::pipe_stream> operator()(memory::pipe_stream&& s) const { return {context, std::move(s)}; }
@@ -58,24 +83,30 @@ class pipe_wires {
   struct tls_part {
     net::certificate_authority ca;
     std::optional<net::tls_context> client;
+    std::optional<wrap_tls> wrap;
     std::unique_ptr<server<wrap_tls, mqtt_protocol>> mqtt;
     std::unique_ptr<server<wrap_tls, http_protocol>> https;
   };
 
   memory::pipe_listener listen(std::uint16_t port) { return network_.listen({"*", port}).value(); }
+  template <class Protocol, class Wrap>
+  std::unique_ptr<any_server> serve(std::uint16_t port, Wrap wrap, char const* name) {
+    return std::make_unique<some_server<server<Wrap, Protocol>>>(loop_, listen(port), amqp_front_, std::move(wrap),
+                                                                 stream_server_options{.log = log_, .name = name});
+  }
   tls_part& secure() {
     if (tls_) return *tls_;
     auto part = std::make_unique<tls_part>();
     part->ca =
         net::make_certificate_authority({.leaf_lifetime = std::chrono::hours{24 * 3650}}, loop_.utc_now()).value();
     part->client = net::tls_context::client({.trust = {.ca_pem = part->ca.ca_pem}}).value();
-    wrap_tls const wrap{
+    part->wrap = wrap_tls{
         net::tls_context::server({.certificate_pem = part->ca.chain_pem, .private_key_pem = part->ca.private_key_pem})
             .value()};
-    part->mqtt = std::make_unique<server<wrap_tls, mqtt_protocol>>(loop_, listen(mqtt_port), front_, wrap,
+    part->mqtt = std::make_unique<server<wrap_tls, mqtt_protocol>>(loop_, listen(mqtt_port), front_, *part->wrap,
                                                                    stream_server_options{.log = log_, .name = "MQTT"});
     part->https = std::make_unique<server<wrap_tls, http_protocol>>(
-        loop_, listen(https_port), face_, wrap, stream_server_options{.log = log_, .name = "HTTPS"});
+        loop_, listen(https_port), face_, *part->wrap, stream_server_options{.log = log_, .name = "HTTPS"});
     part->mqtt->start().value();
     part->https->start().value();
     tls_ = std::move(part);
@@ -88,8 +119,11 @@ class pipe_wires {
   server<as_accepted, http_protocol> http_;
   hub::mqtt_front& front_;
   hub::http_face& face_;
+  hub::amqp_front& amqp_front_;
   hub::log_sink* log_;
   std::unique_ptr<tls_part> tls_;
+  std::unique_ptr<any_server> amqp_;
+  std::unique_ptr<any_server> amqps_;
 };
 
 // A pipe to a port of the hub's own choosing: the options of a client know the ports of TLS only.
@@ -97,7 +131,9 @@ class plain_pipe {
  public:
   explicit plain_pipe(memory::pipe_network& network) noexcept : pipe_{network} {}
   result<void> open(endpoint where, time_point now) {
-    where.port = where.port == pipe_wires::mqtt_port ? pipe_wires::plain_mqtt_port : pipe_wires::plain_http_port;
+    where.port = where.port == pipe_wires::mqtt_port    ? pipe_wires::plain_mqtt_port
+                 : where.port == pipe_wires::amqps_port ? pipe_wires::plain_amqp_port
+                                                        : pipe_wires::plain_http_port;
     return pipe_.open(where, now);
   }
   io_result read(byte_span into, time_point now) { return pipe_.read(into, now); }

@@ -195,7 +195,8 @@ class world final : public world_base {
     hub_parts(fake_hub& of, memory::pipe_options const& how) : hub{of}, pipes{how}, direct_peer{of.runtime().mqtt()} {}
     pipe_wires& wires() {
       if (!made)
-        made = std::make_unique<pipe_wires>(hub.loop(), hub.runtime().mqtt(), hub.runtime().http(), pipes, nullptr);
+        made = std::make_unique<pipe_wires>(hub.loop(), hub.runtime().mqtt(), hub.runtime().http(),
+                                            hub.runtime().amqp(), pipes, nullptr);
       return *made;
     }
     fake_hub& hub;
