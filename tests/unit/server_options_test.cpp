@@ -56,6 +56,34 @@ TEST(FakeOptions, AmqpIsOnAPortOfItsChoiceOrOff) {
   EXPECT_EQ(refusal({"serve", "--amqps", "on"}), "--amqps takes a number from 0 to 65535");
 }
 
+TEST(FakeOptions, EventsAreAListOfSources) {
+  auto const plain = parse({"serve"}).value().routes;
+  EXPECT_TRUE(plain.telemetry && !plain.twin && !plain.lifecycle && !plain.connection);
+  auto const all = parse({"serve", "--events", "telemetry,twin,lifecycle,connection"}).value().routes;
+  EXPECT_TRUE(all.telemetry && all.twin && all.lifecycle && all.connection);
+  auto const one = parse({"serve", "--events=lifecycle"}).value().routes;
+  EXPECT_TRUE(!one.telemetry && !one.twin && one.lifecycle && !one.connection);
+  for (auto const& [text, word] : {std::pair{"telemetry,twins", "twins"}, {"twin,", ""}, {"", ""}, {"Twin", "Twin"}})
+    EXPECT_EQ(refusal({"serve", "--events", text}),
+              "--events takes telemetry, twin, lifecycle and connection, with commas; \"" + std::string{word} +
+                  "\" is none of them");
+  EXPECT_EQ(refusal({"serve", "--events", "twin", "--show-telemetry"}),
+            "--show-telemetry wants telemetry among --events");
+}
+
+TEST(FakeOptions, RetentionHasABoundInEventsAndInBytes) {
+  auto const made = parse({"serve", "--partitions", "8", "--retain-events=1000", "--retain-bytes", "2M"}).value().retention;
+  EXPECT_EQ(made.partitions, 8u);
+  EXPECT_EQ(made.events, 1000u);
+  EXPECT_EQ(made.bytes, std::size_t{2} << 20);
+  EXPECT_EQ(parse({"serve", "--retain-bytes", "5"}).value().retention.bytes, 5u);
+  EXPECT_EQ(refusal({"serve", "--partitions", "33"}), "--partitions takes a number from 1 to 32");
+  for (auto const* const bad : {"0", "-1", "2M", "", "many"})
+    EXPECT_EQ(refusal({"serve", "--retain-events", bad}), "--retain-events takes a number above 0");
+  for (auto const* const bad : {"0", "M", "1T", "99999999999999999999", "9999999999999G"})
+    EXPECT_EQ(refusal({"serve", "--retain-bytes", bad}), "--retain-bytes takes a number above 0, which may end in K, M or G");
+}
+
 TEST(FakeOptions, TheWellKnownKeyIs32Bytes) {
   EXPECT_EQ(iothub::from_base64(iothub_fake::well_known_owner_key).value().size(), 32u);
 }

@@ -8,11 +8,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/base64.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/hub/options.hpp>
 
 namespace iothub_fake {
 
@@ -52,6 +54,8 @@ struct options {
   bool expose_to_network = false;
   bool ephemeral_ca = false;
   bool show_telemetry = false;
+  iothub::hub::event_routes routes = {};
+  iothub::hub::retention retention = {};
   // connstr
   bool service = false;
   std::string device = {};
@@ -67,7 +71,8 @@ inline constexpr std::string_view help_text =
 
   iothub-fake serve [--bind 127.0.0.1] [--hostname localhost] [--https 443] [--mqtt 8883]
                     [--amqps 5671] [--amqp 5672] [--ca DIR] [--ports-file FILE] [--fixture FILE]
-                    [--log text|json] [--show-telemetry]
+                    [--log text|json] [--show-telemetry] [--events telemetry] [--partitions 4]
+                    [--retain-events 1000000] [--retain-bytes 67108864]
       Serves devices over MQTT, AMQP and HTTPS and back ends over HTTPS and AMQP, all with TLS; and
       AMQP without TLS to this machine. Prints one line on standard output when it can serve;
       everything else goes to standard error.
@@ -89,6 +94,11 @@ inline constexpr std::string_view help_text =
                             ]}
       --log text|json     the form of the log on standard error
       --show-telemetry    a line in the log for each message of a device
+      --events LIST       what goes to the built-in event endpoint, as routes would send it there, with
+                          commas: telemetry (by default), twin, lifecycle, connection
+      --partitions N      of the event endpoint, 1 to 32
+      --retain-events N, --retain-bytes N   how much of its events each partition keeps; the oldest go
+                          first. Bytes may end in K, M or G
       --owner-key KEY     the key of the policy iothubowner, base64, in place of the well-known one
       --expose-to-network allows an address that other machines can reach; needs --owner-key
 
@@ -139,6 +149,54 @@ inline bool is_address(std::string const& text) {
          ::inet_pton(AF_INET6, text.c_str(), &unused) == 1;
 }
 
+inline iothub::result<iothub::hub::event_routes> parse_routes(std::string_view list) {
+  iothub::hub::event_routes made{.telemetry = false};
+  constexpr std::pair<std::string_view, bool iothub::hub::event_routes::*> words[] = {
+      {"telemetry", &iothub::hub::event_routes::telemetry},
+      {"twin", &iothub::hub::event_routes::twin},
+      {"lifecycle", &iothub::hub::event_routes::lifecycle},
+      {"connection", &iothub::hub::event_routes::connection}};
+  for (bool more = true; more;) {
+    auto const [word, rest, comma] = iothub::split_once(list, ',');
+    bool known = false;
+    for (auto const& [name, member] : words)
+      if (word == name) made.*member = known = true;
+    if (!known)
+      return usage("--events takes telemetry, twin, lifecycle and connection, with commas; \"" + std::string{word} +
+                   "\" is none of them");
+    list = rest;
+    more = comma;
+  }
+  return made;
+}
+
+// A count of at least one; K, M and G are multiples of 1024.
+inline iothub::result<std::size_t> parse_amount(std::string_view name, std::string_view text, bool of_bytes) {
+  std::size_t shift = 0;
+  auto digits = text;
+  if (of_bytes && !text.empty())
+    if (auto const unit = std::string_view{"KMG"}.find(text.back()); unit != std::string_view::npos) {
+      shift = 10 * (unit + 1);
+      digits.remove_suffix(1);
+    }
+  auto const number = iothub::parse_int<std::uint64_t>(digits);
+  if (!number || *number == 0 || *number > (~std::size_t{0} >> 1 >> shift))
+    return usage(std::string{name} + " takes a number above 0" + (of_bytes ? ", which may end in K, M or G" : ""));
+  return static_cast<std::size_t>(*number) << shift;
+}
+
+inline iothub::result<void> take_retention(options& into, std::string_view name, std::string_view value) {
+  auto const amount = parse_amount(name, value, name == "--retain-bytes");
+  if (!amount) return amount.error();
+  if (name == "--partitions") {
+    if (*amount > 32) return usage("--partitions takes a number from 1 to 32");
+    into.retention.partitions = static_cast<std::uint32_t>(*amount);
+    return {};
+  }
+  (name == "--retain-events" ? into.retention.events : into.retention.bytes) = *amount;
+  return {};
+}
+
 // A switch without a value; false where it is none.
 inline bool take_switch(options& into, std::string_view name) {
   if (name == "--expose-to-network") return into.expose_to_network = true;
@@ -171,6 +229,14 @@ inline iothub::result<void> take_value(options& into, std::string_view name, std
     into.log = value == "json" ? log_format::json : log_format::text;
     return {};
   }
+  if (name == "--events") {
+    auto const routes = parse_routes(value);
+    if (!routes) return routes.error();
+    into.routes = *routes;
+    return {};
+  }
+  if (name == "--partitions" || name == "--retain-events" || name == "--retain-bytes")
+    return take_retention(into, name, value);
   if (value.empty()) return usage(std::string{name} + " takes a value that is not empty");
   if (name == "--hostname") {
     into.hostname_given = true;
@@ -194,7 +260,7 @@ inline std::string_view known_options(command which) {
   switch (which) {
     case command::serve:
       return "--bind --hostname --https --mqtt --amqps --amqp --ca --ports-file --fixture --log --owner-key --expose-to-network "
-             "--ephemeral-ca --show-telemetry ";
+             "--ephemeral-ca --show-telemetry --events --partitions --retain-events --retain-bytes ";
     case command::connstr:
       return "--service --device --create --bind --hostname --https --ca --ports-file --owner-key ";
     case command::ca: return "--ca --hostname ";
@@ -207,6 +273,7 @@ inline iothub::result<void> check_together(options const& made) {
     if (made.service == !made.device.empty()) return usage("connstr takes either --service or --device ID");
     if (made.create && made.service) return usage("--create goes with --device");
   }
+  if (made.show_telemetry && !made.routes.telemetry) return usage("--show-telemetry wants telemetry among --events");
   if (!is_address(made.bind)) return usage("--bind takes an IP address or localhost, and " + made.bind + " is neither");
   if (made.command != command::serve || is_loopback(made.bind)) return {};
   if (!made.expose_to_network)

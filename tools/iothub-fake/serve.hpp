@@ -185,6 +185,8 @@ class served_hub {
     settings.hub.hostname = wanted_.hub_name();
     settings.hub.owner_key = wanted_.owner_key;
     settings.hub.honour_fault_properties = is_loopback(wanted_.bind);
+    settings.hub.routes = wanted_.routes;
+    settings.hub.retention = wanted_.retention;
     settings.bind = wanted_.bind;
     settings.https_port = wanted_.https;
     settings.mqtt_port = wanted_.mqtt;
@@ -201,6 +203,7 @@ class served_hub {
       hub_ = std::move(*hub);
       if (wanted_.show_telemetry)
         hub_->core().events().observe([this](iothub::hub::event_view const& event) {
+          if (event.kind() != iothub::hub::event_kind::telemetry) return;
           log_.write({iothub::hub::log_level::info, now(), "telemetry", event.device_id(), event.module_id(),
                       describe_telemetry(event)});
         });

@@ -76,10 +76,12 @@ inline void append_annotations(event_view const& event, byte_buffer& out) {
   map.key("x-opt-enqueued-time").timestamp(enqueued);
   map.text("iothub-connection-device-id", event.device_id());
   map.text("iothub-connection-module-id", event.module_id());
-  map.text("iothub-connection-auth-method", auth_method_text(event.scope()));
-  map.number_text("iothub-connection-auth-generation-id", static_cast<std::uint64_t>(event.generation()));
+  if (event.kind() == event_kind::telemetry) {  // what the hub itself says was sent by nobody
+    map.text("iothub-connection-auth-method", auth_method_text(event.scope()));
+    map.number_text("iothub-connection-auth-generation-id", static_cast<std::uint64_t>(event.generation()));
+  }
   map.key("iothub-enqueuedtime").timestamp(enqueued);
-  map.text("iothub-message-source", "Telemetry");
+  map.text("iothub-message-source", source_text(event.kind()));
   map.text("dt-dataschema", event.model_id());
   map.text("dt-subject", event.component_name());
   map.text("iothub-interface-id", event.interface_id());

@@ -1,13 +1,14 @@
 // The device-to-cloud events, as the built-in endpoint keeps them: partitions of packed records.
 //
-// Theory of operation. An event is packed behind the others of its partition into one chunk of memory: a fixed header,
-// then all texts, then the body. An append is a handful of memcpys and no allocation in the long run, since the chunk
-// that retention empties is used again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over
+// Theory of operation. An event is packed behind the others of its partition into one chunk of memory: a fixed header of
+// 48 bytes, the times and texts that it has, then the body; what an event has not takes no room. An append is a handful of
+// memcpys and no allocation in the long run, since the chunk that retention empties is used again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over
 // all partitions, so that a reader can see the order of arrival. A device's events are all in one partition, by a hash
 // of its id (FNV-1a, the same in every run), and keep their order (Microsoft docs: "Read device-to-cloud messages from
 // the built-in endpoint").
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -45,15 +46,17 @@ class event_view {
   [[nodiscard]] std::string_view output_name() const noexcept { return text(field::output_name); }
   [[nodiscard]] std::string_view component_name() const noexcept { return text(field::component_name); }
   [[nodiscard]] std::string_view interface_id() const noexcept { return text(field::interface_id); }
-  [[nodiscard]] std::string_view body() const noexcept { return {end_ - head_.body, head_.body}; }
+  [[nodiscard]] std::string_view body() const noexcept { return {record_ + head_.size - head_.body, head_.body}; }
   [[nodiscard]] std::uint64_t offset() const noexcept { return head_.offset; }
   [[nodiscard]] std::int64_t generation() const noexcept { return head_.generation; }
-  [[nodiscard]] auth_scope scope() const noexcept { return static_cast<auth_scope>(head_.flags >> 8); }
+  [[nodiscard]] auth_scope scope() const noexcept { return static_cast<auth_scope>(head_.flags >> 20 & 15u); }
+  [[nodiscard]] event_kind kind() const noexcept { return static_cast<event_kind>(head_.flags >> 24); }
   [[nodiscard]] std::optional<utc_time> creation_time() const noexcept {
-    return (head_.flags & 1u) != 0 ? std::optional{utc_time{duration{head_.creation}}} : std::nullopt;
+    return (head_.flags & has_creation) != 0 ? std::optional{time_at(0)} : std::nullopt;
   }
   [[nodiscard]] std::optional<utc_time> expiry_time() const noexcept {
-    return (head_.flags & 2u) != 0 ? std::optional{utc_time{duration{head_.expiry}}} : std::nullopt;
+    return (head_.flags & has_expiry) != 0 ? std::optional{time_at((head_.flags & has_creation) != 0 ? 8 : 0)}
+                                           : std::nullopt;
   }
   [[nodiscard]] std::uint32_t property_count() const noexcept { return head_.properties; }
   // Calls f(property_view const&) for each application property.
@@ -69,6 +72,8 @@ class event_view {
     output_name, component_name, interface_id, count
   };
   static constexpr std::size_t fields = static_cast<std::size_t>(field::count);
+  // Behind it: creation and expiry (8 bytes each), the lengths of the texts (4 bytes each), the texts, the properties, the
+  // body; the flags say which of them are there.
   struct header {
     std::uint32_t size;  // of the record, this header included
     std::uint32_t body;
@@ -76,32 +81,47 @@ class event_view {
     std::uint64_t offset;  // bytes of the partition before this record, since its beginning
     std::int64_t enqueued;
     std::int64_t generation;
-    std::int64_t creation;
-    std::int64_t expiry;
     std::uint32_t properties;
-    std::uint32_t flags;  // 1: has creation, 2: has expiry; from bit 8 the auth_scope
-    std::uint32_t lengths[fields];
+    std::uint32_t flags;  // from bit 0: which texts it has; 16, 17: has creation, expiry; 20: auth_scope; 24: event_kind
   };
+  static_assert(sizeof(header) == 48 && fields <= 16);
+  static constexpr std::uint32_t has_creation = 1u << 16, has_expiry = 1u << 17;
   struct property_head {
     std::uint32_t name;
-    std::uint32_t value;
-    std::uint32_t has_value;
+    std::uint32_t value;  // the highest bit: there is one
   };
+  static constexpr std::uint32_t has_value = 1u << 31;
 
   event_view(char const* record, std::uint64_t sequence, std::uint32_t partition) noexcept
-      : texts_{record + sizeof(header)}, sequence_{sequence}, partition_{partition} {
+      : record_{record}, sequence_{sequence}, partition_{partition} {
     std::memcpy(&head_, record, sizeof head_);
-    end_ = record + head_.size;
+    char const* lengths = record + sizeof head_ + ((head_.flags & has_creation) != 0 ? 8 : 0) +
+                          ((head_.flags & has_expiry) != 0 ? 8 : 0);
+    auto at = static_cast<std::uint32_t>(lengths - record) +
+              4 * static_cast<std::uint32_t>(std::popcount(head_.flags & 0xffffu));
+    for (std::size_t i = 0; i != fields; ++i) {
+      begins_[i] = at;
+      if ((head_.flags >> i & 1u) == 0) continue;
+      std::uint32_t length;
+      std::memcpy(&length, lengths, sizeof length);
+      lengths += sizeof length;
+      at += length;
+    }
+    begins_[fields] = at;
   }
   [[nodiscard]] std::string_view text(field f) const noexcept {
-    char const* at = texts_;
-    for (std::size_t i = 0; i != static_cast<std::size_t>(f); ++i) at += head_.lengths[i];
-    return {at, head_.lengths[static_cast<std::size_t>(f)]};
+    auto const i = static_cast<std::size_t>(f);
+    return {record_ + begins_[i], begins_[i + 1] - begins_[i]};
+  }
+  [[nodiscard]] utc_time time_at(std::size_t place) const noexcept {
+    std::int64_t count;
+    std::memcpy(&count, record_ + sizeof head_ + place, sizeof count);
+    return utc_time{duration{count}};
   }
 
   header head_;
-  char const* texts_;
-  char const* end_;
+  char const* record_;
+  std::uint32_t begins_[fields + 1];
   std::uint64_t sequence_;
   std::uint32_t partition_;
 };
@@ -120,6 +140,7 @@ struct event_source {
   std::string_view model_id = {};
   std::int64_t generation = 0;  // .NET ticks
   auth_scope scope = auth_scope::device;
+  event_kind kind = event_kind::telemetry;
 };
 
 class event_log {
@@ -206,6 +227,11 @@ inline char* put(char* at, std::string_view bytes) noexcept {
   if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
   return at + bytes.size();
 }
+template <class Plain>
+char* put_raw(char* at, Plain const& what) noexcept {
+  std::memcpy(at, &what, sizeof what);
+  return at + sizeof what;
+}
 }  // namespace detail
 
 inline event_log::event_log(retention keep) : keep_{keep}, partitions_(keep.partitions != 0 ? keep.partitions : 1) {}
@@ -261,10 +287,13 @@ inline void event_log::append(std::uint32_t partition, event_source const& from,
       from.device_id,        from.module_id, from.model_id,    what.message_id,     what.correlation_id, what.user_id,
       what.content_type,     what.content_encoding, what.to,   what.output_name,    what.component_name, what.interface_id};
   event_view::header head;
-  std::size_t size = sizeof head + what.body.size();
+  head.flags = (what.creation_time ? event_view::has_creation : 0u) | (what.expiry_time ? event_view::has_expiry : 0u) |
+               (static_cast<std::uint32_t>(from.scope) << 20) | (static_cast<std::uint32_t>(from.kind) << 24);
+  std::size_t size = sizeof head + what.body.size() + (what.creation_time ? 8u : 0u) + (what.expiry_time ? 8u : 0u);
   for (std::size_t i = 0; i != event_view::fields; ++i) {
-    head.lengths[i] = static_cast<std::uint32_t>(texts[i].size());
-    size += texts[i].size();
+    if (texts[i].empty()) continue;
+    head.flags |= 1u << i;
+    size += sizeof(std::uint32_t) + texts[i].size();
   }
   for (auto const& q : what.properties) size += sizeof(event_view::property_head) + q.name.size() + q.value.size();
   head.size = static_cast<std::uint32_t>(size);
@@ -273,21 +302,19 @@ inline void event_log::append(std::uint32_t partition, event_source const& from,
   head.offset = p.offset;
   head.enqueued = enqueued.time_since_epoch().count();
   head.generation = from.generation;
-  head.creation = what.creation_time ? what.creation_time->time_since_epoch().count() : 0;
-  head.expiry = what.expiry_time ? what.expiry_time->time_since_epoch().count() : 0;
   head.properties = static_cast<std::uint32_t>(what.properties.size());
-  head.flags = (what.creation_time ? 1u : 0u) | (what.expiry_time ? 2u : 0u) |
-               (static_cast<std::uint32_t>(from.scope) << 8);
 
   char* const record = room(p, size);
-  char* at = record + sizeof head;
-  std::memcpy(record, &head, sizeof head);
+  char* at = detail::put_raw(record, head);
+  if (what.creation_time) at = detail::put_raw(at, std::int64_t{what.creation_time->time_since_epoch().count()});
+  if (what.expiry_time) at = detail::put_raw(at, std::int64_t{what.expiry_time->time_since_epoch().count()});
+  for (auto const& t : texts)
+    if (!t.empty()) at = detail::put_raw(at, static_cast<std::uint32_t>(t.size()));
   for (auto const& t : texts) at = detail::put(at, t);
   for (auto const& q : what.properties) {
     event_view::property_head const h{static_cast<std::uint32_t>(q.name.size()),
-                                      static_cast<std::uint32_t>(q.value.size()), q.has_value ? 1u : 0u};
-    std::memcpy(at, &h, sizeof h);
-    at = detail::put(detail::put(at + sizeof h, q.name), q.value);
+                                      static_cast<std::uint32_t>(q.value.size()) | (q.has_value ? event_view::has_value : 0)};
+    at = detail::put(detail::put(detail::put_raw(at, h), q.name), q.value);
   }
   detail::put(at, what.body);
 
@@ -303,14 +330,14 @@ inline void event_log::append(std::uint32_t partition, event_source const& from,
 
 template <class F>
 void event_view::for_each_property(F f) const {
-  char const* at = texts_;
-  for (auto length : head_.lengths) at += length;
+  char const* at = record_ + begins_[fields];
   for (std::uint32_t i = 0; i != head_.properties; ++i) {
     property_head h;
     std::memcpy(&h, at, sizeof h);
     at += sizeof h;
-    f(property_view{{at, h.name}, {at + h.name, h.value}, h.has_value != 0});
-    at += h.name + h.value;
+    std::uint32_t const value = h.value & ~has_value;
+    f(property_view{{at, h.name}, {at + h.name, value}, (h.value & has_value) != 0});
+    at += h.name + value;
   }
 }
 
@@ -453,8 +480,9 @@ inline telemetry_event event_view::copy() const {
   out.partition = partition_;
   out.offset = head_.offset;
   out.generation_id = std::to_string(head_.generation);
-  out.auth_method = auth_method_text(static_cast<auth_scope>(head_.flags >> 8));
+  out.auth_method = auth_method_text(scope());
   out.model_id = text(field::model_id);
+  out.message_source = source_text(kind());
   return out;
 }
 

@@ -194,6 +194,7 @@ inline result<connected> hub_core::connect(device_link& link, key_view who, gran
   }
   attach(link, record, with, how, at);
   log(log_level::info, at, "connected", who);
+  tell_connection(record, "deviceConnected", at);
   settle_time(record, false, at);
   deliver_pending(record, at);
   set_timer(record, at);
@@ -251,6 +252,7 @@ inline void hub_core::detach(identity_record& record, ending how, instant at) {
     if (methods_.find(ticket)->delivered)
       methods_.finish(ticket, refuse(errc::device_offline, 404104, "Device unavailable: its connection ended"));
   set_timer(record, at);
+  tell_connection(record, "deviceDisconnected", at);
 }
 
 inline void hub_core::disconnect(device_link& link, ending how, instant at) {
@@ -388,6 +390,13 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
     out.withheld = asked.kind == requested_kind::end_connection;
     if (asked.kind != requested_kind::none) schedule(record, asked, at);
   }
+  keep_telemetry(record, scope, what, at);
+  return out;
+}
+
+inline void hub_core::keep_telemetry(identity_record const& record, auth_scope scope, d2c_message const& what,
+                                     instant at) {
+  if (!settings_.routes.telemetry) return;
   event_source from;
   from.device_id = record.key->device_id;
   from.module_id = record.key->module_id;
@@ -395,7 +404,6 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
   from.generation = record.generation;
   from.scope = scope;
   events_.append(record.partition, from, what, at.utc);
-  return out;
 }
 
 // Microsoft docs "Communicate with your IoT hub using MQTT": a will is telemetry with iothub-MessageType = Will.
@@ -418,13 +426,7 @@ inline void hub_core::publish_will(identity_record& record, instant at) {
   what.interface_id = will.interface_id;
   what.creation_time = will.creation_time;
   what.expiry_time = will.expiry_time;
-  event_source from;
-  from.device_id = record.key->device_id;
-  from.module_id = record.key->module_id;
-  from.model_id = record.more().model_id;
-  from.generation = record.generation;
-  from.scope = record.scope;
-  if (event_log::size_of(what) <= settings_.limits.d2c_message) events_.append(record.partition, from, what, at.utc);
+  if (event_log::size_of(what) <= settings_.limits.d2c_message) keep_telemetry(record, record.scope, what, at);
 }
 
 // --- the device's twin and answers ----------------------------------------------------------------------------------
@@ -450,7 +452,9 @@ inline result<std::int64_t> hub_core::patch_reported(device_link& link, json::va
   if (!change) return std::move(change).error();
   merge(section.properties, &section.stamps, patch, at.utc, section.version + 1);
   section.size += *change;
-  return ++section.version;
+  ++section.version;
+  tell_twin_updated(**record, nullptr, nullptr, &patch, at);
+  return section.version;
 }
 
 inline pending_call* hub_core::answered(device_link& link, method_ticket ticket) {

@@ -230,6 +230,16 @@ class hub_core {
   // --- telemetry
   result<receipt> take_telemetry(identity_record& record, auth_scope scope, d2c_message const& what, instant at);
   void publish_will(identity_record& record, instant at);
+  void keep_telemetry(identity_record const& record, auth_scope scope, d2c_message const& what, instant at);
+
+  // --- events of the hub itself (hub_core_events.hpp); each does nothing where no route wants it
+  void tell_twin_updated(identity_record const& record, json::value const* tags, json::value const* desired,
+                         json::value const* reported, instant at);
+  void tell_twin_replaced(identity_record const& record, instant at);
+  void tell_lifecycle(identity_record const& record, std::string_view operation, instant at);
+  void tell_connection(identity_record const& record, std::string_view operation, instant at);
+  void tell(identity_record const& record, event_kind kind, std::string_view schema, std::string_view operation,
+            json::value const& body, instant at);
 
   // --- twins
   struct twin_change {
@@ -271,6 +281,8 @@ class hub_core {
   std::deque<dead_letter> dead_letters_;
   prng tokens_;
   std::uint64_t connected_ = 0;
+  std::uint64_t connection_epoch_ = 0;   // of the sequence numbers of connection events
+  std::uint64_t connection_events_ = 0;
   instant last_ = {};  // for a link that goes without saying so
 };
 

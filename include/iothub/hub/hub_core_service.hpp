@@ -43,6 +43,7 @@ inline result<device_identity> hub_core::put_identity(device_identity const& wan
       drop_record(each, refuse(errc::device_disabled, 403012, "the device was disabled"), at);
     });
   log(log_level::info, at, written->created ? "created" : "updated", {wanted.device_id, wanted.module_id});
+  if (written->created) tell_lifecycle(record, "createDeviceIdentity", at);
   give_outcomes();
   return registry_.describe(record);
 }
@@ -87,6 +88,7 @@ inline void hub_core::remove(identity_record& record, instant at) {
   auto next = first;
   for (; next != scheduled_by_.end() && next->first.first == *record.key; ++next) scheduled_.erase(next->second);
   scheduled_by_.erase(first, next);
+  tell_lifecycle(record, "deleteDeviceIdentity", at);
   for (auto* const watcher : watchers_) watcher->on_identity_removed(*record.key);
   registry_.erase(record);
 }
@@ -176,6 +178,7 @@ inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)
     record.link->deliver_desired(state.desired.version, *change.desired);
+  tell_twin_updated(record, change.tags, change.desired, nullptr, at);
   return describe_twin(record);
 }
 
@@ -213,6 +216,7 @@ inline result<twin> hub_core::replace_twin(key_view key, twin_update const& upda
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)
     record.link->deliver_desired(state.desired.version, document(state.desired.properties));
+  if (change.tags != nullptr || change.desired != nullptr) tell_twin_replaced(record, at);
   return describe_twin(record);
 }
 

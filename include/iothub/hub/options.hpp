@@ -44,10 +44,21 @@ struct limits {
   std::size_t dead_letters = 1'000;          // kept for tests to look at
 };
 
+// How much of the built-in endpoint's events is kept: the oldest go first, when either bound is passed.
 struct retention {
-  std::uint32_t partitions = 4;
+  std::uint32_t partitions = 4;              // at least 1
   std::size_t events = 1'000'000;            // per partition
-  std::size_t bytes = std::size_t{64} << 20; // per partition
+  std::size_t bytes = std::size_t{64} << 20; // per partition, what the hub keeps of an event beside its body included
+};
+
+// What goes to the built-in endpoint. Telemetry does by default and nothing else, as in a hub without routes of its own;
+// the others come as a route of that source would send them there (Microsoft docs "Azure IoT Hub non-telemetry event
+// schemas").
+struct event_routes {
+  bool telemetry = true;
+  bool twin = false;        // changes of twins
+  bool lifecycle = false;   // identities made and deleted
+  bool connection = false;  // devices and modules that connect and go, over MQTT and AMQP
 };
 
 struct options {
@@ -57,6 +68,7 @@ struct options {
 
   hub::limits limits = {};
   hub::retention retention = {};
+  hub::event_routes routes = {};
 
   // --- access
   bool builtin_policies = true;              // iothubowner, service, device, registryRead, registryReadWrite

@@ -45,6 +45,19 @@ struct grant {
 
 // --- telemetry ------------------------------------------------------------------------------------------------------
 
+// What an event of the built-in endpoint tells of.
+enum class event_kind : std::uint8_t { telemetry, twin_change, lifecycle, connection };
+// Its annotation iothub-message-source (Microsoft docs "Azure IoT Hub non-telemetry event schemas"; the word for telemetry
+// is unconfirmed for the real hub).
+constexpr std::string_view source_text(event_kind kind) noexcept {
+  switch (kind) {
+    case event_kind::twin_change: return "twinChangeEvents";
+    case event_kind::lifecycle: return "deviceLifecycleEvents";
+    case event_kind::connection: return "deviceConnectionStateEvents";
+    default: return "Telemetry";
+  }
+}
+
 // One application property, borrowed.
 struct property_view {
   std::string_view name = {};
