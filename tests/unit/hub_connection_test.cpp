@@ -11,7 +11,7 @@ struct connected_world : world {
   ~connected_world() { hub.disconnect(link, ih::ending::graceful, at); }
 };
 
-ih::d2c_message body(std::string_view text) {
+ih::d2c_message body_of(std::string_view text) {
   ih::d2c_message m;
   m.body = text;
   return m;
@@ -55,7 +55,7 @@ TEST(HubConnection, AnAttachedLinkCannotConnectAgain) {
 
 TEST(HubConnection, ADetachedLinkIsAnsweredNotConnected) {
   connected_world w;
-  EXPECT_EQ(w.hub.send_telemetry(w.link, body("x"), w.at).error().code(), errc::not_connected);
+  EXPECT_EQ(w.hub.send_telemetry(w.link, body_of("x"), w.at).error().code(), errc::not_connected);
   EXPECT_EQ(w.hub.get_device_twin(w.link, w.at).error().code(), errc::not_connected);
   EXPECT_EQ(w.hub.patch_reported(w.link, parse("{}"), {}, w.at).error().code(), errc::not_connected);
   EXPECT_EQ(w.hub.settle_c2d(w.link, "x", ih::settlement::complete, w.at).error().code(), errc::not_connected);
@@ -90,7 +90,7 @@ TEST(HubConnection, ASecondConnectionClosesTheFirstAndItsWillIsPublished) {
   // The old face reports its end late: nothing happens to the new connection.
   w.hub.disconnect(w.link, ih::ending::lost, w.at);
   EXPECT_TRUE(second.attached());
-  EXPECT_TRUE(w.hub.send_telemetry(second, body("x"), w.at).has_value());
+  EXPECT_TRUE(w.hub.send_telemetry(second, body_of("x"), w.at).has_value());
 }
 
 TEST(HubConnection, DeviceAndModuleCoexist) {

@@ -16,7 +16,7 @@ namespace {
 using namespace iothub;
 using namespace std::chrono_literals;
 
-struct log_lines final : hub::log_sink {
+struct log_text final : hub::log_sink {
   void write(hub::log_entry const& entry) override {
     text += std::string{entry.event} + ' ' + std::string{entry.reason} + '\n';
   }
@@ -56,7 +56,7 @@ class HubServer : public testing::Test {
   }
 
   net::epoll_loop loop;
-  log_lines log;
+  log_text log;
   net::certificate_authority ca;
   std::string ca_file;
   std::unique_ptr<hub_server> server;
