@@ -16,7 +16,6 @@
 // is not acknowledged.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
 #include <string>
 #include <type_traits>
@@ -25,6 +26,21 @@ TEST(Iso8601, PrintsThreeDigitsAndZ) {
   EXPECT_EQ(to_iso8601(from_unix_seconds(1704067220) + 123456us, 7), "2024-01-01T00:00:20.1234560Z");
   EXPECT_EQ(to_iso8601(from_unix_seconds(1704067220) + 123999us), "2024-01-01T00:00:20.123Z");
   EXPECT_EQ(to_iso8601(from_unix_seconds(951782399), 0, iso8601_zone::none), "2000-02-28T23:59:59");
+}
+
+TEST(Iso8601, HasTheCalendarOfChronoForEachDayOfTenThousandYears) {
+  using namespace std::chrono;
+  for (sys_days day = sys_days{year{1} / 1 / 1}; day <= sys_days{year{9999} / 12 / 31}; day += days{1}) {
+    year_month_day const expected{day};
+    int const y = static_cast<int>(expected.year());
+    int const m = static_cast<int>(static_cast<unsigned>(expected.month()));
+    int const d = static_cast<int>(static_cast<unsigned>(expected.day()));
+    auto const date = detail::date_from_days(day.time_since_epoch().count());
+    ASSERT_TRUE(date.year == y && date.month == m && date.day == d) << y << '-' << m << '-' << d;
+    ASSERT_EQ(detail::days_from_date(y, m, d), day.time_since_epoch().count());
+    ASSERT_TRUE(detail::is_date(y, m, d));
+    ASSERT_EQ(detail::is_date(y, m, d + 1), d < 31 && (expected.year() / expected.month() / (static_cast<unsigned>(d) + 1)).ok());
+  }
 }
 
 TEST(Iso8601, PrintsTimesBefore1970AndNever) {

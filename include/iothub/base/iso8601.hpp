@@ -2,7 +2,6 @@
 // in some answers no Z at all, and 0001-01-01 for "never"; it is all UTC.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -34,6 +33,42 @@ inline void append_iso8601(byte_buffer& out, utc_time t, int digits, iso8601_zon
 [[nodiscard]] inline result<utc_time> parse_iso8601(std::string_view text);
 
 namespace detail {
+
+// The calendar in whole numbers, for the years 1 to 9999 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+// has the derivation), since <chrono>'s costs every user time; see base/time.hpp. Years begin in March here, so that a
+// leap day is the last day of its year, and days are counted in cycles of 400 years (146,097 days); 719,468 of them lie
+// before 1970-01-01.
+inline constexpr int days_before_epoch = 719'468;
+
+inline constexpr std::int64_t days_from_date(int year, int month, int day) noexcept {
+  if (month < 3) --year;
+  int const month_from_march = (month + 9) % 12;
+  return 365 * year + year / 4 - year / 100 + year / 400 + (153 * month_from_march + 2) / 5 + day - 1 -
+         days_before_epoch;
+}
+
+struct date_of_day {
+  int year = 1970;
+  int month = 1;
+  int day = 1;
+};
+inline constexpr date_of_day date_from_days(std::int64_t days) noexcept {
+  int const since = static_cast<int>(days) + days_before_epoch;
+  int const cycle = since / 146'097;
+  int const in_cycle = since % 146'097;
+  // A day is in the year that remains when the leap days before it are taken out.
+  int const year = (in_cycle - in_cycle / 1'460 + in_cycle / 36'524 - in_cycle / 146'096) / 365;
+  int const in_year = in_cycle - (365 * year + year / 4 - year / 100);
+  int const month_from_march = (5 * in_year + 2) / 153;
+  int const month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+  return {400 * cycle + year + (month < 3 ? 1 : 0), month, in_year - (153 * month_from_march + 2) / 5 + 1};
+}
+inline constexpr bool is_date(int year, int month, int day) noexcept {
+  if (year < 1 || month < 1 || month > 12 || day < 1) return false;
+  bool const leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  int const length = month == 2 ? (leap ? 29 : 28) : month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+  return day <= length;
+}
 
 inline char* write_digits(char* out, unsigned value, int count) noexcept {
   for (int i = count; i-- > 0; value /= 10) out[i] = static_cast<char>('0' + value % 10);
@@ -89,15 +124,15 @@ inline char* write_iso8601(char* out, utc_time t, int digits, iso8601_zone zone)
   if (t < first) t = first;
   if (t > last) t = last;
   auto const day = std::chrono::floor<std::chrono::days>(t);
-  std::chrono::year_month_day const date{day};
+  detail::date_of_day const date = detail::date_from_days(day.time_since_epoch().count());
   auto micros = static_cast<std::uint64_t>((t - day).count());
   auto const seconds = static_cast<unsigned>(micros / 1'000'000);
   micros %= 1'000'000;
-  out = detail::write_digits(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  out = detail::write_digits(out, static_cast<unsigned>(date.year), 4);
   *out++ = '-';
-  out = detail::write_digits(out, static_cast<unsigned>(date.month()), 2);
+  out = detail::write_digits(out, static_cast<unsigned>(date.month), 2);
   *out++ = '-';
-  out = detail::write_digits(out, static_cast<unsigned>(date.day()), 2);
+  out = detail::write_digits(out, static_cast<unsigned>(date.day), 2);
   *out++ = 'T';
   out = detail::write_digits(out, seconds / 3600, 2);
   *out++ = ':';
@@ -144,12 +179,10 @@ inline result<utc_time> parse_iso8601(std::string_view text) {
   int const second = detail::take_digits(text, 2);
   int const fraction = detail::take_fraction(text);
   int offset = 0;
-  if (y < 1 || m < 1 || d < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
+  if (!detail::is_date(y, m, d) || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
       fraction < 0 || !detail::take_zone(text, offset))
     return refuse();
-  year_month_day const date{year{y}, month{static_cast<unsigned>(m)}, day{static_cast<unsigned>(d)}};
-  if (!date.ok()) return refuse();
-  return utc_time{sys_days{date}} + hours{hour} + minutes{minute - offset} + seconds{second == 60 ? 59 : second} +
+  return utc_time{days{detail::days_from_date(y, m, d)}} + hours{hour} + minutes{minute - offset} + seconds{second == 60 ? 59 : second} +
          microseconds{fraction};
 }
 

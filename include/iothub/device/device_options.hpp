@@ -2,7 +2,6 @@
 // written here is not configurable.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>

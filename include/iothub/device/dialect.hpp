@@ -7,7 +7,6 @@
 // it as failed. Everything else ends with the connection: no event for it follows, and the core asks again.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>

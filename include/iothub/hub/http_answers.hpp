@@ -3,6 +3,7 @@
 // troubleshoot-error-codes.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -7,7 +7,6 @@
 // the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that wire/status_map.hpp reads.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,6 @@
 // Every knob of a service client, with its default and its range.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>

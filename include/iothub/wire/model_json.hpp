@@ -5,7 +5,6 @@
 // missing or null one leaves the default. errc::malformed, with the name of the member, for a member of a wrong kind.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/iso8601.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/base/time.hpp>
 #include <iothub/json/value.hpp>
 #include <iothub/wire/models.hpp>
 

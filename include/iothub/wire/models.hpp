@@ -2,7 +2,6 @@
 // documents (learn.microsoft.com, IoT Hub REST reference and developer guide). JSON forms are in model_json.hpp.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>

@@ -8,7 +8,6 @@
 // hub refuses, and cannot know it.
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <string_view>
 #include <type_traits>

@@ -6,7 +6,6 @@
 // so a verifier signs the text as it came, and decodes it only to see what the token opens.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
