@@ -300,6 +300,14 @@ inline void hub_core::drop_all(error const& reason, instant at) {
   give_outcomes();
 }
 
+inline void hub_core::forget_sessions() {
+  for (auto& [key, record] : registry_.records()) {
+    if (record.link != nullptr) continue;
+    record.session_stored = false;
+    record.c2d = c2d_mode::off;
+  }
+}
+
 inline void hub_core::touch(device_link& link, instant at) {
   last_ = at;
   if (link.attached()) link.identity_->last_activity = at.utc;

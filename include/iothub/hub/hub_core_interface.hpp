@@ -176,6 +176,8 @@ class hub_core {
   bool drop(key_view who, error reason, instant at);
   // The same for every connection.
   void drop_all(error const& reason, instant at);
+  // Forgets who holds a session and listens for messages, of all who are not connected. Messages stay.
+  void forget_sessions();
   // Told of every identity that goes, modules included; removed by itself. Must be gone before the hub is.
   void watch_identities(identity_watcher& whom) { watchers_.push_back(&whom); }
   void unwatch_identities(identity_watcher& whom) noexcept;

@@ -60,6 +60,8 @@ class mqtt_front final : private identity_watcher {
   // A connection without bytes: a session with its face. Every one that is opened is closed, outside of its callbacks.
   [[nodiscard]] mqtt::server_session& open_link(mqtt::packet_sink& to_client, time_point now);
   void close_link(mqtt::server_session& session);
+  // All stored sessions are lost, as when a hub moves without its state; the core has its share (forget_sessions()).
+  void forget_sessions() noexcept { sessions_.clear(); }
   // How many sessions are stored.
   [[nodiscard]] std::size_t stored_sessions() const noexcept { return sessions_.size(); }
 

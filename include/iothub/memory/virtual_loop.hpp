@@ -24,6 +24,12 @@ class virtual_loop final : public loop {
   [[nodiscard]] utc_time utc_now() const noexcept override { return start_ + (now() - first_instant); }
   // Sets the wall clock, forward or back; now() and all deadlines stay. To let time pass, use run_for().
   void set_utc(utc_time utc) noexcept { start_ += utc - utc_now(); }
+  // The whole process stands still for that long, as when a laptop sleeps: nobody is stepped meanwhile, and all that
+  // was due finds itself late.
+  void stall(duration time) noexcept {
+    time_point const until = iothub::add(instant_, time);
+    if (until > asleep_until_) asleep_until_ = until;
+  }
   // How long virtual time has been running.
   [[nodiscard]] duration elapsed() const noexcept { return now() - first_instant; }
 
@@ -32,6 +38,7 @@ class virtual_loop final : public loop {
   static constexpr time_point first_instant = time_point{std::chrono::hours{1}};
 
   bool wait(time_point until) override {
+    if (asleep_until_ > instant_ && asleep_until_ > until) until = asleep_until_;
     if (until > instant_) {
       if (until == never) return false;
       instant_ = until;
@@ -47,6 +54,7 @@ class virtual_loop final : public loop {
 
   utc_time start_;
   time_point instant_ = first_instant;
+  time_point asleep_until_ = first_instant;
   std::uint64_t turns_ = 0;
 };
 
