@@ -246,7 +246,8 @@ TYPED_TEST(Quickstart, RebootsAndReportsWhen) {
   EXPECT_EQ(logic.seen_payload, R"({"method_number":"42"})");
   std::string found;
   while (found.empty()) {
-    if (auto const text = service.get_twin("pump").value().reported["rebootTime"].as_string()) found = *text;
+    auto const seen = service.get_twin("pump").value();
+    if (auto const text = seen.reported["rebootTime"].as_string()) found = *text;
     w.run_for(5 * w.unit);
   }
   EXPECT_GE(found, since);
