@@ -141,4 +141,73 @@ TEST(TokenRenewalOfADevice, NeverComesForATokenOfTheUsersOwn) {
   EXPECT_EQ(w.core.deadline(), never);
 }
 
+// --- where the protocol can show a token on the connection that is there ----------------------------------------------
+
+TEST(TokenRenewalInPlace, ShowsTheTokenInTimeAndNobodyNotices) {
+  core_world w;
+  w.peer.can.renews_in_place = true;
+  w.connect();
+  for (int n = 2; n != 50; ++n) {
+    duration const waited = w.jump();
+    EXPECT_GE(waited, 3600s - 900s);
+    EXPECT_LE(waited, 3600s - 600s);
+    EXPECT_EQ(w.peer.take_calls(), (lines{"renew t" + std::to_string(n)}));
+    EXPECT_EQ(w.take_events(), lines{});
+  }
+}
+
+TEST(TokenRenewalInPlace, HoldsNothingBack) {
+  core_world w;
+  w.peer.can.renews_in_place = true;
+  w.connect();
+  w.core.send_telemetry(2, text_message("in flight"), 2h, w.now);
+  w.settle();
+  w.peer.stays_silent = true;
+  w.run(3000s);
+  EXPECT_EQ(w.peer.take_calls(), (lines{"send in flight", "renew t2"}));
+  w.core.send_telemetry(3, text_message("meanwhile"), 2h, w.now);
+  w.settle();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"send meanwhile"}));
+}
+
+TEST(TokenRenewalInPlace, TriesAgainWhileTheOldTokenLasts) {
+  core_world w;
+  w.peer.can.renews_in_place = true;
+  w.connect();
+  w.peer.stays_silent = true;
+  duration passed = w.jump();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"renew t2"}));
+  w.peer.say(device_event_kind::token_renewed, error{errc::unauthorized});
+  w.settle();
+  passed += w.jump();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"renew t3"}));
+  w.peer.refuse_renew = errc::not_connected;
+  w.peer.say(device_event_kind::token_renewed, error{errc::timeout});
+  w.settle();
+  passed += w.jump();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"renew t4"}));
+  EXPECT_LT(passed, 3600s);
+  w.peer.refuse_renew = errc{};
+  w.peer.stays_silent = false;
+  w.jump();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"renew t5"}));
+  EXPECT_GE(w.jump(), 3600s - 900s);
+  EXPECT_EQ(w.take_events(), lines{});
+}
+
+TEST(TokenRenewalInPlace, IsForgottenWithItsConnection) {
+  core_world w;
+  w.peer.can.renews_in_place = true;
+  w.connect();
+  w.peer.stays_silent = true;
+  w.jump();
+  w.peer.stays_silent = false;
+  w.peer.drop();
+  w.settle();
+  w.jump();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"renew t2", "open t3"}));
+  EXPECT_GE(w.jump(), 3600s - 900s);
+  EXPECT_EQ(w.peer.take_calls(), (lines{"renew t4"}));
+}
+
 }  // namespace

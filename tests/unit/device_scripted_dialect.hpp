@@ -20,6 +20,7 @@ class scripted_dialect final : public iothub::dialect {
   iothub::dialect_capabilities can{.features = iothub::feature::methods | iothub::feature::twin |
                                                iothub::feature::desired_properties | iothub::feature::messages};
   iothub::errc refuse_send = iothub::errc{};  // non-zero: send_telemetry() fails with it
+  iothub::errc refuse_renew = iothub::errc{}; // the same of renew()
   bool stays_silent = false;                  // no automatic `ready` and `features_ready`
   bool confirms = false;                      // settles each message at once, answers each patch
 
@@ -120,6 +121,12 @@ class scripted_dialect final : public iothub::dialect {
   }
   iothub::result<void> settle_message(iothub::ticket which, iothub::settlement how, iothub::time_point) override {
     calls.push_back((how == iothub::settlement::accept ? "accept " : "leave ") + std::to_string(which));
+    return {};
+  }
+  iothub::result<void> renew(std::string_view token, iothub::time_point) override {
+    calls.push_back("renew " + std::string{token});
+    if (refuse_renew != iothub::errc{}) return refuse_renew;
+    if (!stays_silent) say(iothub::device_event_kind::token_renewed);
     return {};
   }
   void step(iothub::time_point) override {}

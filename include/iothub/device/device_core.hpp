@@ -9,6 +9,8 @@
 //      a person can mend; then everything pending fails with that error.
 //   4. A token is renewed by a planned reconnect: open method calls and unsettled messages are waited for as long as the
 //      token allows, then nothing new is handed over until what is in flight is settled, then the connection changes.
+//      Where the dialect can show a new token on the old connection nothing of this happens: it is shown, and tried again
+//      when the hub does not take it.
 //   5. Each operation ends in exactly one action: outbox, twin_requests and the connects are the only places where an
 //      operation lives, and ending one removes it from there.
 //   6. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
@@ -87,7 +89,7 @@ class device_core {
   // --- tokens ---------------------------------------------------------------------------------------------------------
 
   // After each verb and step: when true, the driver calls supply_token().
-  [[nodiscard]] bool token_wanted() const noexcept { return phase_ == phase::token; }
+  [[nodiscard]] bool token_wanted() const noexcept { return phase_ == phase::token || renewal_token_wanted_; }
   // A lifetime of zero: this token cannot be renewed, or there is none.
   void supply_token(result<std::string> token, duration lifetime, time_point now);
 
@@ -137,6 +139,8 @@ class device_core {
   void on_time(time_point now);
   void expire_operations(time_point now);
   void run_renewal(time_point now);
+  void renew_in_place(result<std::string> token, duration lifetime, time_point now);
+  void on_token_renewed(device_event& e, time_point now);
   void reconnect_for_renewal(time_point now);
   [[nodiscard]] bool in_flight() const noexcept;
 
@@ -161,6 +165,7 @@ class device_core {
   bool desired_in_actions_ = false;    // at most one waits there; the rest waits in twin_sync, which is bounded
   bool renewing_ = false;
   bool holding_ = false;               // renewal: nothing new is handed over
+  bool renewal_token_wanted_ = false;  // renewal in place
   std::uint32_t connection_ = 0;       // counts connections
   std::uint32_t unsettled_ = 0;        // messages the handler has not finished with
   std::uint32_t inbox_ = 0;            // calls and messages among the actions
@@ -170,6 +175,8 @@ class device_core {
   time_point feature_deadline_ = never;
   time_point renewal_hard_ = never;
   time_point hold_until_ = never;
+  duration renewed_lifetime_ = {};     // of the token that is being shown
+  time_point renewed_at_ = never;      // when it was minted
 
   feature_set wanted_ = {};
   feature_set asked_ = {};

@@ -42,6 +42,7 @@ inline void device_core::on_event(device_event& e, time_point now) {
     case device_event_kind::desired_changed: return on_desired_changed(e);
     case device_event_kind::method_called: return on_method_called(e, now);
     case device_event_kind::message_received: return on_message_received(e);
+    case device_event_kind::token_renewed: return on_token_renewed(e, now);
   }
 }
 
@@ -152,7 +153,7 @@ inline void device_core::on_message_received(device_event& e) {
 inline void device_core::leave_connection(time_point now) {
   reconnect_.disconnected(now);
   renewal_.clear();
-  renewing_ = holding_ = false;
+  renewing_ = holding_ = renewal_token_wanted_ = false;
   renewal_hard_ = hold_until_ = feature_deadline_ = never;
   enabled_ = asked_ = {};
   calls_.offline();
@@ -256,9 +257,14 @@ inline bool device_core::in_flight() const noexcept {
 }
 
 inline void device_core::run_renewal(time_point now) {
+  if (renewing_ && dialect_.capabilities().renews_in_place) return;  // the answer is awaited
   if (!renewing_) {
     if (!renewal_.due(now)) return;
     renewing_ = true;
+    if (dialect_.capabilities().renews_in_place) {
+      renewal_token_wanted_ = true;
+      return;
+    }
     renewal_hard_ = add(now, settings_.renewal_margin / 2);
   }
   if (!holding_) {
@@ -268,6 +274,31 @@ inline void device_core::run_renewal(time_point now) {
   }
   if (in_flight() && now < hold_until_) return;
   reconnect_for_renewal(now);
+}
+
+// A token that cannot be had, or that the hub does not take, is tried again while the old one lasts; when that has ended
+// the hub ends the connection, and the next begins with a token of its own.
+inline void device_core::renew_in_place(result<std::string> token, duration lifetime, time_point now) {
+  renewal_token_wanted_ = false;
+  if (phase_ != phase::connected) return;
+  result<void> const shown = token ? dialect_.renew(*token, now) : result<void>{std::move(token).error()};
+  if (shown) {
+    renewed_lifetime_ = lifetime;
+    renewed_at_ = now;
+    return;
+  }
+  device_event failed;
+  failed.outcome = shown.error();
+  on_token_renewed(failed, now);
+}
+
+inline void device_core::on_token_renewed(device_event& e, time_point now) {
+  if (!renewing_ || phase_ != phase::connected) return;
+  renewing_ = false;
+  duration const margin = settings_.renewal_margin;
+  if (e.outcome) return renewal_.minted(renewed_at_, renewed_lifetime_, margin, reconnect_.jitter(margin / 2));
+  duration const soon = margin / 8 + reconnect_.jitter(margin / 8);
+  renewal_.again(add(now, soon));
 }
 
 inline void device_core::reconnect_for_renewal(time_point now) {
@@ -294,6 +325,8 @@ inline time_point device_core::deadline() const {
   earlier(twin_sync_.deadline());
   if (holding_)
     earlier(hold_until_);
+  else if (renewing_ && dialect_.capabilities().renews_in_place)
+    return at;  // the dialect has the time-out
   else if (renewing_)
     earlier(renewal_hard_);
   else

@@ -22,6 +22,7 @@ inline device_core::device_core(dialect& speaks, connection_parameters parameter
   settings_.renewal_margin = options.token.renewal_margin;
   settings_.settle_limit = options.token.settle_limit;
   settings_.inbox = options.inbox;
+  parameters_.seed = seed;
 }
 
 inline void device_core::connect(operation_id id, time_point now) {
@@ -52,6 +53,7 @@ inline void device_core::begin_attempt() noexcept {
 }
 
 inline void device_core::supply_token(result<std::string> token, duration lifetime, time_point now) {
+  if (renewal_token_wanted_) return renew_in_place(std::move(token), lifetime, now);
   if (phase_ != phase::token) return;
   if (!token) return link_down(std::move(token).error(), connection_reason::none, now);
   duration const margin = settings_.renewal_margin;

@@ -50,6 +50,7 @@ enum class device_event_kind : std::uint8_t {
   desired_changed,    // `payload`: the patch as JSON; `version`, 0 where the protocol did not say
   method_called,      // `name`, `rid`, `payload`
   message_received,   // `message`; `ticket` settles it
+  token_renewed,      // the answer to renew(): `outcome`
 };
 
 // Names what an answer belongs to, chosen by the dialect. Never 0; unique among what is pending.

@@ -26,8 +26,8 @@ struct reconnect_options {
   duration give_up_after = duration{0};                    // since the connection was lost; 0: never
 };
 
-// A token is renewed by a planned reconnect, since MQTT carries it in CONNECT only. The reconnect happens between
-// `renewal_margin` and one and a half of it before the token expires.
+// A token is renewed by a planned reconnect, since MQTT carries it in CONNECT only; over AMQP it is shown on the same
+// connection. It happens between `renewal_margin` and one and a half of it before the token expires.
 struct token_options {
   std::chrono::seconds lifetime{3600};            // what the official SDKs use; 60 s to 365 days
   std::chrono::seconds renewal_margin{600};       // at least 1 s; at most half of the lifetime
@@ -43,9 +43,11 @@ struct device_options {
   // Where and how to connect.
   std::string ca_file = {};          // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
   std::uint16_t mqtt_port = 8883;
+  std::uint16_t amqps_port = 5671;
   std::uint16_t https_port = 443;
   std::chrono::seconds keep_alive{240};  // 0 (off) to 1177: the hub drops an idle connection at 1.5 times, at most
-                                         // 1767 s (Microsoft docs: "Use MQTT to connect to an IoT hub")
+                                         // 1767 s (Microsoft docs: "Use MQTT to connect to an IoT hub"). Over AMQP the
+                                         // hub is asked to say something this often; silence of twice the time ends it
   std::string model_id = {};         // IoT Plug and Play, "dtmi:…"
   std::string product_info = {};     // appended to the DeviceClientType of this library
 
@@ -75,7 +77,7 @@ inline result<void> validate(device_options const& o) {
   auto const bad = [](char const* text) { return error{errc::invalid_argument, text}; };
   if (o.keep_alive < seconds{0} || o.keep_alive > seconds{1177})
     return bad("device_options.keep_alive is outside 0 to 1177 s");
-  if (o.mqtt_port == 0 || o.https_port == 0) return bad("device_options: port 0 is no port to connect to");
+  if (o.mqtt_port == 0 || o.amqps_port == 0 || o.https_port == 0) return bad("device_options: port 0 is no port to connect to");
   if (o.token.lifetime < seconds{60} || o.token.lifetime > seconds{365 * 86400})
     return bad("device_options.token.lifetime is outside 60 s to 365 days");
   if (o.token.renewal_margin < seconds{1} || o.token.renewal_margin * 2 > o.token.lifetime)

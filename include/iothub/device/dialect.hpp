@@ -3,8 +3,8 @@
 //
 // Contract. open() starts one connection; its outcome is an event, `ready` or `closed`. Until `ready` no other verb is
 // called. Telemetry that was handed over and not settled when a connection ends stays with the dialect if the protocol
-// can carry it over (MQTT at QoS 1), and is settled by a later connection under the same ticket; other dialects settle
-// it as failed. Everything else ends with the connection: no event for it follows, and the core asks again.
+// can carry it over (MQTT at QoS 1, AMQP), and is settled by a later connection under the same ticket; other dialects
+// settle it as failed. Everything else ends with the connection: no event for it follows, and the core asks again.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,7 @@ struct dialect_capabilities {
   feature_set features = {};
   bool reject_message = false;   // MQTT: only accept, or no answer at all
   bool abandon_message = false;
+  bool renews_in_place = false;  // renew(): a new token without a new connection
 };
 
 // Who connects where. The hub's name may differ from the host that is connected to (a gateway).
@@ -36,6 +37,7 @@ struct connection_parameters {
   std::string model_id = {};
   std::string product_info = {};
   std::chrono::seconds keep_alive{240};
+  std::uint64_t seed = 0;          // for names that no other connection should have
 };
 
 enum class settlement : std::uint8_t {
@@ -69,6 +71,9 @@ class dialect {
   virtual result<void> answer_method(std::string_view rid, int status, std::string_view payload, time_point now) = 0;
   virtual result<void> settle_message(ticket which, settlement how, time_point now) = 0;
 
+  // Where capabilities().renews_in_place: shows a new token on the connection that is ready; `token_renewed` follows.
+  virtual result<void> renew(std::string_view token, time_point now);
+
   // Moves bytes and handles time.
   virtual void step(time_point now) = 0;
   // The next event into `event`, which is reset first; false when there is none.
@@ -76,6 +81,12 @@ class dialect {
   [[nodiscard]] virtual time_point deadline() const = 0;
   virtual void attach(loop& on, participant& whom) = 0;
 };
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline result<void> dialect::renew(std::string_view, time_point) {
+  return error{errc::unsupported, "over this protocol a token is renewed by a new connection"};
+}
 
 }  // namespace v0
 }  // namespace iothub

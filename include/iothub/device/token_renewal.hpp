@@ -16,6 +16,8 @@ class token_renewal {
     duration const early = margin + jitter;
     due_ = add(now, early < lifetime ? lifetime - early : lifetime / 2);
   }
+  // It was tried and did not work.
+  void again(time_point at) noexcept { due_ = at; }
   void clear() noexcept { due_ = never; }
   [[nodiscard]] bool due(time_point now) const noexcept { return due_ != never && now >= due_; }
   [[nodiscard]] time_point deadline() const noexcept { return due_; }
