@@ -36,6 +36,7 @@ inline void read_amqp_annotations(amqp::encoded annotations, message& into) {
 // A name that the hub knows, which some devices give among the application's.
 inline bool take_amqp_property(std::string_view name, amqp::value_view const& value, message& into) {
   if (name == "iothub-ack") return true;
+  if (name == "iothub-outputname") return into.output_name = text_of(value), true;  // of modules
   if (name == "iothub-creation-time-utc") {
     auto const time = parse_iso8601(text_of(value));
     if (time) into.creation_time = *time;

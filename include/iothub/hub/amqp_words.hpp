@@ -2,18 +2,15 @@
 // amqp_service_errors.ts, azure-iot-sdk-csharp AmqpErrorMapper.cs. And values as text.
 #pragma once
 
-#include <charconv>
 #include <string>
 #include <string_view>
 
+#include <iothub/amqp/plain_text.hpp>
 #include <iothub/amqp/reader.hpp>
 #include <iothub/amqp/terminus.hpp>
 #include <iothub/amqp/types.hpp>
 #include <iothub/amqp/value.hpp>
 #include <iothub/base/error.hpp>
-#include <iothub/base/iso8601.hpp>
-#include <iothub/base/time.hpp>
-#include <iothub/base/uuid.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -63,38 +60,11 @@ struct amqp_refusal {
   [[nodiscard]] amqp::error_view view() const noexcept { return {condition, description, info.bytes()}; }
 };
 
-// AMQP's timestamps count milliseconds since 1970.
-[[nodiscard]] constexpr std::int64_t to_timestamp(utc_time t) noexcept {
-  return std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch()).count();
-}
-[[nodiscard]] constexpr utc_time from_timestamp(std::int64_t milliseconds) noexcept {
-  // What the library's clock cannot hold ends at the years 0 and 9999.
-  constexpr std::int64_t first = -62'135'596'800'000;
-  constexpr std::int64_t last = 253'402'300'799'999;
-  return utc_time{std::chrono::milliseconds{milliseconds < first ? first : milliseconds > last ? last : milliseconds}};
-}
+using amqp::from_timestamp;
+using amqp::to_timestamp;
 
-// A value of an application property as the text that other protocols carry; empty for null and for compound values.
-[[nodiscard]] inline std::string text_of(amqp::value_view const& what) {
-  switch (what.type()) {
-    case amqp::kind::string:
-    case amqp::kind::symbol:
-    case amqp::kind::binary: return std::string{what.content()};
-    case amqp::kind::boolean: return *what.as_bool() ? "true" : "false";
-    case amqp::kind::uuid: return to_uuid(what.content());
-    case amqp::kind::timestamp: return to_iso8601(from_timestamp(*what.as_timestamp()));
-    case amqp::kind::float32:
-    case amqp::kind::float64: {
-      char digits[32];
-      auto const end = std::to_chars(digits, digits + sizeof digits, *what.as_double()).ptr;
-      return {digits, end};
-    }
-    default: break;
-  }
-  if (auto const number = what.as_int()) return std::to_string(*number);
-  if (auto const number = what.as_uint()) return std::to_string(*number);
-  return {};
-}
+// A value of an application property as the text that other protocols carry.
+[[nodiscard]] inline std::string text_of(amqp::value_view const& what) { return amqp::plain_text(what); }
 
 }  // namespace hub
 }  // namespace v0
