@@ -13,6 +13,7 @@
 #include <iothub/hub/hub_core.hpp>
 #include <iothub/hub/mqtt_face.hpp>
 #include <iothub/hub/security.hpp>
+#include <iothub/hub/websocket_front.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/policy/endpoint.hpp>
 
@@ -30,7 +31,8 @@ class hub_runtime final : private participant, private hub::face_host {
         core_{std::move(settings), security_, log},
         mqtt_{core_, *this, log},
         http_{core_, *this, std::move(http), log},
-        amqp_{core_, *this, security_, log} {
+        amqp_{core_, *this, security_, log},
+        web_{http_, mqtt_, amqp_, *this, log} {
     on.add(*this);
   }
 
@@ -39,6 +41,8 @@ class hub_runtime final : private participant, private hub::face_host {
   [[nodiscard]] hub::mqtt_front& mqtt() noexcept { return mqtt_; }
   [[nodiscard]] hub::http_face& http() noexcept { return http_; }
   [[nodiscard]] hub::amqp_front& amqp() noexcept { return amqp_; }
+  // The HTTP face with what is behind a WebSocket handshake.
+  [[nodiscard]] hub::websocket_front& web() noexcept { return web_; }
   // Both readings of the clock, for calls of the core. Say touched() after such a call.
   [[nodiscard]] hub::instant now() const { return at(loop_.now()); }
   void touched() { core_touched(); }
@@ -66,6 +70,7 @@ class hub_runtime final : private participant, private hub::face_host {
   hub::mqtt_front mqtt_;
   hub::http_face http_;
   hub::amqp_front amqp_;
+  hub::websocket_front web_;
 };
 
 // The runtime's MQTT side as the peer of memory::direct_mqtt.

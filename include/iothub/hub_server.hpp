@@ -1,4 +1,5 @@
-// The hub on sockets: MQTT, HTTPS and AMQP over TLS, for programs that cannot be in its process, such as the official SDKs.
+// The hub on sockets: MQTT, AMQP, and HTTPS with WebSockets for both of them, over TLS, for programs that cannot be in
+// its process, such as the official SDKs.
 //
 //   iothub::net::epoll_loop loop;
 //   auto ca = iothub::net::open_certificate_authority("ca", {}, loop.utc_now()).value();
@@ -20,6 +21,7 @@
 #include <iothub/crypto/openssl.hpp>
 #include <iothub/hub_connections.hpp>
 #include <iothub/hub_runtime.hpp>
+#include <iothub/hub_websocket.hpp>
 #include <iothub/net/epoll_loop.hpp>
 #include <iothub/net/tcp_listener.hpp>
 #include <iothub/net/tls_context.hpp>
@@ -90,7 +92,7 @@ class hub_server {
   hub_server(loop& on, hub_server_options& options, net::tls_context const& context, net::tcp_listener&& https_listener,
              net::tcp_listener&& mqtt_listener)
       : runtime_{on, openssl_crypto{}, options.hub, options.log, http_options(options)},
-        https_{on, std::move(https_listener), runtime_.http(), wrap_tls{context}, limits(options, "HTTPS")},
+        https_{on, std::move(https_listener), runtime_.web(), wrap_tls{context}, limits(options, "HTTPS")},
         mqtt_{on, std::move(mqtt_listener), runtime_.mqtt(), wrap_tls{context}, limits(options, "MQTT")} {}
 
   using plain_server = stream_server<net::tcp_listener, amqp_protocol, as_accepted>;
@@ -114,7 +116,7 @@ class hub_server {
   }
 
   hub_runtime<openssl_crypto> runtime_;
-  server<http_protocol> https_;
+  server<web_protocol> https_;
   server<mqtt_protocol> mqtt_;
   std::optional<server<amqp_protocol>> amqps_;
   std::optional<plain_server> amqp_;

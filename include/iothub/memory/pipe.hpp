@@ -357,6 +357,7 @@ inline void pipe_listener::attach(loop& on, participant& whom) noexcept {
 }
 
 inline std::optional<pipe_stream> pipe_listener::accept(time_point now) {
+  if (!port_) return std::nullopt;
   auto& backlog = port_->backlog;
   if (backlog.empty() || backlog.front().arrives > now) return std::nullopt;
   detail::pipe_link& link = *backlog.front().link;
