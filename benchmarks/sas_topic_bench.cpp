@@ -17,6 +17,7 @@
 
 #include <iothub/crypto/openssl.hpp>
 #include <iothub/wire/device_topics.hpp>
+#include <iothub/wire/hub_topics.hpp>
 #include <iothub/wire/sas_signer.hpp>
 
 namespace {

@@ -7,7 +7,9 @@
 #include <string_view>
 
 #include <iothub/wire/device_topics.hpp>
+#include <iothub/wire/hub_topics.hpp>
 #include <iothub/wire/mqtt_identity.hpp>
+#include <iothub/wire/mqtt_user_name.hpp>
 
 namespace {
 

@@ -5,6 +5,7 @@
 
 #include <iothub/wire/connection_string.hpp>
 #include <iothub/wire/device_topics.hpp>
+#include <iothub/wire/hub_topics.hpp>
 #include <iothub/wire/etag.hpp>
 #include <iothub/wire/rest_routes.hpp>
 #include <iothub/wire/twin_rules.hpp>

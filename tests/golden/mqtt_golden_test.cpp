@@ -6,8 +6,10 @@
 #include <string>
 
 #include <iothub/wire/device_topics.hpp>
+#include <iothub/wire/hub_topics.hpp>
 #include <iothub/wire/message_properties.hpp>
 #include <iothub/wire/mqtt_identity.hpp>
+#include <iothub/wire/mqtt_user_name.hpp>
 
 #include "test_data.hpp"
 

@@ -3,6 +3,7 @@
 #include "../../examples/environment.hpp"
 
 #include <chrono>
+#include <iothub/wire/model_json.hpp>
 
 using iothub::json::value;
 

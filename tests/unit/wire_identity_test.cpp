@@ -5,6 +5,7 @@
 #include <iothub/wire/etag.hpp>
 #include <iothub/wire/identity_rules.hpp>
 #include <iothub/wire/mqtt_identity.hpp>
+#include <iothub/wire/mqtt_user_name.hpp>
 
 namespace {
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include <iothub/wire/device_topics.hpp>
+#include <iothub/wire/hub_topics.hpp>
 
 namespace {
 

@@ -20,9 +20,9 @@
 #include <iothub/device/transport.hpp>
 #include <iothub/policy/http_transport.hpp>
 #include <iothub/wire/api_version.hpp>
+#include <iothub/wire/hub_errors.hpp>
 #include <iothub/wire/message_headers.hpp>
-#include <iothub/wire/rest_routes.hpp>
-#include <iothub/wire/status_map.hpp>
+#include <iothub/wire/rest_targets.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -89,12 +89,9 @@ class https_dialect final : public dialect {
 
 inline result<http::request> make_telemetry_request(device_key const& who, message const& what,
                                                     std::string_view token) {
-  rest_route route;
-  route.kind = route_kind::send_telemetry;
-  route.device_id = who.device_id;
-  route.module_id = who.module_id;
-  route.api_version = device_api_version;
-  http::request r = make_request(route);
+  auto const kind = route_kind::send_telemetry;
+  http::request r{.method = std::string{route_method(kind)},
+                  .target = route_target(kind, who.device_id, who.module_id, device_api_version)};
   if (!token.empty()) r.headers.add("Authorization", std::string{token});
   if (auto added = append_message_headers(r.headers, what); !added) return std::move(added).error();
   r.body.assign(what.body.bytes());

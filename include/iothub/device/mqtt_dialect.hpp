@@ -35,7 +35,7 @@
 #include <iothub/wire/device_topics.hpp>
 #include <iothub/wire/message_properties.hpp>
 #include <iothub/wire/mqtt_identity.hpp>
-#include <iothub/wire/status_map.hpp>
+#include <iothub/wire/hub_errors.hpp>
 
 namespace iothub {
 inline namespace v0 {

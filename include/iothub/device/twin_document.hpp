@@ -9,7 +9,7 @@
 
 #include <iothub/base/result.hpp>
 #include <iothub/json/value.hpp>
-#include <iothub/wire/model_json.hpp>
+#include <iothub/wire/model_reading.hpp>
 #include <iothub/wire/models.hpp>
 
 namespace iothub {

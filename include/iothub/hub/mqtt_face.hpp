@@ -24,8 +24,10 @@
 #include <iothub/hub/telemetry_view.hpp>
 #include <iothub/mqtt/server_session.hpp>
 #include <iothub/wire/device_topics.hpp>
+#include <iothub/wire/hub_topics.hpp>
 #include <iothub/wire/message_properties.hpp>
 #include <iothub/wire/mqtt_identity.hpp>
+#include <iothub/wire/mqtt_user_name.hpp>
 
 namespace iothub {
 inline namespace v0 {

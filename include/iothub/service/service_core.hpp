@@ -4,7 +4,7 @@
 // authorization, and how to read its answer. It knows no token, no connection and no time; whoever carries the request
 // adds Authorization. Requests are those of the IoT Hub service REST reference, api-version 2021-04-12, in the form that
 // azure-iot-sdk-node and azure-iot-hub-python send them, with two differences that no hub minds: no Request-Id (it is for
-// the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that wire/status_map.hpp reads.
+// the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that wire/hub_errors.hpp reads.
 #pragma once
 
 #include <cstddef>
@@ -15,16 +15,17 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/http/message.hpp>
 #include <iothub/json/value.hpp>
 #include <iothub/wire/etag.hpp>
+#include <iothub/wire/hub_errors.hpp>
 #include <iothub/wire/identity_rules.hpp>
-#include <iothub/wire/model_json.hpp>
+#include <iothub/wire/model_reading.hpp>
 #include <iothub/wire/models.hpp>
-#include <iothub/wire/rest_routes.hpp>
-#include <iothub/wire/status_map.hpp>
+#include <iothub/wire/rest_targets.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -93,6 +94,10 @@ inline result<http::request> service_request(route_kind kind, std::string_view d
   http::request request{.method = std::string{route_method(kind)}, .target = route_target(kind, device_id, module_id)};
   request.headers.reserve(5, 384);  // with those that whoever carries it adds
   return request;
+}
+
+inline http::request hub_request(route_kind kind, maybe<int> top = {}) {
+  return {.method = std::string{route_method(kind)}, .target = route_target(kind, {}, {}, service_api_version, top)};
 }
 
 inline constexpr char const* json_type = "application/json; charset=utf-8";
@@ -233,7 +238,7 @@ inline result<service_call<void>> service_core::delete_identity(std::string_view
 inline result<service_call<std::vector<device_identity>>> service_core::list_devices(int top) {
   if (top < 1 || top > 1000) return detail::refused_argument("a list holds 1 to 1000 devices");
   return service_call<std::vector<device_identity>>{
-      .request = make_request({.kind = route_kind::list_devices, .top = top}),
+      .request = detail::hub_request(route_kind::list_devices, top),
       .read = detail::read_identities,
       .only_reads = true};
 }
@@ -246,12 +251,12 @@ inline result<service_call<std::vector<device_identity>>> service_core::list_mod
 }
 
 inline result<service_call<registry_statistics>> service_core::get_registry_statistics() {
-  return service_call<registry_statistics>{.request = make_request({.kind = route_kind::registry_statistics}),
+  return service_call<registry_statistics>{.request = detail::hub_request(route_kind::registry_statistics),
                                            .read = detail::read_registry_statistics,
                                            .only_reads = true};
 }
 inline result<service_call<service_statistics>> service_core::get_service_statistics() {
-  return service_call<service_statistics>{.request = make_request({.kind = route_kind::service_statistics}),
+  return service_call<service_statistics>{.request = detail::hub_request(route_kind::service_statistics),
                                           .read = detail::read_service_statistics,
                                           .only_reads = true};
 }
@@ -314,7 +319,7 @@ inline result<service_call<query_page>> service_core::query(std::string_view tex
   if (text.size() > max_query_size) return error{errc::too_large, "the query has more than 8192 characters"};
   for (char const c : continuation)
     if (c < ' ' || c > '~') return detail::refused_argument("the continuation is none that a hub gave");
-  http::request request = make_request({.kind = route_kind::query});
+  http::request request = detail::hub_request(route_kind::query);
   if (!continuation.empty()) request.headers.add("x-ms-continuation", continuation);
   if (page_size != 0) request.headers.add("x-ms-max-item-count", std::to_string(page_size));
   detail::set_json(request, {{"query", text}});

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,29 +15,10 @@
 #include <iothub/http/message.hpp>
 #include <iothub/wire/api_version.hpp>
 #include <iothub/wire/identity_rules.hpp>
+#include <iothub/wire/rest_targets.hpp>
 
 namespace iothub {
 inline namespace v0 {
-
-enum class route_kind : std::uint8_t {
-  list_devices,
-  get_device,
-  put_device,
-  delete_device,
-  list_modules,
-  get_module,
-  put_module,
-  delete_module,
-  get_twin,  // of a module where module_id is not empty; so are the next three
-  patch_twin,
-  put_twin,
-  invoke_method,
-  query,
-  registry_statistics,
-  service_statistics,
-  purge_c2d,       // throws away what waits for a device
-  send_telemetry,  // the device's own; of a module where module_id is not empty
-};
 
 struct rest_route {
   route_kind kind = route_kind::list_devices;
@@ -60,12 +40,7 @@ struct rest_route {
   return parse_route(request.method, request.target, request.headers.get("X-HTTP-Method-Override"));
 }
 
-[[nodiscard]] inline std::string_view route_method(route_kind kind) noexcept;
-// "/twins/d1/methods?api-version=2021-04-12"
 [[nodiscard]] inline std::string route_target(rest_route const& route);
-[[nodiscard]] inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
-                                              std::string_view api_version = service_api_version,
-                                              maybe<int> top = {});
 // Method and target; headers and body are the caller's.
 [[nodiscard]] inline http::request make_request(rest_route const& route) {
   return {.method = std::string{route_method(route.kind)}, .target = route_target(route)};
@@ -74,37 +49,6 @@ struct rest_route {
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
-
-struct route_shape {
-  route_kind kind;
-  std::string_view method;
-  std::string_view path;  // {d} and {m} stand for ids
-};
-// The first shape of a kind is the device's, a second one the module's.
-inline constexpr route_shape route_shapes[] = {
-    {route_kind::query, "POST", "devices/query"},
-    {route_kind::list_devices, "GET", "devices"},
-    {route_kind::get_device, "GET", "devices/{d}"},
-    {route_kind::put_device, "PUT", "devices/{d}"},
-    {route_kind::delete_device, "DELETE", "devices/{d}"},
-    {route_kind::list_modules, "GET", "devices/{d}/modules"},
-    {route_kind::get_module, "GET", "devices/{d}/modules/{m}"},
-    {route_kind::put_module, "PUT", "devices/{d}/modules/{m}"},
-    {route_kind::delete_module, "DELETE", "devices/{d}/modules/{m}"},
-    {route_kind::get_twin, "GET", "twins/{d}"},
-    {route_kind::patch_twin, "PATCH", "twins/{d}"},
-    {route_kind::put_twin, "PUT", "twins/{d}"},
-    {route_kind::get_twin, "GET", "twins/{d}/modules/{m}"},
-    {route_kind::patch_twin, "PATCH", "twins/{d}/modules/{m}"},
-    {route_kind::put_twin, "PUT", "twins/{d}/modules/{m}"},
-    {route_kind::invoke_method, "POST", "twins/{d}/methods"},
-    {route_kind::invoke_method, "POST", "twins/{d}/modules/{m}/methods"},
-    {route_kind::registry_statistics, "GET", "statistics/devices"},
-    {route_kind::service_statistics, "GET", "statistics/service"},
-    {route_kind::purge_c2d, "DELETE", "devices/{d}/commands"},
-    {route_kind::send_telemetry, "POST", "devices/{d}/messages/events"},
-    {route_kind::send_telemetry, "POST", "devices/{d}/modules/{m}/messages/events"},
-};
 
 struct route_ids {
   std::string_view device = {};
@@ -191,44 +135,8 @@ inline result<void> parse_route(std::string_view method, std::string_view target
   return error{errc::not_found, "there is no such path"};
 }
 
-inline std::string_view route_method(route_kind kind) noexcept {
-  for (auto const& shape : detail::route_shapes)
-    if (shape.kind == kind) return shape.method;
-  return "GET";
-}
-
 inline std::string route_target(rest_route const& route) {
   return route_target(route.kind, route.device_id, route.module_id, route.api_version, route.top);
-}
-
-inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
-                                std::string_view api_version, maybe<int> top) {
-  std::string_view path;
-  for (auto const& shape : detail::route_shapes) {
-    bool const of_module = shape.path.find("{m}") != std::string_view::npos;
-    if (shape.kind != kind || (!path.empty() && of_module != !module_id.empty())) continue;
-    path = shape.path;
-  }
-  std::string target;
-  target.reserve(64 + device_id.size() + module_id.size());
-  splitter segments{path, '/'};
-  std::string_view segment;
-  while (segments.next(segment)) {
-    target.push_back('/');
-    if (segment == "{d}")
-      append_percent(target, device_id);
-    else if (segment == "{m}")
-      append_percent(target, module_id);
-    else
-      target.append(segment);
-  }
-  target.push_back('?');
-  if (top) {
-    append_int(target.append("top="), *top);
-    target.push_back('&');
-  }
-  append_percent(target.append("api-version="), api_version);
-  return target;
 }
 
 }  // namespace v0
