@@ -70,6 +70,41 @@ void append_telemetry(benchmark::State& state) {
 }
 BENCHMARK(append_telemetry);
 
+std::size_t heap_in_use() {
+  struct mallinfo2 const info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+// A million retained events of 256 bytes from a thousand devices, two application properties on each: what one takes
+// beside its body and the texts of its properties.
+void retained_events(benchmark::State& state) {
+  constexpr std::size_t count = 1'000'000, devices = 1'000;
+  std::string const body(256, 'b');
+  ih::property_view const properties[] = {{"temperatureAlert", "false", true}, {"Property", "PropMsg_1", true}};
+  std::vector<std::string> ids;
+  for (std::size_t i = 0; i != devices; ++i) ids.push_back("thermostat-" + std::to_string(1'000'000 + i));
+  ih::d2c_message m;
+  m.body = body;
+  m.properties = properties;
+  m.content_type = "application/json";
+  m.content_encoding = "utf-8";
+  std::size_t texts = body.size();
+  for (auto const& p : properties) texts += p.name.size() + p.value.size();
+  for (auto _ : state) {
+    malloc_trim(0);
+    std::size_t const before = heap_in_use();
+    ih::event_log log{{.partitions = 4, .events = count, .bytes = std::size_t{1} << 30}};
+    for (std::size_t i = 0; i != count; ++i) {
+      std::string const& id = ids[i % devices];
+      log.append(log.partition_of(id), {.device_id = id, .generation = 7}, m, start);
+    }
+    if (log.size() != count) state.SkipWithError("events are missing");
+    double const used = static_cast<double>(heap_in_use() - before);
+    state.counters["overhead_per_event"] = used / static_cast<double>(count) - static_cast<double>(texts);
+  }
+}
+BENCHMARK(retained_events)->Iterations(1)->Unit(benchmark::kMillisecond);
+
 std::string nested_document(std::size_t bytes) {
   std::string text = "{";
   for (int i = 0; text.size() < bytes; ++i) {

@@ -79,6 +79,8 @@ COUNTS = [
     ("allocations: method, object as payload", "in_process_bench", "method_round_trip_object", "allocs", 10),
     ("bytes of an idle device, of 1,000", "in_process_bench", "idle_device/1000/iterations:1", "bytes_per_device", 4096),
     ("bytes of an idle device, of 100,000", "in_process_bench", "idle_device/100000/iterations:1", "bytes_per_device", 4096),
+    ("bytes beside body and properties, of a million retained events", "hub_bench", "retained_events/iterations:1",
+     "overhead_per_event", 200),
 ]
 # Messages per operation, where a benchmark does several.
 BATCH = {"telemetry_async/0": 100, "telemetry_async/1": 100}

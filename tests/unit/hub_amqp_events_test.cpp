@@ -126,6 +126,29 @@ TEST_F(Events, TellASlowReaderWhatItMissed) {
   EXPECT_THAT(few.log.lines, testing::Contains(HasSubstr("7 events were dropped by retention before it read them")));
 }
 
+TEST_F(Events, TellAReaderThatComesTooLateWhatItMissed) {
+  hub::options o = small_hub();
+  o.retention.bytes = 3 * 49;  // 48 bytes of header and one of body
+  amqp_world few{o};
+  amqp_client reader{few};
+  reader.put_token("a", few.events_token("sb://h.azure-devices.net/h"));
+  for (int n = 0; n != 10; ++n) few.event(0, std::to_string(n), "");
+  few.log.lines.clear();
+  auto const missed = [&](std::string const& selector) {
+    few.log.lines.clear();
+    EXPECT_THAT(reader.bodies(read(reader, selector)), ElementsAre("7", "8", "9"));
+    return few.log.lines.empty() ? std::string{} : few.log.lines.back();
+  };
+  EXPECT_EQ(missed("amqp.annotation.x-opt-offset > '-1'"), "");
+  EXPECT_EQ(missed("amqp.annotation.x-opt-sequence-number > '6'"), "");
+  EXPECT_EQ(missed("amqp.annotation.x-opt-sequence-number > '3'"),
+            "missed  3 events from sequence number 4 on were dropped by retention before a reader of "
+            "h/ConsumerGroups/$Default/Partitions/0 asked for them; it begins with 7");
+  EXPECT_EQ(missed("amqp.annotation.x-opt-offset > '100'"),
+            "missed  the events behind offset 100 were dropped by retention before a reader of "
+            "h/ConsumerGroups/$Default/Partitions/0 asked for them; it begins with 7");
+}
+
 TEST_F(Events, SayHowFarThePartitionIsWhereThatIsAskedFor) {
   w.event(0, "e0");
   w.event(0, "e1");

@@ -3,6 +3,10 @@
 // Epochs (Microsoft docs "Event Hubs: epoch", owner level in the newer SDKs): at most one receiver with an epoch per
 // consumer group and partition. One of the same or a higher epoch takes its place, and that of receivers without; one of
 // a lower epoch, or without, is refused while it is there. The one that loses sees amqp:link:stolen, in both cases.
+// What retention dropped. A reader that asks for something older than the oldest event, or that is slower than events
+// come, goes on with the oldest that is left. Sequence numbers of a partition have no gaps, so the client sees what it
+// missed in x-opt-sequence-number of the first event it gets, and in begin_sequence_number of $management; Event Hubs
+// has no other word for it on the wire. The hub logs it as "missed".
 // Consumer groups need not be made: a group is there when somebody reads by its name (the real endpoint knows $Default
 // and those that were made).
 #pragma once
@@ -49,6 +53,7 @@ class amqp_event_node final : public amqp_node, public amqp_event_waiter {
 
   amqp_event_node(amqp_face& face, amqp::link& link) : amqp_node{face, link} {}
   result<void> take_place(instant at);
+  void tell_missed(event_position const& asked, instant at) const;
   void send(instant at);
   void wait();
   partition_end end_now(instant at) const;
@@ -85,7 +90,24 @@ inline result<std::unique_ptr<amqp_node>> amqp_event_node::open(amqp_face& face,
   made->metrics_ = amqp::has_symbol(how.desired_capabilities, "com.microsoft:enable-receiver-runtime-metric");
   made->cursor_.sequence = find_position(log, *partition, *from);
   if (auto ok = made->take_place(at); !ok) return std::move(ok).error();
+  made->tell_missed(*from, at);
+  if (made->cursor_.sequence < log.first(*partition)) made->cursor_.sequence = log.first(*partition);
   return std::unique_ptr<amqp_node>{std::move(made)};
+}
+
+inline void amqp_event_node::tell_missed(event_position const& asked, instant at) const {
+  event_log const& log = face_.front_.core_.events();
+  std::uint64_t const first = log.first(place_.second);
+  auto const wanted = static_cast<std::uint64_t>(asked.value) + (asked.inclusive ? 0 : 1);
+  std::string text;
+  if (asked.what == event_position::by::sequence_number && wanted < first)
+    text = std::to_string(first - wanted) + " events from sequence number " + std::to_string(wanted) + " on";
+  else if (asked.what == event_position::by::offset && first != 0 && wanted < log.first_offset(place_.second))
+    text = "the events behind offset " + std::to_string(asked.value);
+  else
+    return;
+  text.append(" were dropped by retention before a reader of ").append(path_).append(" asked for them; it begins with ");
+  face_.front_.log(log_level::warning, at, "missed", {}, text + std::to_string(first));
 }
 
 inline result<void> amqp_event_node::take_place(instant at) {

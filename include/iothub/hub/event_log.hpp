@@ -157,6 +157,10 @@ class event_log {
   // The sequence numbers that can be read are first() <= n < next().
   [[nodiscard]] std::uint64_t first(std::uint32_t partition) const noexcept { return partitions_[partition].first; }
   [[nodiscard]] std::uint64_t next(std::uint32_t partition) const noexcept { return partitions_[partition].next; }
+  // Where the oldest event begins; where the next one will, when there is none.
+  [[nodiscard]] std::uint64_t first_offset(std::uint32_t partition) const noexcept {
+    return partitions_[partition].offset - partitions_[partition].bytes;
+  }
   // Calls visit(event_view const&) for up to `at_most` events from `from` on; returns where to go on.
   template <class Visit>
   std::uint64_t read(std::uint32_t partition, std::uint64_t from, std::size_t at_most, Visit&& visit) const;
