@@ -6,8 +6,10 @@
 namespace {
 
 using namespace hub_amqp_test;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 std::string place(std::string_view address) {
@@ -88,7 +90,7 @@ TEST(AmqpCbs, SaysWhatItDoesNotTake) {
   EXPECT_EQ(status(w.token(to_base64("another key, of 32 bytes in length"), "sb%3A%2F%2Fh.azure-devices.net%2Fh", 60,
                            "iothubowner")),
             "401");
-  EXPECT_EQ(status(w.token(w.key_of("d1"), "h.azure-devices.net%2Fdevices%2Fd2")), "404");
+  EXPECT_EQ(status(w.token(w.key_of("d1"), "h.azure-devices.net%2Fdevices%2Fd2")), "401");
   EXPECT_TRUE(c.open());
 }
 
@@ -208,6 +210,62 @@ TEST(AmqpRedirect, NamesTheEventEndpoint) {
             R"(address: "amqps://h.azure-devices.net:5671/h/$management"})");
   c.receiver("amqps://h/messages/events/");
   EXPECT_THAT(c.info, HasSubstr(R"("amqps://h.azure-devices.net:5671/h/")"));
+}
+
+// Nobody finds out from outside which devices there are; the log says why.
+TEST(AmqpEnumeration, AnUnknownDeviceAndAWrongKeyLookAlikeOnCbs) {
+  amqp_world w;
+  w.create("d1");
+  amqp_client c{w};
+  std::string const key = to_base64("thirty-two bytes that are no key");
+  auto const answer = [&](std::string const& id) {
+    w.log.lines.clear();
+    return c.put_token("a", w.token(key, "h.azure-devices.net%2Fdevices%2F" + id));
+  };
+  auto const known = answer("d1");
+  EXPECT_THAT(w.log.lines, Contains(HasSubstr("wrong key")));
+  EXPECT_EQ(known, answer("d2"));
+  EXPECT_THAT(w.log.lines, Contains(HasSubstr("d2")));
+  EXPECT_EQ(known, answer("d1%2Fmodules%2Fm"));
+  EXPECT_THAT(known, HasSubstr("401"));
+}
+
+TEST(AmqpEnumeration, AnUnknownDeviceAndAWrongKeyLookAlikeInSasl) {
+  amqp_world w;
+  w.create("d1");
+  std::string const key = to_base64("thirty-two bytes that are no key");
+  for (std::string const id : {"d1", "d2"}) {
+    amqp_client c{w, {amqp::sasl_mechanism::plain, id + "@sas.h",
+                      secret{w.token(key, "h.azure-devices.net%2Fdevices%2F" + id)}}};
+    EXPECT_FALSE(c.open()) << id;
+    EXPECT_EQ(c.closed, "unauthorized") << id;
+  }
+  EXPECT_THAT(w.log.lines, Contains(HasSubstr("wrong key")));
+}
+
+TEST(AmqpEnumeration, ADeviceLearnsNothingOfOthers) {
+  amqp_world w;
+  w.create("d1");
+  w.create("d2");
+  amqp_client c{w};
+  EXPECT_THAT(c.put_token("a", w.device_token("d1")), HasSubstr("200"));
+  for (std::string const id : {"d2", "d3"}) {
+    c.sender("/devices/" + id + "/messages/events");
+    EXPECT_EQ(c.ended("/devices/" + id), "amqp:unauthorized-access: no token was shown on this connection that allows it");
+  }
+}
+
+TEST(AmqpEnumeration, TheTokenOfTheDeviceIsTriedFirst) {
+  amqp_world w;
+  amqp_client c{w};
+  for (int n = 0; n != 20; ++n) {
+    std::string const id = "gateway-" + std::to_string(n);
+    w.create(id);
+    EXPECT_THAT(c.put_token(id, w.device_token(id)), HasSubstr("200"));
+  }
+  w.log.lines.clear();
+  EXPECT_EQ(c.sender("/devices/gateway-19/messages/events")->state(), amqp::link::state_type::attached);
+  EXPECT_THAT(w.log.lines, Not(Contains(HasSubstr("refused"))));
 }
 
 }  // namespace

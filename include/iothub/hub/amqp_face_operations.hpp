@@ -100,7 +100,7 @@ inline amqp::request_status amqp_face::put_token(amqp::put_token const& request,
   }
   front_.log(log_level::warning, at, "refused", {}, good.error().message());
   if (good.error() == errc::quota_exceeded) return {403, "too many tokens on one connection"};
-  if (good.error() == errc::device_not_found || good.error() == errc::module_not_found) return {404, "no such identity"};
+  // One answer for an unknown identity and for a wrong key: who has none is not told what there is. The log knows.
   return {401, "Token or Certificate is invalid."};
 }
 
