@@ -160,10 +160,56 @@ TEST_F(Service, FeedbackGoesToReceiversInTurnAndNotWithoutCredit) {
   EXPECT_THAT(c.take(none), SizeIs(1));
 }
 
-TEST_F(Service, TheFileNotificationLinkIsThereAndSilent) {
+TEST_F(Service, FeedbackOlderThanAnHourIsGone) {
+  settled("1", hub::settlement::complete);
+  c.pass(3599s);
+  settled("2", hub::settlement::complete);
+  c.pass(1s);
+  auto const got = c.texts(feedback(c));
+  ASSERT_THAT(got, SizeIs(1));
+  EXPECT_THAT(got[0], testing::Not(HasSubstr(R"("originalMessageId":"1")")));
+  EXPECT_THAT(got[0], HasSubstr(R"("originalMessageId":"2")"));
+}
+
+// Microsoft docs "Upload files with IoT Hub", service file upload notifications.
+TEST_F(Service, AFileNotificationIsAMessageAsDocumented) {
+  w.create("mydevice");
   amqp::link* const link = c.receiver("/messages/serviceBound/filenotifications");
-  EXPECT_EQ(link->state(), amqp::link::state_type::attached);
   EXPECT_THAT(c.take(link), IsEmpty());
+  EXPECT_EQ(w.hub.notify_of_file({.device_id = "nobody"}, w.at).error(), errc::device_not_found);
+  ASSERT_TRUE(w.hub.notify_of_file({.device_id = "mydevice",
+                                    .blob_uri = "https://s.blob.core.windows.net/c/mydevice/myfile.jpg",
+                                    .blob_name = "mydevice/myfile.jpg",
+                                    .last_updated = w.at.utc - 2s,
+                                    .blob_size = 1234},
+                                   w.at));
+  w.front.on_time(w.at.now);
+  c.run();
+  auto const got = c.take(link);
+  ASSERT_THAT(got, SizeIs(1));
+  EXPECT_EQ(got[0].tag.size(), 16u);
+  EXPECT_EQ(got[0].text, R"(uid=h ct=application/vnd.microsoft.iothub.filenotification.json )"
+                         R"(A{iothub-enqueuedtime: @1704067200000} )"
+                         R"({"deviceId":"mydevice","blobUri":"https://s.blob.core.windows.net/c/mydevice/myfile.jpg",)"
+                         R"("blobName":"mydevice/myfile.jpg","lastUpdatedTime":"2023-12-31T23:59:58+00:00",)"
+                         R"("blobSizeInBytes":1234,"enqueuedTimeUtc":"2024-01-01T00:00:00.0000000Z"})");
+  link->settle(got[0].id, amqp::delivery_state::released());
+  c.run();
+  auto const again = c.take(link);
+  ASSERT_THAT(again, SizeIs(1));
+  link->settle(again[0].id);
+  c.run();
+  EXPECT_EQ(w.front.deadline(), never);
+}
+
+TEST_F(Service, FileNotificationsWaitForAReceiverAnHourAndNotLonger) {
+  ASSERT_TRUE(w.hub.notify_of_file({.device_id = "d1", .blob_name = "old"}, w.at));
+  c.pass(1800s);
+  ASSERT_TRUE(w.hub.notify_of_file({.device_id = "d1", .blob_name = "new"}, w.at));
+  c.pass(1800s);
+  auto const got = c.texts(c.receiver("/messages/servicebound/filenotifications"));
+  ASSERT_THAT(got, SizeIs(1));
+  EXPECT_THAT(got[0], HasSubstr(R"("blobName":"new")"));
 }
 
 }  // namespace

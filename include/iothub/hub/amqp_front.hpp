@@ -6,7 +6,7 @@
 //   - an event was appended: readers that had come to the end of its partition are in `waiting_`; they are put on their
 //     face's list of work, and the face is woken. They read from the log in their own connection's turn, as much as the
 //     peer takes: what a slow reader costs is its place in the log;
-//   - feedback (amqp_feedback.hpp): it gathers here, in batches, and goes to one of the receivers.
+//   - feedback and file notifications (amqp_feedback.hpp): they gather here and go to one of the receivers.
 // Whoever runs the hub calls on_time() when deadline() is due and after every call of the core, as with the core.
 #pragma once
 
@@ -57,6 +57,7 @@ class amqp_front {
         log_{log},
         policy_keys_{core, keys},
         feedback_{core},
+        files_{core},
         options_{options_of(core.options())},
         created_{host.wall_clock()},
         waiting_(core.events().partitions()) {
@@ -79,8 +80,15 @@ class amqp_front {
     return iequals(name, entity());
   }
 
-  [[nodiscard]] time_point deadline() const noexcept { return feedback_.deadline(); }
-  void on_time(time_point now) { feedback_.on_time(host_.at(now)); }
+  [[nodiscard]] time_point deadline() const noexcept {
+    time_point const feedback = feedback_.deadline();
+    time_point const files = files_.deadline();
+    return feedback < files ? feedback : files;
+  }
+  void on_time(time_point now) {
+    feedback_.on_time(host_.at(now));
+    files_.on_time(host_.at(now));
+  }
 
  private:
   friend class amqp_face;
@@ -116,6 +124,7 @@ class amqp_front {
   log_sink* log_;
   amqp_policy_keys policy_keys_;
   feedback_batches feedback_;
+  file_notifications files_;
   amqp::connection_options options_;
   utc_time created_;
   tracking_ids tracking_;

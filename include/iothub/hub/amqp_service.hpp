@@ -45,38 +45,32 @@ class amqp_send_node final : public amqp_node {
   result<void> send(amqp::delivery const& what, instant at);
 };
 
-// Feedback; and file notifications, of which there are none yet: their link takes credit and stays silent.
-class amqp_feedback_node final : public amqp_node, public feedback_receiver {
+// Feedback or file notifications.
+class amqp_feedback_node final : public amqp_node, public service_receiver {
  public:
   static result<std::unique_ptr<amqp_node>> open(amqp_face& face, amqp_address const& where, amqp::link& which,
                                                  instant at) {
     if (auto ok = face.claims_.service(operation::receive_feedback, permission_path, at); !ok)
       return std::move(ok).error();
-    bool const feedback = where.place == amqp_place::feedback;
-    return std::unique_ptr<amqp_node>{new amqp_feedback_node{face, which, feedback}};
+    return std::unique_ptr<amqp_node>{new amqp_feedback_node{face, which, where.place == amqp_place::feedback}};
   }
-  ~amqp_feedback_node() override {
-    if (feedback_) batches().remove(*this);
-  }
+  ~amqp_feedback_node() override { messages_.remove(*this); }
   void start(instant at) override {
-    if (!feedback_) return;
-    batches().add(*this);
-    batches().on_time(at);
+    messages_.add(*this);
+    messages_.on_time(at);
   }
-  void on_credit(instant at) override {
-    if (feedback_) batches().on_time(at);
-  }
+  void on_credit(instant at) override { messages_.on_time(at); }
   void on_settled(amqp::settlement const& what, instant at) override {
     if (!what.state.terminal() && !what.settled) return;
     bool const done = what.state.is == amqp::outcome::accepted || what.state.is == amqp::outcome::rejected;
-    batches().settled(what.user, done);
-    batches().on_time(at);
+    messages_.settled(what.user, done);
+    messages_.on_time(at);
   }
   result<void> permitted(instant at) override {
     return face_.claims_.service(operation::receive_feedback, permission_path, at);
   }
 
-  bool take(feedback_batch const& what) override;
+  bool take(service_message const& what) override;
   [[nodiscard]] bool answers() const noexcept override {
     return link_.snd_settle_mode() != amqp::sender_settles::settled;
   }
@@ -85,10 +79,13 @@ class amqp_feedback_node final : public amqp_node, public feedback_receiver {
   static constexpr std::string_view permission_path = "messages/servicebound/feedback";
 
   amqp_feedback_node(amqp_face& face, amqp::link& link, bool feedback)
-      : amqp_node{face, link}, feedback_{feedback} {}
-  feedback_batches& batches() noexcept { return face_.front_.feedback_; }
+      : amqp_node{face, link},
+        messages_{feedback ? static_cast<service_messages&>(face.front_.feedback_) : face.front_.files_},
+        content_type_{feedback ? "application/vnd.microsoft.iothub.feedback.json"
+                               : "application/vnd.microsoft.iothub.filenotification.json"} {}
 
-  bool feedback_;
+  service_messages& messages_;
+  std::string_view content_type_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -123,7 +120,7 @@ inline result<void> amqp_send_node::send(amqp::delivery const& what, instant at)
   return {};
 }
 
-inline bool amqp_feedback_node::take(feedback_batch const& what) {
+inline bool amqp_feedback_node::take(service_message const& what) {
   if (!link_.can_send()) return false;
   amqp_front& front = face_.front_;
   byte_buffer& out = front.scratch_;
@@ -135,7 +132,7 @@ inline bool amqp_feedback_node::take(feedback_batch const& what) {
   message.has_properties = true;
   message.properties.user_id = front.entity();
   message.properties.has_user_id = true;
-  message.properties.content_type = "application/vnd.microsoft.iothub.feedback.json";
+  message.properties.content_type = content_type_;
   message.body = amqp::body_kind::data;
   message.data = what.body;
   amqp::write_message(message, out);

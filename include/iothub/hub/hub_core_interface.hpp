@@ -163,6 +163,12 @@ class hub_core {
   // Takes the oldest feedback records out.
   std::vector<feedback_record> take_feedback(std::size_t at_most = 64);
 
+  // --- file uploads -------------------------------------------------------------------------------------------------
+  // Puts a notification in for the back ends that listen for them. errc::device_not_found.
+  result<void> notify_of_file(file_notification what, instant at);
+  // Takes the oldest notifications out.
+  std::vector<file_notification> take_file_notifications(std::size_t at_most = 64);
+
   // --- queries ------------------------------------------------------------------------------------------------------
   // One page. `page_size` 0: 100; at most 1000. `continuation` as the page before gave it, with the same text.
   // errc::bad_request (400006) with the position, bad_request (400004) for a continuation that is none.
@@ -280,6 +286,7 @@ class hub_core {
   fault_schedule scheduled_;
   std::map<std::pair<device_key, requested_kind>, fault_schedule::iterator> scheduled_by_;
   std::deque<feedback_record> feedback_;
+  std::deque<file_notification> files_;
   std::deque<dead_letter> dead_letters_;
   prng tokens_;
   std::uint64_t connected_ = 0;

@@ -425,6 +425,24 @@ inline std::vector<feedback_record> hub_core::take_feedback(std::size_t at_most)
   return out;
 }
 
+// --- file uploads ---------------------------------------------------------------------------------------------------
+
+inline result<void> hub_core::notify_of_file(file_notification what, instant at) {
+  last_ = at;
+  if (auto found = registry_.get({what.device_id, {}}); !found) return std::move(found).error();
+  what.enqueued_time = at.utc;
+  if (files_.size() >= settings_.limits.feedback_records) files_.pop_front();
+  log(log_level::info, at, "file", {what.device_id, {}}, what.blob_name);
+  files_.push_back(std::move(what));
+  return {};
+}
+
+inline std::vector<file_notification> hub_core::take_file_notifications(std::size_t at_most) {
+  std::vector<file_notification> out;
+  for (; !files_.empty() && out.size() != at_most; files_.pop_front()) out.push_back(std::move(files_.front()));
+  return out;
+}
+
 // --- queries --------------------------------------------------------------------------------------------------------
 
 inline result<query_page> hub_core::query(std::string_view text, std::size_t page_size,

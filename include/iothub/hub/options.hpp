@@ -40,7 +40,7 @@ struct limits {
   std::uint32_t query_depth = 64;            // nesting of an expression
   std::uint32_t modules_per_device = 50;
   std::size_t devices = 1'000'000;           // devices and modules together
-  std::size_t feedback_records = 10'000;     // kept until they are read; older ones are forgotten
+  std::size_t feedback_records = 10'000;     // kept until they are read, and so many file notifications; older ones are forgotten
   std::size_t dead_letters = 1'000;          // kept for tests to look at
 };
 
@@ -96,6 +96,7 @@ struct options {
   // --- cloud to device
   std::chrono::seconds c2d_default_ttl{3600};
   std::chrono::seconds c2d_lock{60};
+  std::chrono::seconds feedback_ttl{3600};   // feedback and file notifications that nobody takes are gone after that
   bool count_every_return = false;           // false: only an explicit abandon raises the delivery count
   // False: over MQTT a device gets only what was sent after its first subscription (Microsoft docs "Communicate with an
   // IoT hub using the MQTT protocol", Receiving cloud-to-device messages: "the device starts to receive only

@@ -148,6 +148,17 @@ struct feedback_record {
   friend bool operator==(feedback_record const&, feedback_record const&) = default;
 };
 
+// A file that a device uploaded, told to back ends (Microsoft docs "Upload files with IoT Hub", file upload notifications).
+struct file_notification {
+  std::string device_id = {};
+  std::string blob_uri = {};
+  std::string blob_name = {};
+  utc_time last_updated = no_time;
+  std::uint64_t blob_size = 0;
+  utc_time enqueued_time = no_time;  // the hub writes it
+  friend bool operator==(file_notification const&, file_notification const&) = default;
+};
+
 // What to send to a device: expiry_time of the content counts, else options::c2d_default_ttl does.
 struct c2d_send {
   message content = {};
