@@ -1,4 +1,5 @@
 // Azure's unmodified device SDK for Node over AMQP: prints what comes as JSON lines, until its standard input ends.
+// WEBSOCKET: over WebSocket.
 // SETTLE=complete|reject|abandon says what becomes of cloud-to-device messages.
 'use strict';
 const { Client, Message } = require('azure-iot-device');

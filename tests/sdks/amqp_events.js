@@ -1,4 +1,5 @@
 // Azure's unmodified Event Hubs reader for Node: amqp_events.js VERB JSON-ARGUMENTS; one JSON line per event.
+// Over WebSocket when WEBSOCKET is set.
 //   describe               what $management says
 //   read {count, from}     all partitions, from "earliest", "latest" or {partition, sequence|offset|time}
 //   steal                  two readers of a partition, the second with a higher owner level
@@ -6,7 +7,8 @@
 const { EventHubConsumerClient, earliestEventPosition, latestEventPosition } = require('@azure/event-hubs');
 
 const print = (what) => console.log(JSON.stringify(what));
-const client = () => new EventHubConsumerClient('$Default', process.env.EVENT_HUB_CONNECTION_STRING);
+const options = process.env.WEBSOCKET ? { webSocketOptions: { webSocket: require('ws') } } : {};
+const client = () => new EventHubConsumerClient('$Default', process.env.EVENT_HUB_CONNECTION_STRING, options);
 
 function position(from) {
   if (from === 'latest') return latestEventPosition;

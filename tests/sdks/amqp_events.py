@@ -1,4 +1,5 @@
 """Azure's unmodified Event Hubs reader for Python: amqp_events.py VERB JSON-ARGUMENTS; one JSON line per event.
+Over WebSocket when WEBSOCKET is set.
 
 describe            what $management says
 read {count, from}  all partitions, from a position as azure-eventhub has it ("-1", "@latest", a number)
@@ -8,7 +9,7 @@ import os
 import sys
 import threading
 
-from azure.eventhub import EventHubConsumerClient
+from azure.eventhub import EventHubConsumerClient, TransportType
 
 
 def say(**what):
@@ -19,6 +20,8 @@ def client():
     options = {}
     if os.environ.get("EVENT_HUB_CA"):
         options["connection_verify"] = os.environ["EVENT_HUB_CA"]
+    if "WEBSOCKET" in os.environ:
+        options["transport_type"] = TransportType.AmqpOverWebsocket
     return EventHubConsumerClient.from_connection_string(os.environ["EVENT_HUB_CONNECTION_STRING"],
                                                          consumer_group="$Default", **options)
 

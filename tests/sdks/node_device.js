@@ -1,15 +1,15 @@
-// A device on Azure's unmodified Node SDK. Speaks the line protocol of run.py: one JSON object per line on stdout.
+// A device on Azure's unmodified Node SDK, over WebSocket when WEBSOCKET is set. Speaks the line protocol of run.py: one JSON object per line on stdout.
 'use strict';
 const fs = require('fs');
 const { Client, Message } = require('azure-iot-device');
-const { Mqtt } = require('azure-iot-device-mqtt');
+const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 
 const say = (object) => process.stdout.write(JSON.stringify(object) + '\n');
 const rebootSeconds = Number(process.env.REBOOT_SECONDS || 20);
 let interval = 1;
 
 async function main() {
-  const client = Client.fromConnectionString(process.env.IOTHUB_DEVICE_CONNECTION_STRING, Mqtt);
+  const client = Client.fromConnectionString(process.env.IOTHUB_DEVICE_CONNECTION_STRING, process.env.WEBSOCKET ? MqttWs : Mqtt);
   await client.setOptions({ ca: fs.readFileSync(process.env.SSL_CERT_FILE, 'utf8') });
   await client.open();
   const twin = await client.getTwin();

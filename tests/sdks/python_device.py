@@ -1,4 +1,5 @@
-"""A device on Azure's unmodified Python SDK. Speaks the line protocol of run.py: one JSON object per line on stdout."""
+"""A device on Azure's unmodified Python SDK, over WebSocket when WEBSOCKET is set. Speaks the line protocol of run.py: one
+JSON object per line on stdout."""
 import datetime
 import json
 import os
@@ -21,7 +22,8 @@ def say(**event):
 
 
 def main():
-    client = IoTHubDeviceClient.create_from_connection_string(os.environ["IOTHUB_DEVICE_CONNECTION_STRING"])
+    client = IoTHubDeviceClient.create_from_connection_string(os.environ["IOTHUB_DEVICE_CONNECTION_STRING"],
+                                                                websockets="WEBSOCKET" in os.environ)
 
     def on_method(request):
         global interval

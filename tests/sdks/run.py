@@ -4,6 +4,8 @@ three failures of a call, reboot with a reported property and a query, desired a
 
   run.py --bin build/bin --sdks .sdks [--only node:python]
 
+A device side may have "-ws" behind its name: then it speaks MQTT over WebSocket, to port 443.
+
 Ends with a line "N passed, M failed". The hub listens on 443 and 8883, since most SDKs have these built in.
 """
 import argparse
@@ -98,11 +100,15 @@ class World:
                               env=dict(os.environ, SSL_CERT_FILE=getattr(self, "ca", ""))).stdout.strip()
 
     def program(self, sdk, role):
+        sdk = sdk.removesuffix("-ws")
         return {"node": ["node", HERE / f"node_{role}.js"], "python": [self.sdks / "python/bin/python", HERE / f"python_{role}.py"],
                 "ours": [self.bin / f"sdk_{role}"]}[sdk]
 
     def device(self, sdk, connection_string):
-        return Lines(self.program(sdk, "device"), dict(self.environment, IOTHUB_DEVICE_CONNECTION_STRING=connection_string))
+        environment = dict(self.environment, IOTHUB_DEVICE_CONNECTION_STRING=connection_string)
+        if sdk.endswith("-ws"):
+            environment["WEBSOCKET"] = "1"
+        return Lines(self.program(sdk, "device"), environment)
 
     def service(self, sdk, verb, **arguments):
         done = subprocess.run([*self.program(sdk, "service"), verb, json.dumps(arguments)], env=self.environment,
@@ -191,9 +197,9 @@ def desired_while_away(world, sdk, device_sdk, text, device_id):
     world.value(sdk, "patch", id=device_id, patch={"properties": {"desired": {"whileAway": 1}}})
     device = world.device(device_sdk, text)
     try:
-        if device_sdk == "node":  # its getTwin reads the whole section and emits it once
+        if device_sdk.startswith("node"):  # its getTwin reads the whole section and emits it once
             device.wait("what was set while away", lambda e: e.get("event") == "desired" and e["patch"].get("whileAway") == 1)
-        elif device_sdk == "ours":
+        elif device_sdk.startswith("ours"):
             device.wait("what was set while away", lambda e: e.get("event") == "desired" and e["patch"].get("whileAway") == 1)
         else:
             device.wait("ready", lambda e: e.get("event") == "ready")
@@ -223,20 +229,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="build/bin")
     parser.add_argument("--sdks", default=".sdks")
-    parser.add_argument("--only", help="one pair, as DEVICE:SERVICE of node, python, ours")
+    parser.add_argument("--only", help="one pair, as DEVICE:SERVICE of node, python, ours, and node-ws, python-ws, ours-ws for DEVICE")
     options = parser.parse_args()
     sides = ["node", "python", "ours"]
     pairs = [tuple(options.only.split(":"))] if options.only else [(d, s) for d in sides for s in sides]
+    if not options.only:
+        pairs += [(f"{side}-ws", side) for side in sides]
     passed = failed = 0
     world = World(options)
     for device_sdk, service_sdk in pairs:
         try:
             pair(world, device_sdk, service_sdk)
             passed += 1
-            print(f"device {device_sdk:6} service {service_sdk:6} ok", flush=True)
+            print(f"device {device_sdk:9} service {service_sdk:6} ok", flush=True)
         except (Failure, subprocess.TimeoutExpired, KeyError) as failure:
             failed += 1
-            print(f"device {device_sdk:6} service {service_sdk:6} FAILED: {failure!r}", flush=True)
+            print(f"device {device_sdk:9} service {service_sdk:6} FAILED: {failure!r}", flush=True)
     if failed:
         world.log.seek(0)
         print("the hub's log ends:\n" + "".join(world.log.readlines()[-40:]))

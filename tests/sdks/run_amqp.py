@@ -3,8 +3,9 @@
 
   tests/sdks/run_amqp.py --bin build/bin --sdks .sdks [--only FLOW]
 
-The folder has node/node_modules with azure-iothub, azure-iot-device, azure-iot-device-amqp and @azure/event-hubs, and
-python/ with azure-eventhub and azure-iot-hub. The hub listens on 5671 and 5672, which the SDKs have built in.
+First over AMQP with TLS, then over WebSockets, against a hub that has no other port for AMQP. The folder has node/node_modules with azure-iothub, azure-iot-device, azure-iot-device-amqp and @azure/event-hubs, and
+python/ with azure-eventhub, azure-iot-hub and websocket-client. The hub listens on 5671 and 5672, or on 443, which the SDKs
+have built in.
 Ends with a line "N passed, M failed".
 """
 import argparse
@@ -76,12 +77,14 @@ class Lines:
 
 
 class World:
-    def __init__(self, options):
+    def __init__(self, options, websocket):
+        self.websocket = websocket
         self.bin, self.sdks = pathlib.Path(options.bin).resolve(), pathlib.Path(options.sdks).resolve()
         self.folder = tempfile.TemporaryDirectory(prefix="iothub-amqp-")
         self.ports_file = self.folder.name + "/ports.json"
         self.log = open(self.folder.name + "/hub.log", "w+")
-        self.hub = subprocess.Popen([self.bin / "iothub-fake", "serve", "--https", "0", "--mqtt", "0", "--ca", self.folder.name,
+        ports = ["--https", "443", "--amqps", "off", "--amqp", "off"] if websocket else ["--https", "0"]
+        self.hub = subprocess.Popen([self.bin / "iothub-fake", "serve", *ports, "--mqtt", "0", "--ca", self.folder.name,
                                      "--ports-file", self.ports_file], stdout=subprocess.PIPE, stderr=self.log, text=True)
         ready = self.hub.stdout.readline()
         expect(ready.startswith("iothub-fake ready "), f"the hub did not get ready: {open(self.log.name).read()}")
@@ -95,6 +98,8 @@ class World:
                                 REQUESTS_CA_BUNDLE=self.ca, EVENT_HUB_CA=self.ca, EVENT_HUB_CONNECTION_STRING=self.events,
                                 IOTHUB_SERVICE_CONNECTION_STRING=self.service, NODE_NO_WARNINGS="1",
                                 NODE_PATH=str(self.sdks / "node/node_modules"))
+        if websocket:
+            self.environment["WEBSOCKET"] = "1"
 
     def fake(self, *arguments):
         return subprocess.run([self.bin / "iothub-fake", *arguments], stdout=subprocess.PIPE, text=True, check=True,
@@ -160,7 +165,8 @@ def events_flow(world):
 
     check(world.run("amqp_events.js", "read", {"count": 1}))
     check(world.run("amqp_events.py", "read", {"count": 1}))
-    check(world.run("amqp_events.py", "read", {"count": 1},
+    if not world.websocket:
+        check(world.run("amqp_events.py", "read", {"count": 1},
                     EVENT_HUB_CONNECTION_STRING=world.events + ";UseDevelopmentEmulator=true"))
     for script in ("amqp_events.js", "amqp_events.py"):
         described = world.run(script, "describe")
@@ -204,6 +210,8 @@ def messages_flow(world):
                feedback.event("feedback") for record in each["records"]]
     expect({(each["originalMessageId"], each["statusCode"]) for each in records} == {("complete", "Success"), ("reject", "Rejected")},
            str(records))
+    if world.websocket:  # azure-iot-hub sends over AMQP with TLS only
+        return
     device = world.device("amqp-abandon", SETTLE="abandon")
     try:
         device.event("ready")
@@ -236,26 +244,29 @@ def main():
     options = parser.parse_args()
     flows = {"device": device_flow, "events": events_flow, "epochs": epochs_flow, "messages": messages_flow,
              "refusals": refusals_flow}
-    world = World(options)
     passed = failed = 0
-    for name, flow in flows.items():
-        if options.only and name != options.only and not (options.only == "events" and name == "device"):
-            continue
+    for websocket in (False, True):
+        wire = "AMQP over WebSocket" if websocket else "AMQP"
+        world = World(options, websocket)
+        failed_before = failed
+        for name, flow in flows.items():
+            if options.only and name != options.only and not (options.only == "events" and name == "device"):
+                continue
+            try:
+                flow(world)
+                passed += 1
+                print(f"{wire:19} {name:9} ok", flush=True)
+            except (Failure, subprocess.SubprocessError, KeyError, IndexError, OSError) as failure:
+                failed += 1
+                print(f"{wire:19} {name:9} FAILED: {failure!r}", flush=True)
+        if failed != failed_before:
+            world.log.seek(0)
+            print("the hub's log ends:\n" + "".join(world.log.readlines()[-40:]))
         try:
-            flow(world)
-            passed += 1
-            print(f"amqp {name:9} ok", flush=True)
-        except (Failure, subprocess.SubprocessError, KeyError, IndexError, OSError) as failure:
+            world.close()
+        except Failure as failure:
             failed += 1
-            print(f"amqp {name:9} FAILED: {failure!r}", flush=True)
-    if failed:
-        world.log.seek(0)
-        print("the hub's log ends:\n" + "".join(world.log.readlines()[-40:]))
-    try:
-        world.close()
-    except Failure as failure:
-        failed += 1
-        print(failure)
+            print(failure)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

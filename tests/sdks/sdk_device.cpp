@@ -1,4 +1,4 @@
-// A device on this library, for run.py: one JSON object per line on stdout, as node_device.js and python_device.py.
+// A device on this library, for run.py, over WebSocket when WEBSOCKET is set: one JSON object per line on stdout, as node_device.js and python_device.py.
 #include "../../examples/environment.hpp"
 
 #include <chrono>
@@ -14,12 +14,8 @@ void say(value const& event) {
 }
 value outcome(bool good, iothub::error const* why) { return good ? value{} : value{why->message()}; }
 
-}  // namespace
-
-int main() {
-  iothub::net::epoll_loop loop;
-  iothub::net::stop_on_signals const signals{loop};
-  auto device = example::device(loop);
+template <class Device>
+int run(iothub::net::epoll_loop& loop, Device device) {
   std::chrono::seconds interval{1};
   auto const reboot_time = iothub::parse_int<int>(std::getenv("REBOOT_SECONDS")).value_or(20);
 
@@ -63,4 +59,16 @@ int main() {
     device.run_for(interval);
   }
   return 0;
+}
+
+}  // namespace
+
+int main() {
+  iothub::net::epoll_loop loop;
+  iothub::net::stop_on_signals const signals{loop};
+  if (!example::is_set("WEBSOCKET")) return run(loop, example::device(loop));
+  auto device = iothub::websocket_device_client::from_connection_string(
+      loop, example::connection_string("IOTHUB_DEVICE_CONNECTION_STRING"), example::device_options());
+  if (!device) example::refuse(device.error().message());
+  return run(loop, std::move(*device));
 }
