@@ -44,7 +44,7 @@ void one_value(std::string_view bytes) {
   if (amqp::check_value(bytes)) return;
   amqp::value_view const what = amqp::view_of(bytes);
   walk(what, 0);
-  require(!amqp::to_text(what).empty());
+  require(!amqp::to_text(what).empty() || what.as_symbol() == "");  // a symbol is printed as it is
   amqp::value const copy{what};
   require(what.is_null() ? copy.bytes().empty() : copy.bytes() == bytes);
   require(static_cast<bool>(amqp::check_value(bytes.substr(0, bytes.size() - 1))));
