@@ -55,6 +55,7 @@ enum class errc : std::uint8_t {
   already_exists,        // 409
   precondition_failed,   // 412: the ETag does not match
   lock_lost,             // 412002: the message lock expired
+  link_stolen,           // amqp:link:stolen: another reader took the partition, or the same identity connected again
   device_timeout,        // 504101: the device did not answer the method in time
   bad_device_response,   // 502: the device's answer was not valid
   throttled,             // 429
@@ -182,6 +183,7 @@ constexpr std::string_view to_string(errc code) noexcept {
     case errc::already_exists: return "already_exists";
     case errc::precondition_failed: return "precondition_failed";
     case errc::lock_lost: return "lock_lost";
+    case errc::link_stolen: return "link_stolen";
     case errc::device_timeout: return "device_timeout";
     case errc::bad_device_response: return "bad_device_response";
     case errc::throttled: return "throttled";
