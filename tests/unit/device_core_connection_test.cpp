@@ -281,10 +281,23 @@ TEST(DeviceCoreClose, EndsEverythingAndSaysGoodbye) {
   w.core.get_twin(3, w.now);
   w.core.close(w.now);
   w.settle();
-  EXPECT_EQ(w.peer.take_calls(), (lines{"send a", "enable twin", "close"}));
+  EXPECT_EQ(w.peer.take_calls(), (lines{"send a", "enable twin", "close", "abandon 1"}));
   EXPECT_EQ(w.take_events(), (lines{"2 closed", "3 closed", "disconnected closed"}));
   EXPECT_EQ(w.core.pending_operations(), 0u);
   EXPECT_EQ(w.core.deadline(), never);
+}
+
+// Its sender was told that it failed: a later connect() must not send it after all.
+TEST(DeviceCoreConnect, TakesBackWhatIsInFlightWhenItGivesUp) {
+  core_world w;
+  w.connect();
+  w.core.send_telemetry(2, text_message("a"), {}, w.now);
+  w.settle();
+  (void)w.peer.take_calls();
+  w.peer.drop(errc::unauthorized);
+  w.settle();
+  EXPECT_EQ(w.peer.take_calls(), (lines{"abandon 1"}));
+  EXPECT_EQ(w.take_events(), (lines{"disconnected bad_credentials", "2 unauthorized"}));
 }
 
 TEST(DeviceCoreClose, EndsAPendingConnect) {

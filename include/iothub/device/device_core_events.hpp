@@ -200,7 +200,12 @@ inline void device_core::fail_all(error why, connection_reason reason) {
 
 inline void device_core::abort_operations(error const& why) {
   while (!connects_.empty()) finish(connects_.take(), why);
-  while (operation_id const id = outbox_.abort_one()) finish(id, why);
+  // What was handed over is taken back: a message that has failed must not be sent by a later connect().
+  ticket where = 0;
+  while (operation_id const id = outbox_.abort_one(where)) {
+    if (where != 0) dialect_.abandon_telemetry(where);
+    finish(id, why);
+  }
   while (operation_id const id = twin_requests_.abort_one()) finish(id, why);
 }
 

@@ -45,8 +45,12 @@ class outbox {
   [[nodiscard]] operation_id settle(ticket where);
   // One operation whose time is up, 0 when there is none; `where` is its ticket, 0 when it was never handed over.
   [[nodiscard]] operation_id expire(time_point now, ticket& where);
-  // Any operation, oldest first; 0 when empty.
-  [[nodiscard]] operation_id abort_one();
+  // Any operation, oldest first; 0 when empty. `where` is its ticket, 0 when it was never handed over.
+  [[nodiscard]] operation_id abort_one(ticket& where);
+  [[nodiscard]] operation_id abort_one() {
+    ticket unused = 0;
+    return abort_one(unused);
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
@@ -162,9 +166,10 @@ inline operation_id outbox::expire(time_point now, ticket& where) {
   return 0;
 }
 
-inline operation_id outbox::abort_one() {
+inline operation_id outbox::abort_one(ticket& where) {
   for (std::size_t i = 0; i != entries_.size(); ++i) {
     if (entries_[i].id == 0) continue;
+    where = entries_[i].where;
     operation_id const id = end(entries_[i]);
     tidy();
     return id;

@@ -284,8 +284,12 @@ inline void line::calm() {
   armed_.clear();
   lasting_.clear();
   auto const left = std::exchange(due_, {});
-  for (due const& d : left)
-    if (d.what != job::wake_client) run(d);
+  for (due const& d : left) {
+    if (d.what == job::wake_client)
+      due_.push_back(d);  // packets may still be on their way
+    else
+      run(d);
+  }
   zombies_.clear();
   if (current_ != 0) network_.release(current_);
   if (current_ != 0 && client_ != nullptr) loop_.wake(*client_);
