@@ -18,7 +18,7 @@ class MqttReconnect : public ::testing::Test {
  protected:
   // Opens at that second; what CONNACK caused to be sent.
   std::string connect_at(double seconds, bool session_present, std::uint16_t keep_alive = 60) {
-    connect c;
+    mqtt::connect c;
     c.client_id = "dev";
     c.keep_alive = keep_alive;
     EXPECT_TRUE(session.open(c, at(seconds)));
@@ -149,7 +149,7 @@ TEST_F(MqttReconnect, CountsWhatIsUnacknowledged) {
 // --- time -----------------------------------------------------------------------------------------------------------
 
 TEST_F(MqttReconnect, NoConnackInTimeEndsTheAttempt) {
-  connect c;
+  mqtt::connect c;
   c.client_id = "dev";
   ASSERT_TRUE(session.open(c, at(0)));
   EXPECT_EQ(session.deadline(), at(60));

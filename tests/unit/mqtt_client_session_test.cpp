@@ -16,8 +16,8 @@ using iothub_test::written_down;
 
 class MqttClient : public ::testing::Test {
  protected:
-  static connect how(bool clean = false, std::uint16_t keep_alive = 60) {
-    connect c;
+  static mqtt::connect how(bool clean = false, std::uint16_t keep_alive = 60) {
+    mqtt::connect c;
     c.client_id = "dev";
     c.clean_session = clean;
     c.keep_alive = keep_alive;
@@ -87,7 +87,7 @@ TEST_F(MqttClient, ARefusalEndsTheConnectionWithItsCode) {
 }
 
 TEST_F(MqttClient, RefusesAConnectThatMustNotBeSent) {
-  connect bad = how();
+  mqtt::connect bad = how();
   bad.client_id = "";
   EXPECT_EQ(session.open(bad, at(0)).error(), errc::invalid_argument);
   bad = how();

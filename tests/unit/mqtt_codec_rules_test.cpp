@@ -200,7 +200,7 @@ TEST(MqttRules, AcknowledgementsAndPingsHaveFixedLengths) {
 
 TEST(MqttRules, CheckConnectFindsWhatMustNotBeSent) {
   std::string const longer(65536, 'x');
-  connect how;
+  mqtt::connect how;
   EXPECT_EQ(check_connect(how).what().substr(0, 12), "MQTT-3.1.3-7");
   how.clean_session = true;
   EXPECT_FALSE(check_connect(how));

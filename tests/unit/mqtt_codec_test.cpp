@@ -28,8 +28,8 @@ std::string const connect_bytes = bytes(
     "0002 'c1'"       // client id
     "0002 'wt' 0003 'bye'"
     "0004 'user' 0003 'pwd'");
-connect full_connect() {
-  connect how;
+mqtt::connect full_connect() {
+  mqtt::connect how;
   how.client_id = "c1";
   how.username = "user";
   how.password = "pwd";
@@ -81,7 +81,7 @@ std::vector<golden> all_kinds() {
   m.payload = std::string_view{"\0\xff", 2};
   m.qos = 1;
   m.id = 0x1234;
-  connect how;
+  mqtt::connect how;
   how.client_id = "dev";
   how.keep_alive = 240;
   return {

@@ -60,8 +60,8 @@ struct driver final : participant {
   int steps = 0;
 };
 
-connect how(bool clean = false) {
-  connect c;
+mqtt::connect how(bool clean = false) {
+  mqtt::connect c;
   c.client_id = "dev";
   c.keep_alive = 60;
   c.clean_session = clean;
@@ -93,7 +93,7 @@ TEST_F(MqttDirect, NobodyListensElsewhere) {
 }
 
 TEST_F(MqttDirect, AConnectThatMustNotBeSentLeavesNoLink) {
-  connect bad = how();
+  mqtt::connect bad = how();
   bad.client_id = "";
   EXPECT_EQ(client.open({"hub", 8883}, bad, world.now()).error(), errc::invalid_argument);
   EXPECT_EQ(peer.released, 1);

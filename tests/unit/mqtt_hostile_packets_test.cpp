@@ -135,7 +135,7 @@ outcome run_client(test_case const& c, std::vector<std::string_view> const& piec
   iothub_test::written_down sink;
   client_session session{sink};
   decoder input{1u << 20};
-  connect how;
+  mqtt::connect how;
   how.client_id = "c1";
   how.clean_session = true;
   how.keep_alive = 60;

@@ -76,7 +76,7 @@ struct device final : participant {
   }
   [[nodiscard]] time_point deadline() const override { return client.deadline(); }
   void open() {
-    connect c;
+    mqtt::connect c;
     c.client_id = "dev";
     c.keep_alive = 60;
     ASSERT_TRUE(client.open({"hub", 1}, c, world.now()));

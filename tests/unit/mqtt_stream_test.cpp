@@ -68,8 +68,8 @@ static_assert(mqtt_transport<stream_mqtt<scripted_stream&>>);
 
 class MqttStream : public ::testing::Test {
  protected:
-  static connect how() {
-    connect c;
+  static mqtt::connect how() {
+    mqtt::connect c;
     c.client_id = "dev";
     c.keep_alive = 60;
     return c;
