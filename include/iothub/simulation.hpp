@@ -155,7 +155,8 @@ class simulation final : private participant {
     promises_.push_back({add(now(), wait), std::move(what)});
     hub_.loop().wake(*this);
   }
-  void reject(hub::fault_point where, errc code, std::string const& id, std::uint64_t times, int hub_code = 0);
+  void reject(hub::fault_point where, errc code, std::string const& id, std::uint64_t times, int hub_code = 0,
+              time_point until = never);
   void stop_hub(duration lasting);
   void start_hub();
   void bring_back(device_place& d);

@@ -135,13 +135,14 @@ inline bool simulation::inject(sim::fault what, std::string_view id, duration la
 }
 
 inline void simulation::reject(hub::fault_point where, errc code, std::string const& id, std::uint64_t times,
-                               int hub_code) {
+                               int hub_code, time_point until) {
   hub::fault_rule rule;
   rule.where = where;
   rule.device_id = id;
   rule.code = code;
   rule.hub_code = hub_code;
   rule.times = times;
+  rule.until = until;
   hub_.faults().add(std::move(rule));
 }
 
@@ -198,7 +199,7 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
     case fault::connect_throttled: reject(hub::fault_point::connect, errc::throttled, d.id, times); break;
     case fault::telemetry_throttled: reject(hub::fault_point::send_telemetry, errc::throttled, d.id, 1); break;
     case fault::quota_used_up:
-      reject(hub::fault_point::send_telemetry, errc::quota_exceeded, d.id, times);
+      reject(hub::fault_point::send_telemetry, errc::quota_exceeded, d.id, times, 0, add(now(), lasting));
       // MQTT has no word for it: the PUBACK is withheld. Only a new connection sends the message again.
       later(lasting, [this, id = d.id] { hub_.disconnect(id); });
       break;

@@ -89,6 +89,8 @@ class line final : public participant {
 
   // --- what is known of it: kept by the streams
   struct knowledge {
+    std::uint64_t attempts = 0;        // to connect
+    std::uint64_t connects = 0;        // that the hub accepted
     time_point last_attempt = time_point::min();
     bool connected = false;            // the hub accepted the present connection
     std::size_t unacknowledged = 0;    // PUBLISHes at QoS 1 of the present connection without PUBACK

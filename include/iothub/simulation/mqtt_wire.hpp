@@ -204,7 +204,10 @@ class mqtt_wire {
   }
   void give(byte_view packet, time_point now) {
     if (line_->observer() != nullptr) line_->observer()->on_down(packet, now);
-    if (packet.size() == 4 && packet[0] == '\x20') line_->known.connected = packet[3] == 0;
+    if (packet.size() == 4 && packet[0] == '\x20') {
+      line_->known.connected = packet[3] == 0;
+      line_->known.connects += packet[3] == 0;
+    }
     if (packet.size() == 4 && packet[0] == '\x40' && line_->known.unacknowledged != 0) --line_->known.unacknowledged;
     to_client_.append(packet);
   }

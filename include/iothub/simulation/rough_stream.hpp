@@ -40,6 +40,7 @@ class rough_stream {
     last_error_.reset();
     where_ = where;
     line_->known.last_attempt = now;
+    ++line_->known.attempts;
     if (line_->observer() != nullptr) line_->observer()->on_attempt(now);
     return start(now);
   }
