@@ -73,9 +73,9 @@ inline constexpr std::string_view help_text =
                     [--amqps 5671] [--amqp 5672] [--ca DIR] [--ports-file FILE] [--fixture FILE]
                     [--log text|json] [--show-telemetry] [--events telemetry] [--partitions 4]
                     [--retain-events 1000000] [--retain-bytes 67108864]
-      Serves devices over MQTT, AMQP and HTTPS and back ends over HTTPS and AMQP, all with TLS; and
-      AMQP without TLS to this machine. Prints one line on standard output when it can serve;
-      everything else goes to standard error.
+      Serves devices over MQTT, AMQP and HTTPS and back ends over HTTPS and AMQP, all with TLS; MQTT and
+      AMQP in WebSockets on the HTTPS port; and AMQP without TLS to this machine. Prints one line on
+      standard output when it can serve; everything else goes to standard error.
       --bind ADDRESS      the address to listen on
       --hostname NAME     the hub's name in connection strings; may be given several times, then the
                           certificate holds them all. localhost, hub.localhost, 127.0.0.1, ::1 and
