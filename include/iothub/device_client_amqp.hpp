@@ -1,5 +1,5 @@
-// The device client over AMQP 1.0 over TLS, and its transport. Not part of iothub.hpp: who does not use AMQP does not
-// compile it.
+// The device client over AMQP 1.0 over TLS, with or without WebSocket frames, and its transports. Not part of iothub.hpp:
+// who does not use AMQP does not compile it.
 //
 //   auto device = iothub::amqp_device_client::from_connection_string(text).value();
 //
@@ -18,6 +18,7 @@
 #include <iothub/net/tls_stream.hpp>
 #include <iothub/policy/loop_clock.hpp>
 #include <iothub/policy/stream_amqp.hpp>
+#include <iothub/policy/ws_stream.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -49,6 +50,34 @@ class basic_amqp_over_tls {
 };
 using amqp_over_tls = basic_amqp_over_tls<net::tcp_stream>;
 
+// The same in WebSocket frames, for networks that let port 443 out and nothing else (azure-iot-sdk-node amqp_ws.ts).
+template <class Tcp>
+class basic_amqp_over_websocket {
+ public:
+  using loop_type = net::epoll_loop;
+  using prepared = net::tls_context;
+  using transport_type = stream_amqp<ws_stream<net::tls_stream<Tcp>>>;
+
+  // As basic_amqp_over_tls.
+  static result<prepared> prepare(device_options const& options) { return basic_amqp_over_tls<Tcp>::prepare(options); }
+  static std::uint16_t port(device_options const& options) noexcept { return options.https_port; }
+
+  basic_amqp_over_websocket(net::tls_context context, device_options const&)
+      : dialect_([&] {
+          ws_stream_options socket{.path = "/$iothub/websocket?iothub-no-client-cert=true", .subprotocol = "AMQPWSB10"};
+          socket.random = [](byte_span into) { return openssl_crypto{}.fill_random(into); };
+          return transport_type(std::move(socket), net::tls_stream<Tcp>{std::move(context), Tcp{}});
+        }) {}
+
+  [[nodiscard]] dialect& device_dialect() noexcept { return dialect_; }
+  [[nodiscard]] transport_type& transport() noexcept { return dialect_.transport(); }
+
+ private:
+  amqp_dialect<transport_type> dialect_;
+};
+using amqp_over_websocket = basic_amqp_over_websocket<net::tcp_stream>;
+
+using amqp_websocket_device_client = basic_device_client<amqp_over_websocket, loop_clock, openssl_crypto>;
 using amqp_device_client = basic_device_client<amqp_over_tls, loop_clock, openssl_crypto>;
 
 }  // namespace v0
