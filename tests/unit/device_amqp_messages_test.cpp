@@ -519,4 +519,21 @@ TEST(AmqpTwin, RequestsOfAnEarlierConnectionAreForgotten) {
   EXPECT_FALSE(w.next());
 }
 
+TEST(AmqpTwin, AHubThatAnswersNothingCostsABoundedAmount) {
+  dialect_world w;
+  w.connect();
+  w.enable(feature::twin);
+  for (std::size_t i = 0; i != 300; ++i) {
+    ASSERT_TRUE(w.speaks.get_twin(w.now));
+    w.step();
+  }
+  std::deque<peer::seen_message> const asked = w.hub().messages;
+  w.hub().messages = {asked.front()};
+  w.answer_twin(200, {}, "{}");
+  EXPECT_FALSE(w.next());  // too old
+  w.hub().messages = {asked.back()};
+  w.answer_twin(200, {}, "{}");
+  EXPECT_TRUE(w.next());
+}
+
 }  // namespace

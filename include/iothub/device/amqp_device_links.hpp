@@ -62,6 +62,8 @@ class amqp_device_links final : private amqp::connection_handler {
   static constexpr std::uint32_t window = 64;
   // Messages that the core has not settled: as many as the hub keeps for a device.
   static constexpr std::uint32_t message_window = 50;
+  // Twin operations whose answers are known when they come.
+  static constexpr std::size_t most_twin_requests = 256;
   // For one put-token on a connection that works; the first has the core's connect_timeout.
   static constexpr duration renewal_timeout = std::chrono::seconds{30};
 
@@ -167,6 +169,10 @@ class amqp_device_links final : private amqp::connection_handler {
   [[nodiscard]] ticket next_ticket() noexcept {
     if (++last_ticket_ == 0) last_ticket_ = 1;
     return last_ticket_;
+  }
+  void done_with_scratch() noexcept {
+    scratch_.clear();
+    scratch_.shrink(4096);
   }
   pending& push(device_event_kind kind) {
     pending& made = events_.push({});

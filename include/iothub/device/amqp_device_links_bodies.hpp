@@ -304,7 +304,7 @@ inline result<ticket> amqp_device_links::send_telemetry(message const& what) {
   made.ticket = next_ticket();
   made.on_wire = true;
   made.payload.assign(scratch_.view());
-  scratch_.shrink(65'536);
+  done_with_scratch();
   ticket const given = made.ticket;
   sent_.push(std::move(made));
   amqp::outgoing_delivery delivery;
@@ -443,8 +443,9 @@ inline result<void> amqp_device_links::answer_method(std::string_view rid, int s
   answer.data = payload;
   scratch_.clear();
   amqp::write_message(answer, scratch_);
-  if (!methods_queue_.push(scratch_.view(), *links_[methods_out]))
-    return error{errc::outbox_full, "too many method responses wait for the hub"};
+  bool const taken = methods_queue_.push(scratch_.view(), *links_[methods_out]);
+  done_with_scratch();
+  if (!taken) return error{errc::outbox_full, "too many method responses wait for the hub"};
   return {};
 }
 
@@ -475,11 +476,14 @@ inline result<ticket> amqp_device_links::request_twin(request_kind kind, std::st
   request.data = body;
   scratch_.clear();
   amqp::write_message(request, scratch_);
+  bool const taken = twin_queue_.push(scratch_.view(), *links_[twin_out]);
+  done_with_scratch();
+  if (!taken) return errc::outbox_full;
+  // The core stops waiting by itself; a hub that answers nothing must not make this grow.
+  if (twin_requests_.size() == most_twin_requests) twin_requests_.erase(twin_requests_.begin());
   ticket const given = made.ticket;
   twin_requests_.push_back(std::move(made));
-  if (twin_queue_.push(scratch_.view(), *links_[twin_out])) return given;
-  twin_requests_.pop_back();
-  return errc::outbox_full;
+  return given;
 }
 
 inline void amqp_device_links::on_twin(amqp::message_view const& from) {
