@@ -19,20 +19,23 @@
 
 namespace iothub_test {
 
-template <>
-class world<sockets> final : public world_base {
+// DeviceClient: which of the clients with a transport of their own.
+template <class DeviceClient, bool Amqp>
+class sockets_world : public world_base {
  public:
   static constexpr bool in_virtual_time = false;
   static constexpr bool has_pipes = false;
+  static constexpr bool speaks_amqp = Amqp;
   static constexpr duration unit = 10ms;
-  using device_client = iothub::device_client;
+  using device_client = DeviceClient;
   using service_client = iothub::service_client;
 
-  explicit world(world_options options = {})
+  explicit sockets_world(world_options options = {})
       : ca_{net::open_certificate_authority(folder_.file("ca"), {}, loop_.utc_now()).value()} {
     options_.hub = std::move(options.hub);
     options_.hub.owner_key = "a2V5IG9mIHRoZSBvd25lciBvZiBhIHRlc3QncyBodWI=";  // the same after a restart
     options_.https_port = options_.mqtt_port = 0;
+    if (Amqp) options_.amqps_port = 0;
     options_.certificate_pem = ca_.chain_pem;
     options_.private_key_pem = ca_.private_key_pem;
     options_.log = options.log;
@@ -51,6 +54,7 @@ class world<sockets> final : public world_base {
     device_options how;
     how.ca_file = ca_.ca_file;
     how.mqtt_port = options_.mqtt_port;
+    if (Amqp) how.amqps_port = *options_.amqps_port;
     how.reconnect = {.min_delay = 1ms,
                      .base_delay = 2ms,
                      .max_delay = 20ms,
@@ -99,6 +103,7 @@ class world<sockets> final : public world_base {
     server_ = hub_server::start(loop_, options_).value();
     options_.https_port = server_->https_port();
     options_.mqtt_port = server_->mqtt_port();
+    if (Amqp) options_.amqps_port = server_->amqps_port();
     for (auto const& identity : identities_) core().put_identity(identity, {}, touch()).value();
   }
 
@@ -110,6 +115,12 @@ class world<sockets> final : public world_base {
   std::unique_ptr<hub_server> server_;
   std::vector<telemetry_event> events_before_;
   std::vector<device_identity> identities_;
+};
+
+template <>
+class world<sockets> final : public sockets_world<iothub::device_client, false> {
+ public:
+  using sockets_world::sockets_world;
 };
 
 }  // namespace iothub_test

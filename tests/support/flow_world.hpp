@@ -131,11 +131,16 @@ class world_base {
   }
 };
 
+// What a flow may expect differs between protocols in a few places. A wiring says so with a member `speaks_amqp`.
+template <class Wiring>
+inline constexpr bool amqp_wiring = requires { Wiring::speaks_amqp; };
+
 template <class Wiring>
 class world final : public world_base {
  public:
   static constexpr bool in_virtual_time = true;
   static constexpr bool has_pipes = !std::is_same_v<Wiring, wiring::direct>;
+  static constexpr bool speaks_amqp = amqp_wiring<Wiring>;
   static constexpr duration unit = 1s;  // what the flows call a second
   using device_client = fake_hub::device_client<Wiring>;
   using service_client = fake_hub::service_client<Wiring>;
@@ -228,6 +233,7 @@ struct sockets {};
 struct wiring_names {
   template <class Wiring>
   static std::string GetName(int) {
+    if constexpr (requires { Wiring::name; }) return Wiring::name;
     if constexpr (std::is_same_v<Wiring, wiring::direct>) return "direct";
     if constexpr (std::is_same_v<Wiring, wiring::pipe>) return "pipe";
     if constexpr (std::is_same_v<Wiring, wiring::pipe_tls>) return "pipe_tls";
