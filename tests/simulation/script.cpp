@@ -1,0 +1,163 @@
+#include "script.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <utility>
+
+#include <iothub/base/prng.hpp>
+#include <iothub/simulation/fault.hpp>
+
+namespace iothub_test {
+
+using iothub::prng;
+namespace sim = iothub::sim;
+
+namespace {
+
+std::pair<char const*, std::int64_t script::*> const numbers[] = {
+    {"length", &script::length},
+    {"start", &script::start},
+    {"latency", &script::latency},
+    {"jitter", &script::jitter},
+    {"chunk", &script::chunk},
+    {"keep_alive", &script::keep_alive},
+    {"connect_timeout", &script::connect_timeout},
+    {"subscribe_timeout", &script::subscribe_timeout},
+    {"publish_timeout", &script::publish_timeout},
+    {"twin_timeout", &script::twin_timeout},
+    {"token", &script::token},
+    {"margin", &script::margin},
+    {"outbox", &script::outbox},
+    {"outbox_bytes", &script::outbox_bytes},
+    {"inbox", &script::inbox},
+    {"twin_requests", &script::twin_requests},
+    {"min_delay", &script::min_delay},
+    {"base_delay", &script::base_delay},
+    {"max_delay", &script::max_delay},
+};
+
+template <class T, std::size_t N>
+T pick(prng& dice, T const (&from)[N]) {
+  return from[dice.below(N)];
+}
+// 1 to `most`, small ones more likely.
+std::uint64_t small(prng& dice, std::uint64_t most) {
+  std::uint64_t top = 1;
+  while (top < most && dice.chance(2, 3)) top *= 2;
+  return 1 + dice.below(top < most ? top : most);
+}
+
+}  // namespace
+
+// Swarm testing (Groce et al., "Swarm Testing", ISSTA 2012): each seed leaves most kinds of faults out, so that rare
+// ones are not drowned by common ones.
+script draw(std::uint64_t seed) {
+  prng dice{seed * 0x9e3779b97f4a7c15u + 1};
+  script s;
+  s.seed = dice();
+  s.tls = dice.chance(1, 20);
+  s.devices = static_cast<int>(s.tls ? 1 + dice.below(2) : dice.chance(1, 50) ? 1 + dice.below(40) : small(dice, 6));
+  s.length = static_cast<std::int64_t>(300'000u << dice.below(7));  // 5 minutes to 5 hours
+  s.latency = pick(dice, {0, 1, 20, 80, 300, 700});
+  s.jitter = dice.chance(1, 2) ? 0 : s.latency / 2;
+  s.chunk = dice.chance(2, 3) ? 0 : pick(dice, {1, 7, 100});
+  s.keep_alive = pick(dice, {10, 30, 60, 240, 240, 1177});
+  s.connect_timeout = pick(dice, {10, 30, 60});
+  s.subscribe_timeout = pick(dice, {5, 10, 30});
+  s.publish_timeout = pick(dice, {10, 60, 3600, 86400, 86400});
+  s.twin_timeout = pick(dice, {10, 60, 300});
+  s.token = pick(dice, {300, 900, 3600, 86400});
+  s.margin = s.token / pick(dice, {2, 4, 6});
+  s.outbox = pick(dice, {1, 8, 1000, 10000});
+  if (dice.chance(1, 6)) s.outbox_bytes = 2000;
+  s.inbox = pick(dice, {1, 4, 64});
+  s.twin_requests = pick(dice, {1, 4, 32});
+  s.max_delay = pick(dice, {5'000, 30'000, 120'000});
+  if (dice.chance(1, 100)) s.start = 2'147'483'647 - 120;
+
+  char const* const verbs[] = {"telemetry", "telemetry", "telemetry", "report",    "read_twin", "desired", "tags",
+                               "method",    "method",    "c2d",       "ask_fault", "connect",   "look"};
+  std::uint64_t const wanted = dice();  // a bit for each verb
+  std::uint64_t const count = 20u << dice.below(s.tls ? 3 : 5);
+  for (std::uint64_t i = 0; i != count; ++i) {
+    step t;
+    t.at = dice.between(0, s.length);
+    std::size_t const which = dice.below(std::size(verbs));
+    if (which >= 3 && (wanted >> which & 1) == 0) continue;
+    t.what = verbs[which];
+    t.device = static_cast<int>(dice.below(static_cast<std::uint64_t>(s.devices)));
+    t.lasting = static_cast<std::int64_t>(small(dice, 120)) * 1000;
+    t.amount = t.what == "telemetry" ? small(dice, 40) : dice.below(1000);
+    if (t.what == "ask_fault" && dice.chance(3, 4)) t.what = "telemetry", t.amount = 1;
+    s.steps.push_back(std::move(t));
+  }
+
+  std::vector<sim::fault> kinds;
+  std::uint64_t const density = 1 + dice.below(6);
+  for (std::size_t i = 0; i != sim::fault_kinds; ++i) {
+    auto const f = static_cast<sim::fault>(i);
+    if (f == sim::fault::latency || f == sim::fault::allocation_failure) continue;
+    if (f == sim::fault::clock_edge) continue;  // drawn as `start`
+    if (layer_of(f) == sim::fault_layer::tls && !s.tls) continue;
+    if (dice.chance(s.tls && layer_of(f) == sim::fault_layer::tls ? 4 : density, 12)) kinds.push_back(f);
+  }
+  std::uint64_t const faults = kinds.empty() || dice.chance(1, 20) ? 0 : 3 + small(dice, 80);
+  for (std::uint64_t i = 0; i != faults; ++i) {
+    step t;
+    t.at = dice.between(0, s.length);
+    t.what = std::string{to_string(kinds[dice.below(kinds.size())])};
+    t.device = static_cast<int>(dice.below(static_cast<std::uint64_t>(s.devices)));
+    t.lasting = dice.between(100, static_cast<std::int64_t>(small(dice, 900)) * 1000);
+    t.amount = dice.below(1'000'000);
+    s.steps.push_back(std::move(t));
+  }
+  if (dice.chance(1, 4)) s.steps.push_back({dice.between(0, s.length / 2), "flap", 0, 0, 10 + dice.below(25)});
+  std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
+  return s;
+}
+
+std::string print(script const& s) {
+  script const usual;
+  std::ostringstream out;
+  out << "seed " << s.seed << '\n';
+  if (s.devices != 1) out << "devices " << s.devices << '\n';
+  if (s.tls) out << "tls 1\n";
+  for (auto const& [name, member] : numbers)
+    if (s.*member != usual.*member) out << name << ' ' << s.*member << '\n';
+  for (step const& t : s.steps)
+    out << t.at << ' ' << t.what << ' ' << t.device << ' ' << t.lasting << ' ' << t.amount << '\n';
+  return out.str();
+}
+
+script parse(std::string const& text) {
+  script s;
+  std::istringstream in{text};
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words{line};
+    std::string name;
+    if (!(words >> name) || name[0] == '#') continue;
+    if (name[0] >= '0' && name[0] <= '9') {
+      step t;
+      t.at = std::atoll(name.c_str());
+      if (!(words >> t.what >> t.device >> t.lasting >> t.amount)) std::abort();
+      s.steps.push_back(std::move(t));
+      continue;
+    }
+    std::uint64_t value = 0;
+    if (!(words >> value)) std::abort();
+    if (name == "seed") s.seed = value;
+    else if (name == "devices") s.devices = static_cast<int>(value);
+    else if (name == "tls") s.tls = value != 0;
+    else {
+      bool known = false;
+      for (auto const& [each, member] : numbers)
+        if (name == each) s.*member = static_cast<std::int64_t>(value), known = true;
+      if (!known) std::fprintf(stderr, "no such line in a script: %s\n", line.c_str()), std::abort();
+    }
+  }
+  return s;
+}
+
+}  // namespace iothub_test

@@ -1,0 +1,37 @@
+// Runs a script with real device clients, a real service client and a real hub in virtual time, and judges the run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <iothub/simulation/fault.hpp>
+
+#include "script.hpp"
+
+namespace iothub_test {
+
+struct verdict {
+  std::string broken = {};   // "I3": the first invariant that did not hold; empty: all did
+  std::string what = {};     // a sentence
+  std::int64_t at = 0;       // ms of virtual time
+  std::uint64_t hash = 0;    // of everything that was seen to happen
+  std::uint64_t events = 0;  // how many things that were
+  double device_hours = 0;   // simulated
+  std::uint64_t messages = 0;
+  std::uint64_t duplicates = 0, renewals = 0, attempts = 0, failures = 0;
+  iothub::sim::fault_counts faults = {};
+  std::vector<std::string> last = {};  // the last events, when an invariant was broken or `keep` asked for more
+  [[nodiscard]] bool ok() const { return broken.empty(); }
+};
+
+// Keeps the last `keep` events as text.
+verdict run(script const& what, std::size_t keep = 200);
+
+// The smallest script found that still breaks the same invariant; runs it at most `tries` times.
+script shrink(script const& failing, verdict const& how, int tries = 400);
+
+// What a person wants to read of a failure; ends with the command that plays it again.
+std::string report(verdict const& v, script const& s, std::string const& replay);
+
+}  // namespace iothub_test
