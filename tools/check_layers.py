@@ -34,6 +34,7 @@ BANNED_STD = {"thread", "mutex", "iostream", "regex", "random", "future", "condi
               "fstream", "format", "variant", "functional"}
 SYSTEM = re.compile(r"^(sys/|netinet/|arpa/|unistd|fcntl|poll|netdb|signal|openssl/|curl/|pthread)")
 OPENSSL_ALLOWED = {"crypto/openssl.hpp"}
+DECLARED_VIRTUAL = re.compile(r"^  \S[^{=]*\boverride;|^  (\[\[nodiscard\]\] )?virtual [^{=]*;")
 CLOCK_CALL = re.compile(r"(steady_clock|system_clock|high_resolution_clock)::now\s*\(|\btime\s*\(\s*(nullptr|NULL|0)\s*\)|\bgetenv\b")
 
 
@@ -58,6 +59,8 @@ def offences(path):
                     yield number, f"<{target}> is banned in portable rooms"
                 if SYSTEM.match(target) and name not in OPENSSL_ALLOWED:
                     yield number, f"<{target}> is not for {room}/"
+        elif DECLARED_VIRTUAL.search(line) and "inline " not in line:
+            yield number, "say inline here: else every file that includes this emits the vtable and all it reaches"
         elif room in PORTABLE and CLOCK_CALL.search(line.split("//")[0]):
             yield number, "a portable room reads the time or the environment"
     text = path.read_text()

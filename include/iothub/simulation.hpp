@@ -160,8 +160,8 @@ class simulation final : private participant {
   void stop_hub(duration lasting);
   void start_hub();
   void bring_back(device_place& d);
-  void step(time_point now) override;
-  [[nodiscard]] time_point deadline() const override;
+  inline void step(time_point now) override;
+  [[nodiscard]] inline time_point deadline() const override;
   void draw_next(time_point now) {
     next_ = options_.faults.mean_gap <= duration{0}
                 ? never

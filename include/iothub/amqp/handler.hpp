@@ -102,30 +102,30 @@ class connection_handler {
   // Server: a client showed who it is. Answer now, or return nothing and call connection::sasl_outcome() later; until
   // then no byte of it is read. Everything but `ok` ends the connection. Where the client starts without SASL this is
   // not called at all: connection::mechanism() is none then.
-  virtual std::optional<sasl_code> on_sasl(sasl_login const& who, time_point now);
+  inline virtual std::optional<sasl_code> on_sasl(sasl_login const& who, time_point now);
   // The peer's `open` came, ours was sent: sessions may be begun.
   virtual void on_open(open const& peer, time_point now) = 0;
   // The peer began a session; it is answered already. Call end() to refuse it.
-  virtual void on_session(session& which, time_point now);
+  inline virtual void on_session(session& which, time_point now);
   // The peer answered begin().
-  virtual void on_begun(session& which, time_point now);
+  inline virtual void on_begun(session& which, time_point now);
   // The peer wants a link; which.role() is this side's. Answer with accept() or refuse(), now or later. The default
   // refuses.
-  virtual void on_attach(link& which, attach const& how, time_point now);
+  inline virtual void on_attach(link& which, attach const& how, time_point now);
   // The peer answered session::attach() and has the node.
-  virtual void on_attached(link& which, attach const& answer, time_point now);
+  inline virtual void on_attached(link& which, attach const& answer, time_point now);
   // A sender may send: called when can_send() may have become true (credit came, a window opened, the output drained).
-  virtual void on_credit(link& which, time_point now);
+  inline virtual void on_credit(link& which, time_point now);
   // A receiver's drain() is answered: the sender has nothing more now.
-  virtual void on_drained(link& which, time_point now);
+  inline virtual void on_drained(link& which, time_point now);
   // A message came on a receiver. Settle it with link::settle(), now or later, unless it came settled.
   virtual void on_transfer(link& which, delivery const& what, time_point now) = 0;
   // On a sender: the receiver said something about a delivery. Where it said the outcome and waits for this side to
   // settle (rcv-settle-mode second) the answer is sent after the call. On a receiver with that mode: the sender
   // settled.
-  virtual void on_disposition(link& which, settlement const& what, time_point now);
+  inline virtual void on_disposition(link& which, settlement const& what, time_point now);
   virtual void on_detached(link& which, end_reason const& why, time_point now) = 0;
-  virtual void on_ended(session& which, end_reason const& why, time_point now);
+  inline virtual void on_ended(session& which, end_reason const& why, time_point now);
   // The connection is over; on_detached and on_ended of what it had came before. `reason`: errc::closed (close() of
   // either side, without an error), what to_error() makes of the peer's error (`peer` holds it), errc::unauthorized
   // (SASL), errc::unsupported (no common SASL mechanism), errc::protocol_error (the peer broke a rule),

@@ -133,15 +133,15 @@ class amqp_device_links final : private amqp::connection_handler {
   };
 
   // --- amqp::connection_handler
-  void on_open(amqp::open const& peer, time_point now) override;
-  void on_begun(amqp::session& which, time_point now) override;
-  void on_attached(amqp::link& which, amqp::attach const& answer, time_point now) override;
-  void on_credit(amqp::link& which, time_point now) override;
-  void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
-  void on_disposition(amqp::link& which, amqp::settlement const& what, time_point now) override;
-  void on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) override;
-  void on_ended(amqp::session& which, amqp::end_reason const& why, time_point now) override;
-  void on_closed(error const& reason, amqp::error_view const& peer, time_point now) override;
+  inline void on_open(amqp::open const& peer, time_point now) override;
+  inline void on_begun(amqp::session& which, time_point now) override;
+  inline void on_attached(amqp::link& which, amqp::attach const& answer, time_point now) override;
+  inline void on_credit(amqp::link& which, time_point now) override;
+  inline void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
+  inline void on_disposition(amqp::link& which, amqp::settlement const& what, time_point now) override;
+  inline void on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) override;
+  inline void on_ended(amqp::session& which, amqp::end_reason const& why, time_point now) override;
+  inline void on_closed(error const& reason, amqp::error_view const& peer, time_point now) override;
 
   void attach(place where);
   void attach_or_fail(place where);

@@ -47,8 +47,8 @@ class amqp_dialect final : public dialect {
             .abandon_message = true,
             .renews_in_place = true};
   }
-  result<void> open(connection_parameters const& how, std::string_view token, time_point now) override;
-  void close(dialect_close mode, time_point now) override;
+  inline result<void> open(connection_parameters const& how, std::string_view token, time_point now) override;
+  inline void close(dialect_close mode, time_point now) override;
   result<void> enable(feature_set features, time_point) override { return woken(links_.enable(features)); }
   result<ticket> send_telemetry(message const& what, time_point) override { return woken(links_.send_telemetry(what)); }
   void abandon_telemetry(ticket which) override { links_.abandon_telemetry(which); }
@@ -67,7 +67,7 @@ class amqp_dialect final : public dialect {
     links_.on_time(now);
     transport_.step(now);
   }
-  bool next_event(device_event& event, time_point now) override;
+  inline bool next_event(device_event& event, time_point now) override;
   [[nodiscard]] time_point deadline() const override {
     time_point const wire = transport_.deadline();
     time_point const own = links_.deadline();

@@ -72,7 +72,7 @@ class dialect {
   virtual result<void> settle_message(ticket which, settlement how, time_point now) = 0;
 
   // Where capabilities().renews_in_place: shows a new token on the connection that is ready; `token_renewed` follows.
-  virtual result<void> renew(std::string_view token, time_point now);
+  inline virtual result<void> renew(std::string_view token, time_point now);
 
   // Moves bytes and handles time.
   virtual void step(time_point now) = 0;

@@ -58,14 +58,14 @@ class https_dialect final : public dialect {
     // What is under way goes on: its outcome is still told, as for a message carried over to the next connection.
   }
   result<void> enable(feature_set, time_point) override { return cannot(); }
-  result<ticket> send_telemetry(message const& what, time_point now) override;
-  void abandon_telemetry(ticket which) override;
+  inline result<ticket> send_telemetry(message const& what, time_point now) override;
+  inline void abandon_telemetry(ticket which) override;
   result<ticket> get_twin(time_point) override { return cannot(); }
   result<ticket> patch_reported(std::string_view, time_point) override { return cannot(); }
   result<void> answer_method(std::string_view, int, std::string_view, time_point) override { return cannot(); }
   result<void> settle_message(ticket, settlement, time_point) override { return cannot(); }
   void step(time_point now) override { http_.step(now); }
-  bool next_event(device_event& event, time_point now) override;
+  inline bool next_event(device_event& event, time_point now) override;
   [[nodiscard]] time_point deadline() const override { return ready_ ? time_point::min() : http_.deadline(); }
   void attach(loop& on, participant& whom) override { http_.attach(on, whom); }
 

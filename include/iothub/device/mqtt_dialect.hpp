@@ -65,23 +65,24 @@ class mqtt_dialect final : public dialect {
   [[nodiscard]] dialect_capabilities capabilities() const noexcept override {
     return {.features = feature::methods | feature::twin | feature::desired_properties | feature::messages};
   }
-  result<void> open(connection_parameters const& how, std::string_view token, time_point now) override;
+  inline result<void> open(connection_parameters const& how, std::string_view token, time_point now) override;
   void close(dialect_close mode, time_point now) override {
     forget_connection();
     session_.close(mode == dialect_close::graceful ? mqtt::close_mode::graceful : mqtt::close_mode::abort, now);
   }
-  result<void> enable(feature_set features, time_point now) override;
-  result<ticket> send_telemetry(message const& what, time_point now) override;
+  inline result<void> enable(feature_set features, time_point now) override;
+  inline result<ticket> send_telemetry(message const& what, time_point now) override;
   void abandon_telemetry(ticket which) override { session_.abandon(static_cast<std::uint16_t>(which)); }
-  result<ticket> get_twin(time_point now) override;
-  result<ticket> patch_reported(std::string_view patch, time_point now) override;
-  result<void> answer_method(std::string_view rid, int status, std::string_view payload, time_point now) override;
-  result<void> settle_message(ticket which, settlement how, time_point now) override;
+  inline result<ticket> get_twin(time_point now) override;
+  inline result<ticket> patch_reported(std::string_view patch, time_point now) override;
+  inline result<void> answer_method(std::string_view rid, int status, std::string_view payload,
+                                    time_point now) override;
+  inline result<void> settle_message(ticket which, settlement how, time_point now) override;
   void step(time_point now) override {
     send_owed_ack(now);
     session_.step(now);
   }
-  bool next_event(device_event& event, time_point now) override;
+  inline bool next_event(device_event& event, time_point now) override;
   [[nodiscard]] time_point deadline() const override { return session_.deadline(); }
   void attach(loop& on, participant& whom) override { session_.attach(on, whom); }
 

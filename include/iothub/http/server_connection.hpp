@@ -86,7 +86,7 @@ class server_connection final : public reply_sink {
   // Why the peer was refused, for a log line; null when it was not.
   [[nodiscard]] error const* rejected() const noexcept { return broken_ ? &h1_.last_error() : nullptr; }
 
-  void respond(std::uint64_t exchange, response&& answer) override;
+  inline void respond(std::uint64_t exchange, response&& answer) override;
   [[nodiscard]] std::string_view peer() const override { return peer_; }
 
  private:

@@ -37,11 +37,11 @@ class amqp_device final : public device_link {
   [[nodiscard]] device_key const& who() const noexcept { return who_; }
 
   // --- device_link
-  void deliver_method(method_delivery const& call) override;
+  inline void deliver_method(method_delivery const& call) override;
   void deliver_c2d(c2d_message const&, bool) override {}  // fetched instead
-  void c2d_waits() override;
-  void deliver_desired(std::int64_t version, json::value const& patch) override;
-  void on_drop(error const& reason) override;
+  inline void c2d_waits() override;
+  inline void deliver_desired(std::int64_t version, json::value const& patch) override;
+  inline void on_drop(error const& reason) override;
 
  private:
   friend class amqp_device_node;
@@ -61,13 +61,13 @@ class amqp_device_node final : public amqp_node {
       : amqp_node{face, link}, device_{&device}, place_{place} {
     device.nodes_.push_back(this);
   }
-  ~amqp_device_node() override;
+  inline ~amqp_device_node() override;
 
-  void start(instant at) override;
-  void on_transfer(amqp::delivery const& what, instant at) override;
+  inline void start(instant at) override;
+  inline void on_transfer(amqp::delivery const& what, instant at) override;
   void on_credit(instant at) override { work(at); }
-  void on_settled(amqp::settlement const& what, instant at) override;
-  void work(instant at) override;
+  inline void on_settled(amqp::settlement const& what, instant at) override;
+  inline void work(instant at) override;
 
  private:
   friend class amqp_device;

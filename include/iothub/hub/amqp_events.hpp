@@ -31,9 +31,9 @@ class amqp_event_node final : public amqp_node, public amqp_event_waiter {
  public:
   static result<std::unique_ptr<amqp_node>> open(amqp_face& face, amqp_address const& where, amqp::link& which,
                                                  amqp::attach const& how, instant at);
-  ~amqp_event_node() override;
+  inline ~amqp_event_node() override;
 
-  amqp::attach_answer answer() override;
+  inline amqp::attach_answer answer() override;
   void start(instant at) override { send(at); }
   void on_credit(instant at) override { send(at); }
   void work(instant at) override { send(at); }

@@ -88,14 +88,14 @@ class amqp_face : public amqp::connection_handler {
   [[nodiscard]] time_point deadline() const noexcept;
 
   // --- amqp::connection_handler
-  std::optional<amqp::sasl_code> on_sasl(amqp::sasl_login const& who, time_point now) override;
-  void on_open(amqp::open const& peer, time_point now) override;
-  void on_attach(amqp::link& which, amqp::attach const& how, time_point now) override;
-  void on_credit(amqp::link& which, time_point now) override;
-  void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
-  void on_disposition(amqp::link& which, amqp::settlement const& what, time_point now) override;
-  void on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) override;
-  void on_closed(error const& reason, amqp::error_view const& peer, time_point now) override;
+  inline std::optional<amqp::sasl_code> on_sasl(amqp::sasl_login const& who, time_point now) override;
+  inline void on_open(amqp::open const& peer, time_point now) override;
+  inline void on_attach(amqp::link& which, amqp::attach const& how, time_point now) override;
+  inline void on_credit(amqp::link& which, time_point now) override;
+  inline void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
+  inline void on_disposition(amqp::link& which, amqp::settlement const& what, time_point now) override;
+  inline void on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) override;
+  inline void on_closed(error const& reason, amqp::error_view const& peer, time_point now) override;
 
  protected:
   // Something was sent, or there is work, from outside of the connection's own calls.

@@ -90,7 +90,7 @@ class feedback_batches final : public service_messages {
   explicit feedback_batches(hub_core& core) noexcept : core_{core} {}
 
   // Sends what can be sent. Call it when a receiver may take more, too.
-  void on_time(instant at) override;
+  inline void on_time(instant at) override;
   [[nodiscard]] time_point deadline() const noexcept;
 
  private:
@@ -106,7 +106,7 @@ class file_notifications final : public service_messages {
  public:
   explicit file_notifications(hub_core& core) noexcept : core_{core} {}
 
-  void on_time(instant at) override;
+  inline void on_time(instant at) override;
   [[nodiscard]] time_point deadline() const noexcept { return locked_until(); }
 
  private:

@@ -30,7 +30,7 @@ class amqp_management_node final : public amqp_node {
   void start(instant) override {
     if (!link_.is_sender()) link_.set_prefetch(64);
   }
-  void on_transfer(amqp::delivery const& what, instant at) override;
+  inline void on_transfer(amqp::delivery const& what, instant at) override;
   void on_credit(instant) override { waiting_.pump(link_); }
   result<void> permitted(instant at) override { return allowed(face_, at); }
 

@@ -70,7 +70,7 @@ class amqp_feedback_node final : public amqp_node, public service_receiver {
     return face_.claims_.service(operation::receive_feedback, permission_path, at);
   }
 
-  bool take(service_message const& what) override;
+  inline bool take(service_message const& what) override;
   [[nodiscard]] bool answers() const noexcept override {
     return link_.snd_settle_mode() != amqp::sender_settles::settled;
   }

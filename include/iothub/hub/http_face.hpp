@@ -55,8 +55,8 @@ class http_face final : public http::request_handler, private method_caller {
   http_face(http_face const&) = delete;
   http_face& operator=(http_face const&) = delete;
 
-  [[nodiscard]] http::ticket on_request(http::request&& what, http::reply_to to, time_point now) override;
-  void on_cancel(http::ticket pending) override;
+  [[nodiscard]] inline http::ticket on_request(http::request&& what, http::reply_to to, time_point now) override;
+  inline void on_cancel(http::ticket pending) override;
   [[nodiscard]] http_face_options const& options() const noexcept { return options_; }
   [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
 
@@ -79,7 +79,7 @@ class http_face final : public http::request_handler, private method_caller {
   };
   using call_map = std::map<method_ticket, call>;
 
-  void on_method_outcome(method_ticket ticket, result<method_response> outcome) override;
+  inline void on_method_outcome(method_ticket ticket, result<method_response> outcome) override;
 
   static bool tells_nothing(error const& why, std::string_view token);
   result<void> admit(visit const& v, grant& with);

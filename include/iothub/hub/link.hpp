@@ -47,7 +47,7 @@ class device_link {
   [[nodiscard]] bool attached() const noexcept { return identity_ != nullptr; }
 
  protected:
-  virtual ~device_link();
+  inline virtual ~device_link();
 
  private:
   friend class hub_core;

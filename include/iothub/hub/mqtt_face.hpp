@@ -45,18 +45,18 @@ class mqtt_face : public mqtt::server_handler, public device_link {
   [[nodiscard]] device_key const& who() const noexcept { return who_; }
 
   // --- mqtt::server_handler
-  void on_connect(mqtt::connect const& how, time_point now) override;
-  void on_publish(mqtt::publish const& message, time_point now) override;
-  void on_puback(std::uint16_t id, time_point now) override;
-  void on_subscribe(mqtt::subscribe const& request, time_point now) override;
-  void on_unsubscribe(mqtt::unsubscribe const& request, time_point now) override;
-  void on_closed(error const& reason, bool clean, time_point now) override;
+  inline void on_connect(mqtt::connect const& how, time_point now) override;
+  inline void on_publish(mqtt::publish const& message, time_point now) override;
+  inline void on_puback(std::uint16_t id, time_point now) override;
+  inline void on_subscribe(mqtt::subscribe const& request, time_point now) override;
+  inline void on_unsubscribe(mqtt::unsubscribe const& request, time_point now) override;
+  inline void on_closed(error const& reason, bool clean, time_point now) override;
 
   // --- device_link
-  void deliver_method(method_delivery const& call) override;
-  void deliver_c2d(c2d_message const& message, bool redelivered) override;
-  void deliver_desired(std::int64_t version, json::value const& patch) override;
-  void on_drop(error const& reason) override;
+  inline void deliver_method(method_delivery const& call) override;
+  inline void deliver_c2d(c2d_message const& message, bool redelivered) override;
+  inline void deliver_desired(std::int64_t version, json::value const& patch) override;
+  inline void on_drop(error const& reason) override;
 
  protected:
   // Something was sent, or the session ended, from outside of the session's own calls: the link has work.

@@ -25,9 +25,9 @@ class twin_row final : public query_row {
   twin_row() noexcept = default;
   explicit twin_row(identity_record const& record) noexcept : record_{&record} {}
 
-  [[nodiscard]] operand field(std::span<std::string const> path) const override;
-  [[nodiscard]] std::string output_name(std::span<std::string const> path) const override;
-  [[nodiscard]] json::value whole() const override;
+  [[nodiscard]] inline operand field(std::span<std::string const> path) const override;
+  [[nodiscard]] inline std::string output_name(std::span<std::string const> path) const override;
+  [[nodiscard]] inline json::value whole() const override;
 
  private:
   enum class root : std::uint8_t {
@@ -56,9 +56,9 @@ class twin_rows final : public query_source {
  public:
   twin_rows(registry const& all, query_from from) : all_{all}, from_{from}, at_{all.records().begin()} {}
 
-  void seek(std::string_view key) override;
-  query_row const* next() override;
-  [[nodiscard]] std::string key() const override;
+  inline void seek(std::string_view key) override;
+  inline query_row const* next() override;
+  [[nodiscard]] inline std::string key() const override;
 
  private:
   registry const& all_;

@@ -159,7 +159,7 @@ class pipe_listener {
 class pipe_network final : public participant {
  public:
   explicit pipe_network(loop& on, pipe_options options = {}) noexcept : loop_{on}, options_{options} { on.add(*this); }
-  ~pipe_network() override;
+  inline ~pipe_network() override;
 
   // The host "*" answers to every name; port 0 takes a free one. errc::already_exists when the endpoint is taken.
   result<pipe_listener> listen(endpoint const& at);
@@ -184,7 +184,7 @@ class pipe_network final : public participant {
   // The living connections, in the order of their places: the same in every run.
   [[nodiscard]] std::vector<connection_id> connections() const;
 
-  void step(time_point now) override;
+  inline void step(time_point now) override;
   [[nodiscard]] time_point deadline() const override { return wakeups_.empty() ? never : wakeups_.front().at; }
 
  private:

@@ -101,8 +101,8 @@ class line final : public participant {
     if (observer_ != nullptr) observer_->on_fault(what, loop_.now());
   }
 
-  void step(time_point now) override;
-  [[nodiscard]] time_point deadline() const override;
+  inline void step(time_point now) override;
+  [[nodiscard]] inline time_point deadline() const override;
 
  private:
   enum class job : std::uint8_t { wake_client, release_up, release_down, reset, end_zombie };
