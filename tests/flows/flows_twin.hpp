@@ -116,6 +116,25 @@ TYPED_TEST(Twin, ADeviceMadeAnewIsSeenAsSuch) {
   EXPECT_EQ(last, (json::value{{"c", 3}}));
 }
 
+TYPED_TEST(Twin, ADeviceMadeAnewIsSeenAsSuchAlsoAtTheVersionItHadBefore) {
+  world<TypeParam> w;
+  auto device = w.make_device("d");
+  json::value last;
+  int updates = 0;
+  device.on_desired([&](json::value const& properties, std::int64_t) { last = properties, ++updates; });
+  w.set_desired("d", {{"a", 1}});
+  device.connect().value();
+  ASSERT_TRUE(w.wait_until([&] { return updates == 1; }));
+  device.close();
+  auto const old = w.core().get_identity({"d", {}}).value();
+  w.remove("d");
+  w.core().put_identity(old, {}, w.touch()).value();
+  w.set_desired("d", {{"c", 3}});  // version 2, as before
+  device.connect().value();
+  ASSERT_TRUE(w.wait_until([&] { return updates == 2; }));
+  EXPECT_EQ(last, (json::value{{"c", 3}}));
+}
+
 TYPED_TEST(Twin, AHundredChangesInARowArriveInOrder) {
   world<TypeParam> w;
   auto device = w.make_device("d");

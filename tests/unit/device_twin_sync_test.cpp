@@ -63,6 +63,26 @@ TEST(TwinSync, AnEmptyFirstDocumentIsNoNews) {
   EXPECT_EQ(w.taken(), (lines{R"(patch {"a":2} v2)"}));
 }
 
+TEST(TwinSync, ATwinThatWasMadeAnewIsHandedOverAlsoAtTheVersionThatIsKnown) {
+  sync_world w;
+  w.online();
+  w.twin(R"({"a":1})", 4);
+  w.notice(R"({"b":2,"a":null})", 5);
+  w.taken();
+  w.sync.offline();
+  w.online();
+  w.twin(R"({"b":2})", 5);  // what is known, patches included
+  EXPECT_EQ(w.taken(), lines{});
+  w.sync.offline();
+  w.online();
+  w.twin(R"({"b":3})", 5);
+  EXPECT_EQ(w.taken(), (lines{R"(whole {"b":3} v5)"}));
+  w.sync.offline();
+  w.online();
+  w.twin("{}", 5);
+  EXPECT_EQ(w.taken(), (lines{"whole {} v5"}));
+}
+
 TEST(TwinSync, NoticeBeforeTheAnswerWaitsForIt) {
   sync_world w;
   w.online();

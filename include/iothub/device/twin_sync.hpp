@@ -8,7 +8,8 @@
 //
 // What was set while the device was away is handed over as the whole document, since the answer cannot say what was
 // removed. The first document of all is handed over too, unless it is empty. A version lower than the known one after
-// a reconnect means that the twin was made anew, and is handed over whole.
+// a reconnect means that the twin was made anew, and is handed over whole; so does the same version with other
+// properties, which is why the properties are kept, and cost nothing where there are none.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,8 @@
 #include <iothub/device/device_event.hpp>
 #include <iothub/device/fifo.hpp>
 #include <iothub/device/twin_document.hpp>
+#include <iothub/json/merge_patch.hpp>
+#include <iothub/json/value.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -53,6 +56,9 @@ class twin_sync {
   static constexpr std::size_t most_queued = 32;
   void deliver_early();
   void deliver(desired_update&& update);
+  [[nodiscard]] bool same_as_known(json::value const& properties) const noexcept {
+    return properties.empty() ? properties_.empty() : properties == properties_;
+  }
   void want(time_point at) noexcept {
     state_ = state::wanted;
     retry_at_ = at;
@@ -62,6 +68,7 @@ class twin_sync {
   bool lost_ = false;         // notices were dropped for want of room: what is known is not what the hub has
   ticket where_ = 0;
   std::int64_t known_ = 0;    // version after everything in ready_ was handled; 0: nothing yet
+  json::value properties_;    // at that version; null: none
   time_point retry_at_ = never;
   time_point give_up_at_ = never;
   detail::fifo<desired_update> early_;  // notices while the twin is not read yet
@@ -91,9 +98,10 @@ inline void twin_sync::on_failure(time_point retry_at) noexcept { want(retry_at)
 inline void twin_sync::on_twin(twin_section&& desired, time_point now) {
   state_ = state::current;
   bool const first = known_ == 0;
-  bool const worth = first ? !desired.properties.empty() : desired.version != known_ || lost_;
+  bool const worth = first ? !desired.properties.empty() : desired.version != known_ || lost_ || !same_as_known(desired.properties);
   known_ = desired.version;
   if (worth) {
+    properties_ = desired.properties.empty() ? json::value{} : desired.properties;
     ready_.clear();  // the whole replaces whatever still waited
     desired_update whole;
     whole.properties = std::move(desired.properties);
@@ -135,6 +143,7 @@ inline void twin_sync::deliver(desired_update&& update) {
     return want(time_point::min());
   }
   known_ = update.version;
+  json::merge_patch(properties_, update.properties);
   ready_.push(std::move(update));
 }
 
