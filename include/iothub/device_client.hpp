@@ -13,7 +13,7 @@
 // One thread: everything here, and everything on the same loop; only stop() may be called from others, where the loop
 // says so. An exception that leaves a completion, a timer, or a handler of desired properties or connection changes
 // leaves the call that ran the loop; one that leaves a method handler is answered 500, and a message whose handler throws
-// is not acknowledged.
+// is not acknowledged: on_handler_error() is told what those two threw.
 #pragma once
 
 #include <cstddef>
@@ -48,7 +48,8 @@ concept desired_handler = std::is_invocable_v<F&, json::value const&, std::int64
                           std::is_invocable_v<F&, json::value const&, std::int64_t, desired_scope>;
 // What on_message() takes: returns nothing (accepted) or a settlement.
 template <class F>
-concept message_handler = std::is_invocable_v<F&, c2d_message const&>;
+concept message_handler = std::is_invocable_r_v<settlement, F&, c2d_message const&> ||
+                          std::is_same_v<std::invoke_result_t<F&, c2d_message const&>, void>;
 template <class F>
 concept connection_handler = std::is_invocable_v<F&, connection_status, connection_reason>;
 
@@ -111,10 +112,10 @@ class basic_device_client {
   // Returns when the hub has accepted the connection and all subscriptions. Failures that may pass are retried for
   // options.connect_limit; then, or when trying is useless, the error of the last attempt: errc::unauthorized,
   // certificate_rejected, service_unavailable (also a disabled device), host_not_found, connection_refused, timeout, …
+  // Set the handlers before: what waits at the hub (messages, desired properties) comes as soon as it is subscribed.
   // Later losses are retried in the background; see on_connection_change().
   result<void> connect();
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_connect(F completion);
   // Ends everything pending with errc::closed, runs those completions, and says goodbye. connect() may follow.
   void close() { state().close(); }
@@ -126,9 +127,12 @@ class basic_device_client {
     return state().core().last_error();
   }
   // handler(connection_status, connection_reason). "connected" comes when all subscriptions are in place again.
-  template <connection_handler F>
+  template <class F>
   void on_connection_change(F handler) {
-    state().on_connection = std::move(handler);
+    static_assert(connection_handler<F>,
+                  "on_connection_change: the handler is called as void(connection_status, connection_reason)");
+    if constexpr (connection_handler<F>)
+      state().on_connection = std::move(handler);
   }
 
   // --- telemetry ------------------------------------------------------------------------------------------------------
@@ -141,36 +145,41 @@ class basic_device_client {
   result<void> send_telemetry(message const& what, std::optional<duration> timeout = {});
   result<void> send_telemetry(message&& what, std::optional<duration> timeout = {});
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message const& what, F completion) {
     async_send_telemetry(what, std::nullopt, std::move(completion));
   }
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message&& what, F completion) {
     async_send_telemetry(std::move(what), std::nullopt, std::move(completion));
   }
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message const& what, std::optional<duration> timeout, F completion);
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message&& what, std::optional<duration> timeout, F completion);
 
   // --- direct methods -------------------------------------------------------------------------------------------------
 
   // The handler for one method, replacing the one before: method_response(method_request const&), or
   // void(method_request const&, responder) to answer later. Unknown methods are answered 501, a throwing handler 500.
-  template <method_handler F>
+  template <class F>
   void on_method(std::string_view name, F handler) {
     state().methods.on(name, std::move(handler));
     state().enable(feature::methods);
   }
   // For all names without a handler of their own.
-  template <method_handler F>
+  template <class F>
   void on_unknown_method(F handler) {
     state().methods.on_unknown(std::move(handler));
     state().enable(feature::methods);
+  }
+
+  // handler(handler_error const&) is told what a handler of methods or messages threw. Without one the text is lost: set
+  // it at least in tests.
+  template <class F>
+  void on_handler_error(F handler) {
+    static_assert(std::is_invocable_v<F&, handler_error const&>,
+                  "on_handler_error: the handler is called as void(handler_error const&)");
+    if constexpr (std::is_invocable_v<F&, handler_error const&>) state().methods.on_error(std::move(handler));
   }
 
   // --- device twin ----------------------------------------------------------------------------------------------------
@@ -178,41 +187,43 @@ class basic_device_client {
   // errc::timeout after options.twin_timeout, throttled, server_error, not_connected, closed.
   result<device_twin> get_twin();
   template <class F>
-    requires std::is_invocable_v<F&, result<device_twin>>
   void async_get_twin(F completion);
   // Merges a patch into the reported properties (null removes) and gives their new version. errc::bad_request when it
   // breaks a rule of the hub (twin_patch_builder says which beforehand); errc::timeout: the outcome is unknown.
   result<std::int64_t> update_reported_properties(json::value const& patch);
   template <class F>
-    requires std::is_invocable_v<F&, result<std::int64_t>>
   void async_update_reported_properties(json::value const& patch, F completion);
   // Called for each change of the desired properties, in order of their versions; after a connect with all of them, if
   // they changed meanwhile or are not known yet. A handler with a third parameter is told which of the two it is: a
   // patch is to be merged, a whole document replaces.
-  template <desired_handler F>
+  template <class F>
   void on_desired(F handler);
 
   // --- cloud-to-device messages ---------------------------------------------------------------------------------------
 
   // handler(c2d_message const&) returns nothing, or a settlement. The hub forgets a message when the handler has
   // returned (or returned settlement::accept), and not before: one whose handler throws, abandons or is cut short by a
-  // lost connection comes again, so a handler may see the same message twice.
-  template <message_handler F>
+  // lost connection comes again, so a handler may see the same message twice. The hub keeps messages for a device, whether
+  // it is connected and has subscribed or not, until they expire; setting a handler subscribes.
+  template <class F>
   void on_message(F handler);
 
   // --- time and running -----------------------------------------------------------------------------------------------
 
   // Calls once, `wait` from now. The call is a handler like any other.
   template <class F>
-    requires std::is_invocable_v<F&>
   timer_id after(duration wait, F call) {
-    return state().add_timer(wait, duration{0}, std::move(call));
+    static_assert(std::is_invocable_v<F&>, "after: what a timer calls takes no argument");
+    if constexpr (std::is_invocable_v<F&>) return state().add_timer(wait, duration{0}, std::move(call));
+    return {};
   }
   // Calls every `period`, the first time one period from now. A late call does not make the next ones catch up.
   template <class F>
-    requires std::is_invocable_v<F&>
   timer_id every(duration period, F call) {
-    return state().add_timer(period, period > duration{0} ? period : duration{1}, std::move(call));
+    static_assert(std::is_invocable_v<F&>, "every: what a timer calls takes no argument");
+    if constexpr (std::is_invocable_v<F&>)
+      return state().add_timer(period, period > duration{0} ? period : duration{1}, std::move(call));
+    return {};
   }
   bool cancel_timer(timer_id id) { return state().cancel_timer(id); }
 

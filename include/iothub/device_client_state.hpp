@@ -8,6 +8,12 @@ namespace iothub {
 inline namespace v0 {
 namespace detail {
 
+template <class F, class T>
+constexpr void check_completion() noexcept {
+  static_assert(std::is_invocable_v<F&, result<T>>,
+                "the completion of async_x is called as void(iothub::result<T>), where result<T> is what x gives");
+}
+
 inline connection_parameters make_parameters(connection_string const& connection, device_options const& options,
                                              std::uint16_t port) {
   connection_parameters p;
@@ -169,8 +175,8 @@ result<void> basic_device_client<Transport, Clock, Crypto>::connect() {
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<void>>
 void basic_device_client<Transport, Clock, Crypto>::async_connect(F completion) {
+  detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
           [&s](operation_id id) { s.core().connect(id, s.on().now()); });
@@ -194,9 +200,9 @@ result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(messa
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<void>>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message const& what,
                                                                          std::optional<duration> timeout, F completion) {
+  detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
           [&](operation_id id) { s.core().send_telemetry(id, what, timeout, s.on().now()); });
@@ -204,9 +210,9 @@ void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<void>>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message&& what,
                                                                          std::optional<duration> timeout, F completion) {
+  detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
           [&](operation_id id) { s.core().send_telemetry(id, std::move(what), timeout, s.on().now()); });
@@ -234,8 +240,8 @@ result<device_twin> basic_device_client<Transport, Clock, Crypto>::get_twin() {
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<device_twin>>
 void basic_device_client<Transport, Clock, Crypto>::async_get_twin(F completion) {
+  detail::check_completion<F, device_twin>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(detail::twin_of(a)); },
           [&s](operation_id id) { s.core().get_twin(id, s.on().now()); });
@@ -252,17 +258,20 @@ result<std::int64_t> basic_device_client<Transport, Clock, Crypto>::update_repor
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<std::int64_t>>
 void basic_device_client<Transport, Clock, Crypto>::async_update_reported_properties(json::value const& patch,
                                                                                      F completion) {
+  detail::check_completion<F, std::int64_t>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(detail::version_of(a)); },
           [&](operation_id id) { s.core().patch_reported(id, patch.dump(), s.on().now()); });
 }
 
 template <class Transport, class Clock, class Crypto>
-template <desired_handler F>
+template <class F>
 void basic_device_client<Transport, Clock, Crypto>::on_desired(F handler) {
+  static_assert(desired_handler<F>,
+                "on_desired: the handler is called as void(json::value const& properties, std::int64_t version), or with a "
+                "third argument of type desired_scope");
   state().on_desired = [f = std::move(handler)](desired_update const& u) mutable {
     if constexpr (std::is_invocable_v<F&, json::value const&, std::int64_t, desired_scope>)
       f(u.properties, u.version, u.scope);
@@ -273,8 +282,10 @@ void basic_device_client<Transport, Clock, Crypto>::on_desired(F handler) {
 }
 
 template <class Transport, class Clock, class Crypto>
-template <message_handler F>
+template <class F>
 void basic_device_client<Transport, Clock, Crypto>::on_message(F handler) {
+  static_assert(message_handler<F>,
+                "on_message: the handler is called as void(c2d_message const&), or as settlement(c2d_message const&)");
   state().on_message = [f = std::move(handler)](c2d_message const& m) mutable -> settlement {
     if constexpr (std::is_invocable_r_v<settlement, F&, c2d_message const&>) {
       return f(m);

@@ -218,8 +218,18 @@ class basic_service_client {
           std::move(completion));
   }
 
+  // --- how many devices there are, enabled and disabled, and how many are connected; a hub may count late
+
   result<registry_statistics> get_registry_statistics() { return run(service_core::get_registry_statistics()); }
+  template <class F>
+  void async_get_registry_statistics(F completion) {
+    begin(service_core::get_registry_statistics(), std::move(completion));
+  }
   result<service_statistics> get_service_statistics() { return run(service_core::get_service_statistics()); }
+  template <class F>
+  void async_get_service_statistics(F completion) {
+    begin(service_core::get_service_statistics(), std::move(completion));
+  }
 
   // --- twins ----------------------------------------------------------------------------------------------------------
 
@@ -231,6 +241,10 @@ class basic_service_client {
   template <class F>
   void async_get_twin(std::string_view device_id, F completion) {
     begin(service_core::get_twin(device_id), std::move(completion));
+  }
+  template <class F>
+  void async_get_twin(std::string_view device_id, std::string_view module_id, F completion) {
+    begin(service_core::get_twin(device_id, module_id), std::move(completion));
   }
   // Merges {"tags": {…}, "properties": {"desired": {…}}} into the twin, each part optional; a null deletes. Gives the
   // whole twin as it is then. errc::precondition_failed unless `etag` is the twin's own or any_etag; bad_request for a
@@ -255,9 +269,19 @@ class basic_service_client {
                                   std::string_view etag = any_etag) {
     return run(service_core::update_twin(device_id, module_id, patch, etag));
   }
+  template <class F>
+  void async_update_module_twin(std::string_view device_id, std::string_view module_id, json::value const& patch,
+                                std::string_view etag, F completion) {
+    begin(service_core::update_twin(device_id, module_id, patch, etag), std::move(completion));
+  }
   result<twin> replace_module_twin(std::string_view device_id, std::string_view module_id, json::value const& document,
                                    std::string_view etag = any_etag) {
     return run(service_core::replace_twin(device_id, module_id, document, etag));
+  }
+  template <class F>
+  void async_replace_module_twin(std::string_view device_id, std::string_view module_id, json::value const& document,
+                                 std::string_view etag, F completion) {
+    begin(service_core::replace_twin(device_id, module_id, document, etag), std::move(completion));
   }
 
   // --- direct methods -------------------------------------------------------------------------------------------------
@@ -357,8 +381,9 @@ class basic_service_client {
     return run_on(state(), std::move(call));
   }
   template <class T, class F>
-    requires std::is_invocable_v<F&, result<T>>
   void begin(result<service_call<T>>&& call, F completion) {
+    static_assert(std::is_invocable_v<F&, result<T>>,
+                  "the completion of async_x is called as void(iothub::result<T>), where result<T> is what x gives");
     using reader = result<T> (*)(http::response&&);
     reader const read = call ? call->read : reader{};
     service_driver::completion done = [f = std::move(completion), read](result<http::response>&& answer) mutable {

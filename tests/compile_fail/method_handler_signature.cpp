@@ -1,4 +1,4 @@
-// expect: method_handler
+// expect: a method handler is called as method_response(method_request const&), or to answer later as
 #include <iothub/device/method_dispatcher.hpp>
 
 void add(iothub::method_dispatcher& methods) {

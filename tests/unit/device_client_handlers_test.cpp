@@ -145,6 +145,37 @@ TEST(DeviceHandlers, AThrowingMethodIs500) {
   EXPECT_EQ(w.peer.calls, (lines{R"(answer r1 500 {"message":"the device did not handle the call"})"}));
 }
 
+TEST(DeviceHandlers, WhatAHandlerThrowsIsReportedAfterItsCallOrMessageWasAnswered) {
+  client_world w;
+  w->on_handler_error([&](handler_error const& e) {
+    w.peer.calls.push_back((e.kind == handler_kind::method ? "method " : "message ") + std::string{e.name} + ": " +
+                           std::string{e.what});
+  });
+  w->on_method("m", [](method_request const&) -> method_response { throw std::runtime_error{"no disk"}; });
+  w->on_method("late", [](method_request const&, responder) { throw 5; });
+  w->on_message([](c2d_message const&) { throw std::logic_error{"what is this?"}; });
+  w.connect();
+  w.peer.method("m", "r1");
+  w.peer.method("late", "r2");
+  w.peer.message(4, "hi");
+  w->poll();
+  EXPECT_EQ(w.peer.calls,
+            (lines{R"(answer r1 500 {"message":"the device did not handle the call"})", "method m: no disk",
+                   R"(answer r2 500 {"message":"the device did not handle the call"})",
+                   "method late: something that is no std::exception", "leave 4", "message : what is this?"}));
+}
+
+TEST(DeviceHandlers, AnExceptionOfTheErrorHandlerLeavesTheRun) {
+  client_world w;
+  w->on_handler_error([](handler_error const& e) { throw std::runtime_error{std::string{e.what}}; });
+  w->on_method("m", [](method_request const&) -> method_response { throw std::runtime_error{"no disk"}; });
+  w.connect();
+  w.peer.method("m", "r1");
+  EXPECT_THROW(w->poll(), std::runtime_error);
+  w->poll();
+  EXPECT_EQ(w.peer.calls, (lines{R"(answer r1 500 {"message":"the device did not handle the call"})"}));
+}
+
 TEST(DeviceHandlers, MessagesAreAcceptedAfterTheHandlerReturned) {
   client_world w;
   w->on_message([&](c2d_message const& m) { w.peer.calls.push_back("handled " + std::string{m.content.body.bytes()}); });

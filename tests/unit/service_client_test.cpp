@@ -328,6 +328,28 @@ TEST_F(ServiceClient, GoesThroughAllOperations) {
   EXPECT_EQ(service.get_service_statistics()->connected_device_count, 2);
 }
 
+TEST_F(ServiceClient, GoesThroughTheAsynchronousFormsOfModuleTwinsAndStatistics) {
+  std::string const twin = R"({"deviceId":"d","moduleId":"m","etag":"AAAAAAAAAAE=","version":2})";
+  script({ok(twin), ok(twin), ok(twin), ok(R"({"totalDeviceCount":4})"), ok(R"({"connectedDeviceCount":2})")});
+  auto service = make();
+  int twins = 0;
+  auto const count = [&](iothub::result<iothub::twin> t) { twins += t.has_value() && t->module_id == "m"; };
+  service.async_get_twin("d", "m", count);
+  service.async_update_module_twin("d", "m", {{"tags", {{"a", 1}}}}, iothub::any_etag, count);
+  service.async_replace_module_twin("d", "m", {{"tags", {{"a", 1}}}}, "x", count);
+  std::int64_t total = 0, connected = 0;
+  service.async_get_registry_statistics([&](auto s) { total = s->total_device_count; });
+  service.async_get_service_statistics([&](auto s) { connected = s->connected_device_count; });
+  service.poll();
+  EXPECT_EQ(twins, 3);
+  EXPECT_EQ(total, 4);
+  EXPECT_EQ(connected, 2);
+  ASSERT_EQ(sent.size(), 5u);
+  EXPECT_EQ(sent[1].method + " " + sent[1].target, "PATCH /twins/d/modules/m?api-version=2021-04-12");
+  EXPECT_EQ(sent[2].method, "PUT");
+  EXPECT_EQ(sent[2].headers.get("If-Match"), "\"x\"");
+}
+
 TEST_F(ServiceClient, TakesOneExpectationPerRequest) {
   EXPECT_CALL(http, start(_, ::testing::Field(&http::request::method, "PUT"), _)).WillOnce(http.answer(http::response{.status = 409}));
   auto service = make();

@@ -22,6 +22,7 @@
 #include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/slot_map.hpp>
 #include <iothub/base/time.hpp>
@@ -352,12 +353,14 @@ inline result<void> device_driver::answer(call_id call, method_response&& respon
 inline void device_driver::dispatch_message(device_action& a) {
   if (!on_message) return;
   settlement how = settlement::abandon;
+  maybe<std::string> thrown;
   {
     detail::borrowed_handler borrowed{on_message, [this] { return &on_message; }};
 #if IOTHUB_EXCEPTIONS
     try {
       how = borrowed.call()(*a.message);
     } catch (...) {  // not handled: it comes again
+      thrown = detail::thrown_text();
     }
 #else
     how = borrowed.call()(*a.message);
@@ -365,6 +368,8 @@ inline void device_driver::dispatch_message(device_action& a) {
   }
   if (released_) return;
   (void)core_.settle_message(a.connection, a.where, how, loop_.now());
+  if (thrown)
+    methods.report({.kind = handler_kind::message, .name = a.message->content.message_id, .what = *thrown});
 }
 
 inline timer_id device_driver::add_timer(duration wait, duration period, function<void()> call) {

@@ -11,6 +11,7 @@
 #include <iothub/base/function.hpp>
 #include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/device/handler_error.hpp>
 #include <iothub/device/responder.hpp>
 #include <iothub/json/value.hpp>
 #include <iothub/wire/models.hpp>
@@ -29,20 +30,25 @@ concept method_handler = answering_method_handler<F> || responding_method_handle
 
 // Rules. Names are case-sensitive. A name without a handler goes to the fallback, and without that is answered 501 with
 // {"message":"method NAME is not implemented"}. A payload that is no JSON is answered 400, and no handler runs. A handler
-// that throws is answered 500 (see responder). A handler may add, replace and remove handlers, itself included.
+// that throws is answered 500 (see responder), and what it threw goes to on_error(). A handler may add, replace and remove handlers, itself included.
 class method_dispatcher {
  public:
   using handler = function<void(method_request const&, responder)>;
 
   // The handler for one name, replacing the one before.
-  template <method_handler F>
+  template <class F>
   void on(std::string_view name, F f) {
     set(name, wrap(std::move(f)));
   }
   // For every name without a handler of its own.
-  template <method_handler F>
+  template <class F>
   void on_unknown(F f) {
     unknown_ = wrap(std::move(f));
+  }
+  // Called with what a handler threw, after its call was answered. An exception of its own leaves dispatch().
+  void on_error(function<void(handler_error const&)> report) { error_ = std::move(report); }
+  void report(handler_error const& what) {
+    if (error_) error_(what);
   }
   bool remove(std::string_view name);
   [[nodiscard]] bool has(std::string_view name) const noexcept { return find(name) != nullptr; }
@@ -64,7 +70,12 @@ class method_dispatcher {
 
   template <class F>
   static handler wrap(F f) {
-    if constexpr (answering_method_handler<F>) {
+    static_assert(method_handler<F>,
+                  "a method handler is called as method_response(method_request const&), or to answer later as "
+                  "void(method_request const&, responder)");
+    if constexpr (!method_handler<F>) {
+      return {};
+    } else if constexpr (answering_method_handler<F>) {
       return [f = std::move(f)](method_request const& request, responder answer) mutable { answer(f(request)); };
     } else {
       return handler{std::move(f)};
@@ -76,6 +87,7 @@ class method_dispatcher {
 
   lean_vector<entry> handlers_;  // few, in the order they were set
   handler unknown_;
+  function<void(handler_error const&)> error_;
 };
 
 // --- implementation -------------------------------------------------------------------------------------------------
@@ -146,6 +158,9 @@ inline void method_dispatcher::dispatch(method_request const& request, responder
   try {
     borrowed.call()(request, std::move(answer));
   } catch (...) {  // the responder, destroyed on the way here, has answered 500
+    if (!error_) return;
+    std::string const text = detail::thrown_text();
+    report({.kind = handler_kind::method, .name = request.name, .what = text});
   }
 #else
   borrowed.call()(request, std::move(answer));
