@@ -16,6 +16,18 @@ std::string problem(std::string_view text) {
   return std::string{message.substr(before.size(), message.find(after) - before.size())};
 }
 
+TEST(HubQueryParser, ErrorsQuoteTheTextAtTheirPlace) {
+  auto const said = [](std::string_view text) {
+    std::string const message{ih::parse_query(text).error().message()};
+    return message.substr(message.find("try again.") + 10);
+  };
+  EXPECT_EQ(said("SELECT * FROM users"), " There it says: users");
+  EXPECT_EQ(said("SELECT * FROM"), " It ends there.");
+  EXPECT_EQ(said("UPDATE devices SET a = 'a long text'"), " There it says: UPDATE devices SET a = '...");
+  EXPECT_EQ(said("SELECT * FROM devices WHERE ! \xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4"),
+            " There it says: ! \xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4...");
+}
+
 TEST(HubQueryParser, ErrorsNameTheirPlace) {
   struct row {
     std::string_view text;

@@ -195,6 +195,9 @@ inline void fill_page(query_tree const& tree, std::string_view text, query_sourc
 
 inline result<query_page> run_query(query_tree const& tree, std::string_view text, query_source& rows,
                                     std::size_t page_size, std::string_view continuation) {
+  // A page without rows would look like a hub whose jobs have all ended.
+  if (tree.from == query_from::jobs)
+    return refuse(errc::unsupported, 404013, "This hub has no jobs: devices.jobs cannot be queried");
   auto at = detail::read_position(text, continuation);
   if (!at) return std::move(at).error();
   std::size_t const size = page_size == 0 ? default_page_size
@@ -203,7 +206,7 @@ inline result<query_page> run_query(query_tree const& tree, std::string_view tex
   std::uint64_t const most = tree.top ? *tree.top : ~std::uint64_t{0};
   query_page page;
   // Microsoft's .NET service client compares these names with case.
-  page.item_type = tree.from == query_from::jobs ? "DeviceJob" : tree.everything ? "Twin" : "Raw";
+  page.item_type = tree.everything ? "Twin" : "Raw";
   if (!tree.aggregates()) {
     detail::fill_page(tree, text, rows, size, most, std::move(*at), page);
     return page;

@@ -77,13 +77,13 @@ namespace detail {
 // Recursive descent; every function returns false after the first problem was noted.
 class query_parser {
  public:
-  query_parser(std::string_view text, limits const& allowed) noexcept : lexer_{text}, allowed_{allowed} {}
+  query_parser(std::string_view text, limits const& allowed) noexcept : lexer_{text}, text_{text}, allowed_{allowed} {}
 
   result<query_tree> run() {
     if (select() && source() && where() && group() && finish()) return std::move(tree_);
     return refuse(errc::bad_request, 400006,
                   "The query is invalid at character " + std::to_string(at_) + ": " + problem_ +
-                      ". Please check the format of the query and try again.");
+                      ". Please check the format of the query and try again." + near());
   }
 
  private:
@@ -92,6 +92,14 @@ class query_parser {
     problem_ = why;
     at_ = lexer_.position();
     return false;
+  }
+  // The text at the mistake, for a person: at most 24 bytes, no character cut in two.
+  [[nodiscard]] std::string near() const {
+    std::string_view const rest = text_.substr(at_ - 1 < text_.size() ? at_ - 1 : text_.size());
+    if (rest.empty()) return " It ends there.";
+    std::size_t size = rest.size() < 24 ? rest.size() : 24;
+    while (size != 0 && size != rest.size() && (static_cast<unsigned char>(rest[size]) & 0xC0) == 0x80) --size;
+    return " There it says: " + std::string{rest.substr(0, size)} + (size < rest.size() ? "..." : "");
   }
   [[nodiscard]] bool at_word(std::string_view word) const noexcept {
     return (lexer_.kind() == query_token::keyword || lexer_.kind() == query_token::name) &&
@@ -400,6 +408,7 @@ class query_parser {
   }
 
   query_lexer lexer_;
+  std::string_view text_;
   limits const& allowed_;
   query_tree tree_;
   std::string problem_;
