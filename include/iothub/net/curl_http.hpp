@@ -335,7 +335,7 @@ inline error curl_http::core::explain(exchange const& e, CURLcode code) const {
   errc const kind = e.broken ? *e.broken : detail::from_curl(code);
   if (e.broken == errc::too_large) return error{kind, "HTTP: the response of " + e.host + " is larger than its limit"};
   std::string text = "HTTP: " + e.host + ": " + (e.message[0] != '\0' ? e.message : curl_easy_strerror(code));
-  if (kind == errc::certificate_rejected) text += " (trusting " + trust_->origin + ")";
+  if (kind == errc::certificate_rejected) text += trust_note(trust_->origin);
   return error{kind, std::move(text)};
 }
 

@@ -148,7 +148,22 @@ inline result<void> use_certificate(SSL_CTX* c, std::string_view chain, std::str
   return {};
 }
 
+// Where a context keeps trust::origin, for messages.
+inline int trust_slot() noexcept {
+  static int const slot = SSL_CTX_get_ex_new_index(
+      0, nullptr, nullptr, nullptr,
+      [](void*, void* text, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(text); });
+  return slot;
+}
+
+inline std::string trusted_by(SSL_CTX* c) {
+  auto const* const origin = static_cast<std::string const*>(SSL_CTX_get_ex_data(c, trust_slot()));
+  return origin != nullptr ? *origin : std::string{"the system"};
+}
+
 inline result<void> use_trust(SSL_CTX* c, trust const& whom) {
+  auto origin = make_owned<std::string>(whom.origin);
+  if (SSL_CTX_set_ex_data(c, trust_slot(), origin.get()) == 1) (void)origin.release();
   ERR_clear_error();
   if (whom.is_system()) {
     if (SSL_CTX_set_default_verify_paths(c) == 1) return {};

@@ -243,7 +243,8 @@ inline error tls_engine::failure(int kind) {
   if (state_->out_of_memory) return {errc::io_error, "out of memory"};
   if (!established_ && SSL_is_server(ssl_.get()) == 0 && verdict != X509_V_OK)
     return {errc::certificate_rejected,
-            "the certificate of " + peer + " is rejected: " + X509_verify_cert_error_string(verdict)};
+            "the certificate of " + peer + " is rejected: " + X509_verify_cert_error_string(verdict) +
+                trust_note(detail::trusted_by(SSL_get_SSL_CTX(ssl_.get())))};
   if (cut_off && established_)
     return {errc::connection_lost, "the connection to " + peer + " ended without a TLS close: bytes may be missing"};
   if (cut_off) return {errc::connection_lost, "the connection to " + peer + " ended during the TLS handshake"};

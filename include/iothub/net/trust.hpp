@@ -30,6 +30,11 @@ struct trust {
   [[nodiscard]] bool is_system() const noexcept { return pem.empty(); }
 };
 
+// What a message about a rejected certificate ends with: most often the wrong CA is trusted.
+[[nodiscard]] inline std::string trust_note(std::string_view origin) {
+  return std::string{" (trusting "}.append(origin).append("; the option ca_file or SSL_CERT_FILE names another CA)");
+}
+
 // errc::io_error for a file that is missing or cannot be read, errc::malformed for one that holds no PEM certificate;
 // the message names the file.
 [[nodiscard]] inline result<trust> resolve_trust(trust_options const& options);
