@@ -230,4 +230,19 @@ TEST(JsonValue, AWideObjectIsWrittenOut) {
   EXPECT_EQ(v.find("s"), nullptr);
 }
 
+TEST(JsonArrayOf, MakesAnArrayOfWhatAContainerHolds) {
+  std::vector<std::string> const names{"a", "b"};
+  EXPECT_EQ(json::array_of(names).dump(), R"(["a","b"])");
+  EXPECT_EQ(json::array_of(std::vector<int>{}).dump(), "[]");
+  int const numbers[] = {1, 2};
+  EXPECT_EQ(json::array_of(numbers).dump(), "[1,2]");
+}
+
+TEST(JsonArrayOf, TakesElementsInBracesOfTheirOwn) {
+  EXPECT_EQ(json::array_of({{{"a", 1}}}).dump(), R"([{"a":1}])");
+  EXPECT_EQ(json::array_of({{{"a", 1}}, {{"b", 2}}}).dump(), R"([{"a":1},{"b":2}])");
+  EXPECT_EQ(json::array_of({1, "two"}).dump(), R"([1,"two"])");
+  EXPECT_EQ((json::array{{"a", 1}}.document.dump()), R"(["a",1])");  // the trap that it is there for
+}
+
 }  // namespace

@@ -189,8 +189,9 @@ class member {
 };
 static_assert(sizeof(member) == 32);
 
-// An array written out: json::array{1, "two", json::array{}}. Compilers disagree on an array whose only element is an
-// array; say json::array{json::value{json::array{1, 2}}} there.
+// An array written out: json::array{1, "two", json::array{}}. With one element in braces, json::array{{"a", 1}}, C++ takes
+// the braces for the array's own, and it is ["a",1]; and compilers disagree on an array whose only element is an array.
+// Say array_of() there: json::array_of({{{"a", 1}}}) is [{"a":1}].
 struct array {
   array() noexcept = default;
   array(std::initializer_list<value> items) {
@@ -198,6 +199,16 @@ struct array {
   }
   value document = value::make_array();
 };
+
+// An array of what a container holds: json::array_of(names), where names is a std::vector<std::string>.
+template <class Items>
+[[nodiscard]] value array_of(Items const& items) {
+  value made = value::make_array();
+  for (auto const& item : items) made.push_back(item);
+  return made;
+}
+// Each element in braces of its own: json::array_of({{{"a", 1}}, {{"b", 2}}}) is [{"a":1},{"b":2}].
+[[nodiscard]] inline value array_of(std::initializer_list<value> items) { return value{array{items}}; }
 
 template <class Member>
 class member_range {
