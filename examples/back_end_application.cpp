@@ -8,6 +8,10 @@
 using namespace std::chrono_literals;
 
 int main(int argc, char** argv) {
+  example::usage(argc, argv, 3,
+                 "back_end_application [DEVICE [METHOD [PAYLOAD]]]\n"
+                 "Calls a direct method; SetTelemetryInterval of MyCppDevice with 10 unless told otherwise.\n"
+                 "Needs IOTHUB_SERVICE_CONNECTION_STRING; IOTHUB_HTTPS_PORT and SSL_CERT_FILE for a hub of your own.");
   std::string const device_id = argc > 1 ? argv[1] : "MyCppDevice";
   std::string const method = argc > 2 ? argv[2] : "SetTelemetryInterval";
   auto payload = iothub::json::parse(argc > 3 ? argv[3] : "10");

@@ -9,6 +9,10 @@
 using namespace std::chrono_literals;
 
 int main(int argc, char** argv) {
+  example::usage(argc, argv, 1,
+                 "confirmed_telemetry [COUNT]\n"
+                 "Sends COUNT messages, one a second, and says how each of them ended; 0 or nothing: no end.\n"
+                 "Needs IOTHUB_DEVICE_CONNECTION_STRING; IOTHUB_MQTT_PORT and SSL_CERT_FILE for a hub of your own.");
   auto const count = iothub::parse_int<long>(argc > 1 ? argv[1] : "0");
   if (!count || *count < 0) example::refuse("The argument is a number of messages, 0 for no end.");
   iothub::net::epoll_loop loop;

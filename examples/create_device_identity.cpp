@@ -14,6 +14,10 @@ std::string when(iothub::utc_time time) { return time == iothub::no_time ? "neve
 }  // namespace
 
 int main(int argc, char** argv) {
+  example::usage(argc, argv, 1,
+                 "create_device_identity [DEVICE]\n"
+                 "Registers a device, MyCppDevice unless told otherwise, and prints its identity.\n"
+                 "Needs IOTHUB_SERVICE_CONNECTION_STRING; IOTHUB_HTTPS_PORT and SSL_CERT_FILE for a hub of your own.");
   iothub::net::epoll_loop loop;
   iothub::net::stop_on_signals const ctrl_c{loop};
   auto service = example::service(loop);

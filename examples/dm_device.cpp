@@ -9,6 +9,10 @@
 using iothub::method_request, iothub::method_response;
 
 int main(int argc, char** argv) {
+  example::usage(argc, argv, 1,
+                 "dm_device [SECONDS]\n"
+                 "Takes the direct method rebootDevice; a reboot takes SECONDS, 20 unless told otherwise.\n"
+                 "Needs IOTHUB_DEVICE_CONNECTION_STRING; IOTHUB_MQTT_PORT and SSL_CERT_FILE for a hub of your own.");
   auto const seconds = iothub::parse_int<int>(argc > 1 ? argv[1] : "20");
   if (!seconds || *seconds < 0) example::refuse("The argument is how many seconds a reboot takes.");
   iothub::net::epoll_loop loop;

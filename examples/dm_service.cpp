@@ -8,6 +8,10 @@
 using namespace std::chrono_literals;
 
 int main(int argc, char** argv) {
+  example::usage(argc, argv, 1,
+                 "dm_service [DEVICE]\n"
+                 "Reboots a device, MyCppDevice unless told otherwise, and waits until it says that it did.\n"
+                 "Needs IOTHUB_SERVICE_CONNECTION_STRING; IOTHUB_HTTPS_PORT and SSL_CERT_FILE for a hub of your own.");
   std::string const device_id = argc > 1 ? argv[1] : "MyCppDevice";
   iothub::net::epoll_loop loop;
   iothub::net::stop_on_signals const ctrl_c{loop};

@@ -3,10 +3,12 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/iothub.hpp>
-#include <iothub/net/signals.hpp>
 
 namespace example {
 
@@ -16,6 +18,21 @@ inline constexpr int usage_error = 2;
 [[noreturn]] inline void refuse(std::string_view sentence) {
   std::fprintf(stderr, "%.*s\n", static_cast<int>(sentence.size()), sentence.data());
   std::exit(usage_error);
+}
+
+// --help prints the text and ends the program; more arguments than it takes, or an option that it has not, are refused.
+inline void usage(int argc, char** argv, int most, char const* text) {
+  for (int i = 1; i < argc; ++i) {
+    std::string_view const argument = argv[i];
+    if (argument == "--help" || argument == "-h") {
+      std::printf("usage: %s\n", text);
+      std::exit(0);
+    }
+    if (i > most || argument.starts_with("--")) {
+      std::string_view const all = text;
+      refuse("What is \"" + std::string{argument} + "\"? usage: " + std::string{all.substr(0, all.find('\n'))});
+    }
+  }
 }
 
 inline bool is_set(char const* variable) {
@@ -30,7 +47,7 @@ inline std::string connection_string(char const* variable) {
   return std::getenv(variable);
 }
 
-// A port for a hub that is not on the usual one: IOTHUB_MQTT_PORT, IOTHUB_HTTPS_PORT.
+// A port for a hub that is not on the usual one: IOTHUB_MQTT_PORT, IOTHUB_AMQPS_PORT, IOTHUB_HTTPS_PORT.
 inline std::uint16_t port(char const* variable, std::uint16_t usual) {
   if (!is_set(variable)) return usual;
   char const* const value = std::getenv(variable);
@@ -42,6 +59,7 @@ inline std::uint16_t port(char const* variable, std::uint16_t usual) {
 inline iothub::device_options device_options() {
   iothub::device_options options;
   options.mqtt_port = port("IOTHUB_MQTT_PORT", options.mqtt_port);
+  options.amqps_port = port("IOTHUB_AMQPS_PORT", options.amqps_port);
   options.https_port = port("IOTHUB_HTTPS_PORT", options.https_port);
   return options;
 }

@@ -88,7 +88,11 @@ std::string describe(iothub::result<method_response> const& reply) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char**) {
+  if (argc > 1) {
+    std::puts("quickstart: tells the quickstart of IoT Hub in virtual time; takes no arguments and needs no hub");
+    return 0;
+  }
   iothub::fake_hub hub;
   the_hub = &hub;
   auto service = hub.connect_service();
@@ -100,11 +104,11 @@ int main() {
   expect(!again && again.error() == iothub::errc::already_exists, "a second registration was not refused");
   say("hub", "a second time: " + text(again.error().message()));
 
-  say("back end", "6. sets a desired property");
+  say("back end", "2. sets a desired property");
   service.update_twin("MyCppDevice", {{"properties", {{"desired", {{"telemetryUnit", "C"}}}}}}).value();
 
   auto device = hub.connect_device("MyCppDevice");
-  say("device", "2. is connected and sends every second");
+  say("device", "3. is connected and sends every second");
   thermostat logic{device};
   hub.send_c2d("MyCppDevice", {.body = "hello, device"});
   hub.run_for(5s);
@@ -112,7 +116,7 @@ int main() {
   say("hub", "has " + std::to_string(before) + " telemetry messages; the last: " + text(hub.events().back().content.body.bytes()) +
                  " temperatureAlert=" + *hub.events().back().content.find("temperatureAlert"));
 
-  say("back end", "3. calls SetTelemetryInterval with 10");
+  say("back end", "4. calls SetTelemetryInterval with 10");
   auto const changed = service.invoke_method("MyCppDevice", {.name = "SetTelemetryInterval", .payload = 10});
   say("back end", "gets " + describe(changed));
   expect(changed && changed->status == 200, "SetTelemetryInterval");
@@ -134,14 +138,14 @@ int main() {
   expect(!silent && silent.error() == iothub::errc::device_timeout, "a device that does not answer");
   say("back end", "a device that does not answer: " + describe(silent));
 
-  say("device", "4. sends a message and waits for its confirmation");
+  say("device", "5. sends a message and waits for its confirmation");
   device.send_telemetry({.body = {{"deviceId", "MyCppDevice"}, {"windSpeed", 12.5}},
                          .properties = {{"Property", "PropMsg_1"}},
                          .message_id = "message_1",
                          .correlation_id = "correlation_1"}).value();
   say("device", std::string{"message_1 confirmed, "} + (device.is_busy() ? "busy sending" : "idle"));
 
-  say("back end", "5. calls rebootDevice");
+  say("back end", "6. calls rebootDevice");
   auto const since = iothub::to_iso8601(hub.utc_now());
   auto const rebooted = service.invoke_method("MyCppDevice", {.name = "rebootDevice", .payload = "{\"method_number\":\"42\"}"});
   say("back end", "gets " + describe(rebooted));
@@ -154,7 +158,7 @@ int main() {
   }
   expect(found == 1, "the query for rebooted devices");
 
-  say("device", "6. disconnects; the back end changes its mind twice meanwhile");
+  say("device", "7. disconnects; the back end changes its mind twice meanwhile");
   device.close();
   service.update_twin("MyCppDevice", {{"properties", {{"desired", {{"telemetryUnit", nullptr}}}}}}).value();
   service.update_twin("MyCppDevice", {{"properties", {{"desired", {{"telemetryUnit", "F"}}}}}}).value();
@@ -164,7 +168,7 @@ int main() {
   auto const twin = service.get_twin("MyCppDevice").value();
   say("back end", "desired " + twin.desired.dump() + " is at version " + std::to_string(twin.desired.version));
   expect(service.get_device("MyCppDevice").value().cloud_to_device_message_count == 0, "a message was not accepted");
-  say("back end", "deletes both devices");
+  say("back end", "8. deletes both devices");
   service.delete_device("MyCppDevice").value();
   service.delete_device("Away").value();
   std::puts("quickstart: OK");

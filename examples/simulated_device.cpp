@@ -9,7 +9,11 @@
 using namespace std::chrono_literals;
 using iothub::method_request, iothub::method_response;
 
-int main() {
+int main(int argc, char** argv) {
+  example::usage(argc, argv, 0,
+                 "simulated_device\n"
+                 "Sends telemetry and takes the direct method SetTelemetryInterval.\n"
+                 "Needs IOTHUB_DEVICE_CONNECTION_STRING; IOTHUB_MQTT_PORT and SSL_CERT_FILE for a hub of your own.");
   iothub::net::epoll_loop loop;
   iothub::net::stop_on_signals const ctrl_c{loop};
   auto device = example::device(loop);

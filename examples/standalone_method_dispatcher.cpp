@@ -24,7 +24,10 @@ void serve(DeviceClient& device, iothub::method_dispatcher& methods) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  example::usage(argc, argv, 0,
+                 "standalone_method_dispatcher\n"
+                 "Needs nothing; with IOTHUB_DEVICE_CONNECTION_STRING it also serves that device.");
   iothub::method_dispatcher methods;
   methods.on("add", [](iothub::method_request const& request) -> iothub::method_response {
     auto const a = request.payload["a"].as_int(), b = request.payload["b"].as_int();

@@ -31,7 +31,10 @@ iothub::result<iothub::connection_string> with_token(iothub::loop& loop, Crypto 
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  example::usage(argc, argv, 0,
+                 "standalone_sas_signer\n"
+                 "Needs nothing; with IOTHUB_SERVICE_CONNECTION_STRING it also asks that hub.");
   // Alone. The key is the example's own; the same second gives the same token.
   auto signer = iothub::basic_sas_signer<stopped_clock, iothub::openssl_crypto>::make(
                     {}, {}, iothub::secret{"c29tZSBrZXkgb2YgYW4gZXhhbXBsZQ=="},

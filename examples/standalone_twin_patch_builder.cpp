@@ -20,7 +20,10 @@ int report(char const* where, DeviceClient& device, iothub::json::value const& p
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  example::usage(argc, argv, 0,
+                 "standalone_twin_patch_builder\n"
+                 "Needs nothing; with IOTHUB_DEVICE_CONNECTION_STRING it also patches the twin of that device.");
   // Alone: dots lead into nested objects; whatever breaks a rule of the hub is named before anything is sent.
   auto const patch = iothub::twin_patch_builder{}
                          .set("firmware.version", "1.2.3")

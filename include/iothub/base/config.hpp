@@ -1,6 +1,10 @@
 // Build switches, and the only macros of the library. A switch never changes the layout or the name of a public type.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "iothub needs C++20: compile with -std=c++20 or a later one (CMake: target_compile_features(x PRIVATE cxx_std_20))"
+#endif
+
 // Asserts state what the library itself guarantees; they are never about input. Define IOTHUB_ASSERT before the first
 // include to route them elsewhere.
 #ifndef IOTHUB_ASSERT

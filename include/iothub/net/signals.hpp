@@ -3,9 +3,8 @@
 
 #include <signal.h>
 
-#include <atomic>
-
 #include <iothub/base/config.hpp>
+#include <iothub/base/shared_cell.hpp>
 #include <iothub/net/epoll_loop.hpp>
 
 namespace iothub {
@@ -36,8 +35,8 @@ class stop_on_signals {
 
  private:
   // Constant-initialised: there is no guard that a signal handler could wait for.
-  static std::atomic<epoll_loop*>& loop_to_stop() noexcept {
-    static constinit std::atomic<epoll_loop*> target{nullptr};
+  static iothub::detail::shared_cell<epoll_loop*>& loop_to_stop() noexcept {
+    static constinit iothub::detail::shared_cell<epoll_loop*> target{nullptr};
     return target;
   }
 
