@@ -89,7 +89,7 @@ TYPED_TEST(Reconnect, IsToldWithReasons) {
   ASSERT_TRUE(w.wait_until([&] { return said.all.size() == 4; }));
   device.close();
   EXPECT_THAT(said.all, ElementsAre("connecting opened", "connected opened", "retrying connection_lost",
-                                    "connected connection_lost", "disconnected closed"));
+                                    "connected recovered", "disconnected closed"));
 }
 
 TYPED_TEST(Reconnect, BringsMethodsTwinAndMessagesBackAfterTheHubWasAway) {
@@ -248,7 +248,7 @@ TYPED_TEST(Reconnect, TriesOnWhileTheDeviceIsDisabled) {
   w.run_turns(20);
   ASSERT_EQ(said.all.size(), 4u);
   EXPECT_EQ(said.all[2], "retrying connection_lost");
-  EXPECT_EQ(said.all[3], "connected connection_lost");
+  EXPECT_EQ(said.all[3], "connected recovered");
 }
 
 TYPED_TEST(Reconnect, StopsForADisabledDeviceWhereTheHubSaysSo) {

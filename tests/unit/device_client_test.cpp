@@ -134,7 +134,7 @@ TEST(DeviceClient, ConnectionChangesAreToldWithAReason) {
   w->run_for(5s);
   w->close();
   EXPECT_EQ(seen, (lines{"connecting opened", "connected opened", "retrying connection_lost",
-                         "connected connection_lost", "disconnected closed"}));
+                         "connected recovered", "disconnected closed"}));
 }
 
 TEST(DeviceClient, ConnectGivesUpAndSaysWhy) {

@@ -199,7 +199,7 @@ TEST(DeviceCoreReconnect, ComesBackByItselfAndEnablesEverythingAgain) {
   EXPECT_GE(waited, 100ms);
   EXPECT_LE(waited, 1s);
   EXPECT_EQ(w.peer.take_calls(), (lines{"open t2", "enable methods"}));
-  EXPECT_EQ(w.take_events(), (lines{"connected connection_lost"}));
+  EXPECT_EQ(w.take_events(), (lines{"connected recovered"}));
 }
 
 TEST(DeviceCoreReconnect, FollowsTheScheduleExactly) {

@@ -122,7 +122,7 @@ TEST(DeviceCoreTelemetry, WhatTheDialectRefusesFails) {
   w.settle();
   w.core.send_telemetry(3, text_message("b"), {}, w.now);  // refused only when it is handed over
   w.jump();
-  EXPECT_EQ(w.take_events(), (lines{"retrying connection_lost", "connected connection_lost", "3 invalid_argument"}));
+  EXPECT_EQ(w.take_events(), (lines{"retrying connection_lost", "connected recovered", "3 invalid_argument"}));
 }
 
 TEST(DeviceCoreTwin, SubscribesOnFirstUseAndAnswers) {

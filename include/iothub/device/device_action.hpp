@@ -26,6 +26,7 @@ enum class connection_status : std::uint8_t {
 enum class connection_reason : std::uint8_t {
   none,
   opened,           // by connect()
+  recovered,        // the connection is back after one that was lost
   closed,           // by close()
   token_renewal,    // planned: the SAS token is replaced before it expires
   connection_lost,  // the network, or the hub closed it (MQTT never says why)
@@ -80,6 +81,7 @@ constexpr std::string_view to_string(connection_reason r) noexcept {
   switch (r) {
     case connection_reason::none: return "none";
     case connection_reason::opened: return "opened";
+    case connection_reason::recovered: return "recovered";
     case connection_reason::closed: return "closed";
     case connection_reason::token_renewal: return "token_renewal";
     case connection_reason::connection_lost: return "connection_lost";

@@ -179,7 +179,7 @@ inline void device_core::link_down(error why, connection_reason reason, time_poi
   leave_connection(now);
   if (reason == connection_reason::none) reason = reason_of(why, was_connected);
   if (down_since_ == never) down_since_ = now;
-  if (was_connected) attempt_reason_ = reason;
+  if (was_connected) attempt_reason_ = connection_reason::recovered;
   retry_class const how = classify_for_retry(why.code());
   if (how == retry_class::stop) return fail_all(std::move(why), reason);
   if (settings_.give_up_after > duration{0} && now - down_since_ >= settings_.give_up_after)
