@@ -39,10 +39,10 @@ class file_checkpoint_store final : public checkpoint_store {
   // The folder must exist; the file is made when something is saved.
   explicit file_checkpoint_store(std::string path) : path_{std::move(path)} {}
 
-  result<std::vector<event_checkpoint>> checkpoints(event_scope const& of) override;
-  result<void> save(event_scope const& of, event_checkpoint const& what) override;
-  result<std::vector<partition_claim>> claims(event_scope const& of) override;
-  result<void> claim(event_scope const& of, partition_claim const& what, partition_claim const& expected) override;
+  inline result<std::vector<event_checkpoint>> checkpoints(event_scope const& of) override;
+  inline result<void> save(event_scope const& of, event_checkpoint const& what) override;
+  inline result<std::vector<partition_claim>> claims(event_scope const& of) override;
+  inline result<void> claim(event_scope const& of, partition_claim const& what, partition_claim const& expected) override;
 
   [[nodiscard]] std::string const& path() const noexcept { return path_; }
 

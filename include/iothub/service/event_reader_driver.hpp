@@ -54,7 +54,7 @@ class event_reader_driver : public amqp_driver, protected event_reader_host {
   void step_core(time_point now) override { core_->step(now); }
   [[nodiscard]] time_point core_deadline() const override { return core_->next_deadline(); }
   [[nodiscard]] std::string describe() const override { return core_->describe(); }
-  bool handle_one() override;
+  inline bool handle_one() override;
   void output() override { wake_handlers(); }
 
  private:

@@ -127,15 +127,15 @@ class kept_connection : private amqp::connection_handler {
   void settle(amqp::cbs_client::outcome const& what, time_point now);
   void down(error why, time_point now);
 
-  void on_open(amqp::open const&, time_point now) override;
-  void on_begun(amqp::session& which, time_point now) override;
-  void on_attached(amqp::link& which, amqp::attach const& how, time_point now) override;
-  void on_credit(amqp::link& which, time_point now) override;
-  void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
-  void on_disposition(amqp::link& which, amqp::settlement const& what, time_point now) override;
-  void on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) override;
-  void on_ended(amqp::session& which, amqp::end_reason const& why, time_point now) override;
-  void on_closed(error const& reason, amqp::error_view const& peer, time_point now) override;
+  inline void on_open(amqp::open const&, time_point now) override;
+  inline void on_begun(amqp::session& which, time_point now) override;
+  inline void on_attached(amqp::link& which, amqp::attach const& how, time_point now) override;
+  inline void on_credit(amqp::link& which, time_point now) override;
+  inline void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
+  inline void on_disposition(amqp::link& which, amqp::settlement const& what, time_point now) override;
+  inline void on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) override;
+  inline void on_ended(amqp::session& which, amqp::end_reason const& why, time_point now) override;
+  inline void on_closed(error const& reason, amqp::error_view const& peer, time_point now) override;
 
   amqp_port& port_;
   kept_connection_options options_;
