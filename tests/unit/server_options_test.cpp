@@ -132,8 +132,8 @@ TEST(FakeOptions, CallsTheWholeLoopbackNetworkLoopback) {
 }
 
 TEST(FakeOptions, SaysWhatItCannotUnderstand) {
-  EXPECT_EQ(refusal({}), "which command? serve, connstr, ca, --help or --version");
-  EXPECT_EQ(refusal({"start"}), "there is no command \"start\"; serve, connstr, ca, --help or --version");
+  EXPECT_EQ(refusal({}), "which command? serve, connstr, events, ca, --help or --version");
+  EXPECT_EQ(refusal({"start"}), "there is no command \"start\"; serve, connstr, events, ca, --help or --version");
   EXPECT_EQ(refusal({"serve", "--port", "1"}), "serve has no option \"--port\"");
   EXPECT_EQ(refusal({"serve", "--create"}), "serve has no option \"--create\"");
   EXPECT_EQ(refusal({"serve", "8883"}), "serve has no option \"8883\"");

@@ -2,10 +2,12 @@
 #include <cstdio>
 #include <exception>
 #include <span>
+#include <string_view>
 
 #include <iothub/version.hpp>
 
 #include "connstr.hpp"
+#include "events.hpp"
 #include "options.hpp"
 #include "serve.hpp"
 
@@ -22,6 +24,7 @@ int print_ca(options const& wanted) {
 }
 
 int run(std::span<char const* const> arguments) {
+  if (!arguments.empty() && std::string_view{arguments[0]} == "events") return print_events(arguments.subspan(1));
   auto const parsed = parse_options(arguments);
   if (!parsed) return fail(exit_usage, std::string{parsed.error().message()} + " (--help says more)");
   switch (parsed->command) {

@@ -108,6 +108,9 @@ inline constexpr std::string_view help_text =
       --bind, --hostname, --https, --ca, --owner-key   as given to serve, or
       --ports-file FILE   as written by serve
 
+  iothub-fake events [--device ID] [--from-beginning] [--json] [--count N]
+      Prints what devices send to the running hub, one line each; events --help says more.
+
   iothub-fake ca [--ca DIR] [--hostname NAME]
       Makes the certificate authority when it is not there, and prints the file that clients trust.
 
@@ -293,12 +296,12 @@ inline bool is_loopback(std::string_view address) {
 
 inline iothub::result<options> parse_options(std::span<char const* const> arguments) {
   options made;
-  if (arguments.empty()) return detail::usage("which command? serve, connstr, ca, --help or --version");
+  if (arguments.empty()) return detail::usage("which command? serve, connstr, events, ca, --help or --version");
   std::string_view const first = arguments[0];
   if (first == "--help" || first == "-h" || first == "help") return made;
   if (first == "--version") return made.command = command::version, made;
   if (first != "serve" && first != "connstr" && first != "ca")
-    return detail::usage("there is no command \"" + std::string{first} + "\"; serve, connstr, ca, --help or --version");
+    return detail::usage("there is no command \"" + std::string{first} + "\"; serve, connstr, events, ca, --help or --version");
   made.command = first == "serve" ? command::serve : first == "connstr" ? command::connstr : command::ca;
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     std::string_view const argument = arguments[i];
