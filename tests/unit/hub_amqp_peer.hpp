@@ -224,14 +224,17 @@ class amqp_client final : public amqp::connection_handler {
   }
   std::string info;  // of the last detach
   std::string closed;
+  std::vector<std::string> order;  // of what came
   amqp::session* session = nullptr;
 
   // --- amqp::connection_handler
   void on_open(amqp::open const&, time_point) override {}
   void on_transfer(amqp::link& which, amqp::delivery const& what, time_point) override {
+    order.emplace_back("transfer");
     came_[&which].push_back({print(what.payload), what.id, std::string{what.tag}, std::string{what.payload}});
   }
   void on_disposition(amqp::link&, amqp::settlement const& what, time_point) override {
+    order.emplace_back("settled");
     outcome_ = what.state.is == amqp::outcome::accepted   ? "accepted"
                : what.state.is == amqp::outcome::rejected ? "rejected"
                                                           : "other";

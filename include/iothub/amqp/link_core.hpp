@@ -152,6 +152,9 @@ inline result<std::uint32_t> link::send(outgoing_delivery const& what) {
   if (what.tag.size() > sizeof tag_) return error{errc::invalid_argument, "a delivery tag above 32 bytes"};
   if (peer_max_message_size_ != 0 && what.payload.size() > peer_max_message_size_) return errc::too_large;
   if (!can_send()) return errc::outbox_full;
+  // What was settled before is said before: azure-uamqp-c takes an answer on a $management link for none when its
+  // request has not been settled (amqp_management.c).
+  on.flush_disposition();
 
   std::uint32_t const id = on.next_delivery_id_;
   char made_tag[4];
