@@ -212,6 +212,26 @@ TEST(AmqpRedirect, NamesTheEventEndpoint) {
   EXPECT_THAT(c.info, HasSubstr(R"("amqps://h.azure-devices.net:5671/h/")"));
 }
 
+TEST(AmqpRedirect, IsForThoseWhoMayReadEvents) {
+  amqp_world w;
+  w.create("d1");
+  std::string const address = "/messages/events/$management";
+  // azure-event-hubs-node, IotSasTokenProvider: the resource of Event Hubs, the key as bytes.
+  auto const as_node = [&](std::string_view policy) {
+    return w.token(w.hub.find_policy(policy)->primary_key,
+                   percent_encode("sb://h.azure-devices.net/messages/events/$management"), 3600, policy);
+  };
+  for (auto const& [token, wanted] :
+       {std::pair{as_node("iothubowner"), "amqp:link:redirect"}, {w.service_token("service"), "amqp:link:redirect"},
+        {w.events_token("sb://h.azure-devices.net"), "amqp:link:redirect"},
+        {as_node("registryRead"), "amqp:unauthorized-access"}, {w.device_token("d1"), "amqp:unauthorized-access"}}) {
+    amqp_client c{w};
+    (void)c.put_token("a", token);
+    c.sender(address);
+    EXPECT_THAT(c.ended(address), StartsWith(wanted)) << token;
+  }
+}
+
 // Nobody finds out from outside which devices there are; the log says why.
 TEST(AmqpEnumeration, AnUnknownDeviceAndAWrongKeyLookAlikeOnCbs) {
   amqp_world w;

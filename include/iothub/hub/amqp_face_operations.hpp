@@ -164,8 +164,8 @@ inline void amqp_face::refuse(amqp::link& which, error const& why, instant at) {
 // azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in front
 // of the entity, the second the second part of the path.
 inline void amqp_face::redirect(amqp::link& which, amqp_address const& where, instant at) {
-  if (auto const good = claims_.service(operation::read_events, "messages/events", at); !good)
-    return refuse(which, good.error(), at);
+  // azure-event-hubs-node shows a token for "sb://host/messages/events/$management", signed the way of IoT Hub.
+  if (auto const good = claims_.events(where.path, at); !good) return refuse(which, good.error(), at);
   std::string const host = front_.core_.is_host(peer_host_) ? peer_host_ : front_.core_.options().hostname;
   std::string address = "amqps://" + host + ':' + std::to_string(front_.port_) + '/';
   address.append(front_.entity()).append("/").append(where.rest);

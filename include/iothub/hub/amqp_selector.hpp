@@ -3,7 +3,8 @@
 //   apache.org:selector-filter:string = amqp.annotation.x-opt-offset > '4711'
 //
 // over x-opt-offset, x-opt-sequence-number or x-opt-enqueued-time (milliseconds since 1970), with > or >=, with and
-// without quotes; the offset '-1' is the beginning and '@latest' the end. Source: @azure/event-hubs eventPosition.ts,
+// without quotes; the offset '-1' is the beginning and '@latest' the end. azure-iot-cli-extension spells the time
+// x-opt-enqueuedtimeutc (telemetry.py). Sources: @azure/event-hubs eventPosition.ts,
 // azure-eventhub _utils.py, azure-sdk-for-net AmqpFilter.cs, which describe the value each in its own way.
 #pragma once
 
@@ -54,7 +55,7 @@ inline result<event_position> parse_event_selector(std::string_view text) {
     made.what = event_position::by::offset;
   else if (name == "sequence-number")
     made.what = event_position::by::sequence_number;
-  else if (name == "enqueued-time")
+  else if (name == "enqueued-time" || name == "enqueuedtimeutc")
     made.what = event_position::by::enqueued_time;
   else
     return wrong();
