@@ -3,6 +3,10 @@
 //   {"devices": [{"deviceId": "pump-7", "primaryKey": "…", "secondaryKey": "…", "status": "disabled",
 //                 "tags": {"plant": "Redmond43"}, "desired": {"telemetryInterval": 10}}]}
 //
+// and file notifications that wait for a back end, which has no other way to see one as long as there are no uploads:
+//
+//    "fileNotifications": [{"deviceId": "pump-7", "blobName": "pump-7/log.txt", "blobUri": "https://…", "blobSizeInBytes": 9}]
+//
 // All but deviceId may be left out; a missing key is made by the hub. Anything else in the file is refused, so that a
 // misspelt name does not go unnoticed.
 #pragma once
@@ -38,13 +42,19 @@ class fixture_reader {
     auto const& top = *parsed;
     if (!top.is_object()) return fault({0}, "the fixture is an object with the member devices");
     for (auto const& m : top.members())
-      if (m.key() != "devices")
+      if (m.key() != "devices" && m.key() != "fileNotifications")
         return fault(json_walker{text_}.member(m.key(), true),
                      "there is no member \"" + std::string{m.key()} + "\" here");
     auto const& devices = top["devices"];
     if (!devices.is_array()) return fault(json_walker{text_}.member("devices"), "devices is an array");
     for (std::size_t i = 0; i != devices.size(); ++i)
       if (auto added = add(i, devices[i]); !added) return added.error();
+    auto const& files = top["fileNotifications"];
+    if (!files.is_array() && !files.is_null())
+      return fault(json_walker{text_}.member("fileNotifications"), "fileNotifications is an array");
+    for (std::size_t i = 0; i != files.size(); ++i)
+      if (auto added = add_file(files[i]); !added)
+        return fault(json_walker{text_}.member("fileNotifications").element(i), std::string{added.error().message()});
     return devices.size();
   }
 
@@ -114,6 +124,27 @@ class fixture_reader {
      : name == "primaryKey" ? identity.authentication.primary_key
                             : identity.authentication.secondary_key) = *text;
     return {};
+  }
+
+  iothub::result<void> add_file(iothub::json::value const& entry) {
+    auto const wrong = [](std::string what) { return iothub::error{iothub::errc::malformed, std::move(what)}; };
+    if (!entry.is_object()) return wrong("a file notification is an object");
+    iothub::hub::file_notification file{.last_updated = at_.utc};
+    for (auto const& m : entry.members()) {
+      auto const text = m.value().as_string();
+      auto const size = m.value().as_int();
+      std::string* const into = m.key() == "deviceId"   ? &file.device_id
+                                : m.key() == "blobName" ? &file.blob_name
+                                : m.key() == "blobUri"  ? &file.blob_uri
+                                                        : nullptr;
+      if (into != nullptr && text)
+        *into = *text;
+      else if (m.key() == "blobSizeInBytes" && size && *size >= 0)
+        file.blob_size = static_cast<std::uint64_t>(*size);
+      else
+        return wrong("a file notification has the texts deviceId, blobName and blobUri, and the number blobSizeInBytes");
+    }
+    return hub_.notify_of_file(std::move(file), at_);
   }
 
   std::string_view text_;
