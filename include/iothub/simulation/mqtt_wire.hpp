@@ -207,6 +207,7 @@ class mqtt_wire {
     if (packet.size() == 4 && packet[0] == '\x20') {
       line_->known.connected = packet[3] == 0;
       line_->known.connects += packet[3] == 0;
+      connected_ = true;
     }
     if (packet.size() == 4 && packet[0] == '\x40' && line_->known.unacknowledged != 0) --line_->known.unacknowledged;
     to_client_.append(packet);
@@ -232,7 +233,6 @@ class mqtt_wire {
     give(packet, now);
   }
   void connack(std::string& packet, time_point now) {
-    connected_ = true;
     if (line_->take(fault::connack_lost)) return;
     for (int code = 1; code != 6 && packet.size() == 4; ++code) {
       auto const which = static_cast<fault>(static_cast<int>(fault::connack_1) + code - 1);
