@@ -26,7 +26,7 @@ inline namespace v0 {
 class pipe_wires {
  public:
   static constexpr std::uint16_t mqtt_port = 8883, https_port = 443, plain_mqtt_port = 1883, plain_http_port = 80;
-  static constexpr std::uint16_t amqps_port = 5671, plain_amqp_port = 5672;
+  static constexpr std::uint16_t amqps_port = 5671, plain_amqp_port = 5672, plain_websocket_port = 8080;
 
   pipe_wires(loop& on, hub::mqtt_front& mqtt, hub::http_face& http, hub::amqp_front& amqp,
              memory::pipe_options const& options, hub::log_sink* log)
@@ -58,6 +58,14 @@ class pipe_wires {
   template <class Protocol = amqp_protocol>
   pipe_wires& with_amqps() {
     if (!amqps_) amqps_ = serve<Protocol>(amqps_port, *secure().wrap, "AMQPS");
+    return *this;
+  }
+  // WebSockets without TLS, likewise. Server: made from the loop, a listener, the three fronts and the log, with start().
+  template <class Server>
+  pipe_wires& with_websockets() {
+    if (!websockets_)
+      websockets_ = std::make_unique<some_server<Server>>(loop_, listen(plain_websocket_port), front_, face_, amqp_front_,
+                                                          log_);
     return *this;
   }
 
@@ -124,6 +132,7 @@ class pipe_wires {
   std::unique_ptr<tls_part> tls_;
   std::unique_ptr<any_server> amqp_;
   std::unique_ptr<any_server> amqps_;
+  std::unique_ptr<any_server> websockets_;
 };
 
 // A pipe to a port of the hub's own choosing: the options of a client know the ports of TLS only.

@@ -54,6 +54,7 @@ class sockets_world : public world_base {
     device_options how;
     how.ca_file = ca_.ca_file;
     how.mqtt_port = options_.mqtt_port;
+    how.https_port = options_.https_port;
     if (Amqp) how.amqps_port = *options_.amqps_port;
     how.reconnect = {.min_delay = 1ms,
                      .base_delay = 2ms,

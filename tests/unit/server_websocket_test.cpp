@@ -33,7 +33,7 @@ using plain = iothub_test::talker<memory::pipe_stream>;
 using socket_stream = ws_stream<memory::pipe_stream>;
 using web_socket = iothub_test::talker<socket_stream>;
 
-struct log_lines final : hub::log_sink {
+struct websocket_log final : hub::log_sink {
   void write(hub::log_entry const& entry) override {
     text += std::string{entry.event} + ' ' + std::string{entry.device_id} + ' ' + std::string{entry.reason} + '\n';
   }
@@ -104,7 +104,7 @@ class HubWebSocket : public testing::Test {
 
   memory::virtual_loop loop;
   memory::pipe_network network{loop};
-  log_lines log;
+  websocket_log log;
   hub_runtime<seeded_crypto> runtime{loop, seeded_crypto{1}, {.hostname = "hub"}, &log,
                                      {.hosts = hub::host_filter{{"localhost", "hub"}}}};
   stream_server<memory::pipe_listener, web_protocol, as_accepted> server{
