@@ -79,7 +79,8 @@ TEST(JsonValue, TellsAbsentFromNullOnlyByFind) {
   EXPECT_EQ(v.find("b"), nullptr);
   EXPECT_TRUE(v["b"].is_null());
   EXPECT_TRUE(v["b"]["c"][3].is_null());
-  EXPECT_EQ(value{1}.find("a"), nullptr);
+  value const number{1};
+  EXPECT_EQ(number.find("a"), nullptr);
 }
 
 TEST(JsonValue, CreatesMembersOnTheWay) {
@@ -228,6 +229,18 @@ TEST(JsonValue, AWideObjectIsWrittenOut) {
   v["r"] = 9;
   EXPECT_EQ(v["r"], 9);
   EXPECT_EQ(v.find("s"), nullptr);
+}
+
+// What a member, found in a temporary value, gives must not hang in the air.
+TEST(JsonValue, OfATemporaryGivesCopies) {
+  auto const made = [] { return value{{"a", "a text that is too long to be kept in sixteen bytes"}, {"b", {{"c", 7}}}}; };
+  auto const text = made()["a"].as_string();
+  static_assert(std::is_same_v<decltype(text), std::optional<std::string> const>);
+  EXPECT_EQ(text, "a text that is too long to be kept in sixteen bytes");
+  value const& kept = made()["b"]["c"];
+  EXPECT_EQ(kept, 7);
+  EXPECT_EQ(value{1}.as_string(), std::nullopt);
+  EXPECT_EQ((value{json::array{1, 2}}[1]), 2);
 }
 
 TEST(JsonArrayOf, MakesAnArrayOfWhatAContainerHolds) {

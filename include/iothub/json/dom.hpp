@@ -103,28 +103,35 @@ class value {
   // Also of a real that is a whole number in the range of int64.
   [[nodiscard]] std::optional<std::int64_t> as_int() const noexcept;
   [[nodiscard]] std::optional<double> as_double() const noexcept;
-  // Holds until this value changes or moves.
-  [[nodiscard]] std::optional<std::string_view> as_string() const noexcept;
+  // Holds until this value changes or moves; of a temporary value it is a copy.
+  [[nodiscard]] std::optional<std::string_view> as_string() const& noexcept;
+  [[nodiscard]] std::optional<std::string> as_string() &&;
 
   // Members of an object or elements of an array; 0 for all else.
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   // The member of that name; nullptr where there is none or this is no object.
-  [[nodiscard]] value const* find(std::string_view name) const noexcept;
-  [[nodiscard]] value* find(std::string_view name) noexcept;
-  // The member or element; a null value where there is none. Absent and null differ only for find().
-  [[nodiscard]] value const& operator[](std::string_view name) const noexcept;
-  [[nodiscard]] value const& operator[](std::size_t at) const noexcept;
-  [[nodiscard]] value const& operator[](std::size_t at) noexcept { return std::as_const(*this)[at]; }
+  [[nodiscard]] value const* find(std::string_view name) const& noexcept;
+  [[nodiscard]] value* find(std::string_view name) & noexcept;
+  value* find(std::string_view name) && = delete;  // would point into a temporary value: keep that in a variable
+  // The member or element; a null value where there is none. Absent and null differ only for find(). Of a temporary
+  // value it is a copy.
+  [[nodiscard]] value const& operator[](std::string_view name) const& noexcept;
+  [[nodiscard]] value const& operator[](std::size_t at) const& noexcept;
+  [[nodiscard]] value const& operator[](std::size_t at) & noexcept { return std::as_const(*this)[at]; }
+  [[nodiscard]] value operator[](std::string_view name) && { return std::as_const(*this)[name]; }
+  [[nodiscard]] value operator[](std::size_t at) && { return std::as_const(*this)[at]; }
   // In the order in which they were added; empty ranges for other kinds. Changing size ends the range.
-  [[nodiscard]] member_range<member const> members() const noexcept;
-  [[nodiscard]] member_range<member> members() noexcept;
-  [[nodiscard]] element_range<value const> elements() const noexcept;
-  [[nodiscard]] element_range<value> elements() noexcept;
+  [[nodiscard]] member_range<member const> members() const& noexcept;
+  [[nodiscard]] member_range<member> members() & noexcept;
+  member_range<member> members() && = delete;  // as find()
+  [[nodiscard]] element_range<value const> elements() const& noexcept;
+  [[nodiscard]] element_range<value> elements() & noexcept;
+  element_range<value> elements() && = delete;  // as find()
 
   // --- changing. What is not yet an object (an array) becomes an empty one first.
   // The member of that name, made (null) where there is none. References to members hold until one is added or erased.
-  value& operator[](std::string_view name) { return member_for(detail::probe{name}); }
+  value& operator[](std::string_view name) & { return member_for(detail::probe{name}); }
   // Adds the member or replaces its value in place.
   value& set(std::string_view name, value item);
   // False where there was none of that name. The order of the others stays.
@@ -374,45 +381,49 @@ inline std::optional<double> value::as_double() const noexcept {
   if (!is_number()) return std::nullopt;
   return unit_.load<double>();
 }
-inline std::optional<std::string_view> value::as_string() const noexcept {
+inline std::optional<std::string_view> value::as_string() const& noexcept {
   if (!is_string()) return std::nullopt;
   return detail::text_of(unit_);
+}
+inline std::optional<std::string> value::as_string() && {
+  if (!is_string()) return std::nullopt;
+  return std::string{detail::text_of(unit_)};
 }
 
 inline std::size_t value::size() const noexcept {
   return unit_.tag() >= detail::array_tag && node() != nullptr ? detail::live(node()) : 0;
 }
-inline value const* value::find(std::string_view name) const noexcept {
+inline value const* value::find(std::string_view name) const& noexcept {
   if (!is_object() || node() == nullptr) return nullptr;
   auto const slot = detail::find_slot(node(), detail::probe{name});
   if (slot == node()->size) return nullptr;
   return reinterpret_cast<value const*>(node()->units() + 2 * std::size_t{slot} + 1);
 }
-inline value* value::find(std::string_view name) noexcept { return const_cast<value*>(std::as_const(*this).find(name)); }
-inline value const& value::operator[](std::string_view name) const noexcept {
+inline value* value::find(std::string_view name) & noexcept { return const_cast<value*>(std::as_const(*this).find(name)); }
+inline value const& value::operator[](std::string_view name) const& noexcept {
   value const* const found = find(name);
   return found != nullptr ? *found : detail::null_value();
 }
-inline value const& value::operator[](std::size_t at) const noexcept {
+inline value const& value::operator[](std::size_t at) const& noexcept {
   auto const all = elements();
   return at < all.size() ? all.first[at] : detail::null_value();
 }
-inline member_range<member> value::members() noexcept {
+inline member_range<member> value::members() & noexcept {
   if (!is_object() || node() == nullptr) return {nullptr, nullptr};
   auto* const first = reinterpret_cast<member*>(node()->units());
   return {first, first + node()->size};
 }
-inline member_range<member const> value::members() const noexcept {
+inline member_range<member const> value::members() const& noexcept {
   if (!is_object() || node() == nullptr) return {nullptr, nullptr};
   auto const* const first = reinterpret_cast<member const*>(node()->units());
   return {first, first + node()->size};
 }
-inline element_range<value> value::elements() noexcept {
+inline element_range<value> value::elements() & noexcept {
   if (!is_array() || node() == nullptr) return {};
   auto* const first = reinterpret_cast<value*>(node()->units());
   return {first, first + node()->size};
 }
-inline element_range<value const> value::elements() const noexcept {
+inline element_range<value const> value::elements() const& noexcept {
   auto const all = const_cast<value*>(this)->elements();
   return {all.first, all.last};
 }
