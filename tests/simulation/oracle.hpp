@@ -107,6 +107,7 @@ class oracle {
     x.explicit_connect = true;
     x.sent_on_session.clear();
     x.last_reported_version = 0;
+    x.busy = false;
   }
   void client_gone(int d, bool closed_in_order) {
     device_state& x = devices_[i(d)];
@@ -155,7 +156,12 @@ class oracle {
     failures_ += !ok;
     if (ok && s.stored == 0) fail("I1", d, "message " + std::to_string(n) + " was reported sent and is not in the hub's log");
   }
-  void outstanding(int d, std::size_t messages) {
+  // While a handler of this device waits, the ends of refused messages wait as well.
+  void busy(int d, bool on) { devices_[i(d)].busy = on; }
+  void count_pending(int d) {
+    std::size_t messages = 0;
+    for (auto const& [op, o] : devices_[i(d)].pending) messages += std::string_view{o.what} == "telemetry";
+    if (devices_[i(d)].busy || now_ <= stalled_at_) return;
     if (messages > static_cast<std::size_t>(script_.outbox))
       fail("I11", d, std::to_string(messages) + " messages are pending, the outbox may hold " + std::to_string(script_.outbox));
   }
@@ -230,13 +236,13 @@ class oracle {
     bool const rises = version > x.last_desired || (whole && (version == x.last_desired || x.made_anew));
     if (!rises) fail("I8", d, "desired version " + std::to_string(version) + " came after " + std::to_string(x.last_desired));
     if (version > at_hub && !x.made_anew) fail("I8", d, "desired version " + std::to_string(version) + " was never at the hub");
-    if (!whole && x.has_doc && version != x.last_desired + 1)
+    if (!whole && x.has_doc && !x.made_anew && version != x.last_desired + 1)
       fail("I8", d, "the patch to version " + std::to_string(version) + " was applied to " + std::to_string(x.last_desired));
     if (whole || !x.has_doc)
       x.doc = whole ? patch : iothub::json::value::make_object();
     if (!whole) merge(x.doc, patch);
     x.has_doc = true;
-    x.made_anew = false;
+    if (whole && x.link_since > x.anew_at) x.made_anew = false;  // before, it may be what was under way
     x.last_desired = version;
     if (patch.dump().find("tag-") != std::string::npos) fail("I19", d, "tags reached the device");
   }
@@ -325,6 +331,7 @@ class oracle {
     if (what == "illegal_packet") x.must_end = true;
     if (what == "device_deleted") {
       x.made_anew = true;
+      x.anew_at = now_;
       x.last_reported_version = 0;
       for (auto& m : x.messages) m.excused = true;
       for (auto& key : x.reports) key.confirmed = -1;
@@ -478,8 +485,8 @@ class oracle {
     std::vector<c2d> messages;
     // the link
     bool explicit_connect = true, said_goodbye = false, up_buffer_connect = false, link_open = false, session_present = false,
-         must_end = false;
-    micros gone_at = 0, link_since = 0, last_up = 0, last_down = 0;
+         must_end = false, busy = false;
+    micros anew_at = 0, gone_at = 0, link_since = 0, last_up = 0, last_down = 0;
     std::map<std::uint16_t, std::uint64_t> ids;     // in flight: packet id, message
     std::set<std::uint64_t> sent_on_session;        // messages that went out once
     std::set<std::uint64_t> sent_on_link;

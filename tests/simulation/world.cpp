@@ -320,13 +320,16 @@ void app::on_method(method_request const& request, responder answer) {
   if (take(fault::handler_throws)) throw std::runtime_error{"the application is broken"};
   if (take(fault::handler_reenters)) {
     auto const n = world_.judge.sent(number_);
+    world_.judge.busy(number_, true);
     auto const sent = client_->send_telemetry(
         {.body = telemetry_body(number_, n), .properties = {{"n", std::to_string(n)}}}, 5s);
     world_.clock();
+    world_.judge.busy(number_, false);
     world_.judge.send_ended(number_, n, sent.has_value(), sent ? std::string_view{} : sent.error().message());
   }
   bool const slow = take(fault::handler_slow, &amount);
   if (client_ != nullptr && (slow || request.name == "slow")) {
+    if (!slow && call) amount = static_cast<std::uint64_t>(*call) * 7;  // sooner or later, so that links break meanwhile
     client_->after(std::chrono::seconds{1 + amount % 60},
                    [answer = std::move(answer), payload = request.payload]() mutable { answer({.payload = payload}); });
   } else {
@@ -388,7 +391,8 @@ void app::do_process_fault(fault what, std::uint64_t amount) {
 }
 
 void app::look() {
-  if (client_ != nullptr) world_.judge.outstanding(number_, client_->pending_telemetry());
+  world_.clock();
+  world_.judge.count_pending(number_);
 }
 bool app::settled() const {
   return connected() && world_.judge.idle(number_) && world_.judge.status(number_) == "connected";
@@ -536,8 +540,11 @@ void world::end_well() {
   clock();
   judge.note("calm", -1);
   // MQTT has no word for a quota: what was withheld is confirmed only when a new connection sends it again.
-  for (auto const& a : apps_)
-    if (judge.was_over_quota(a->number())) (void)sim.hub().disconnect(a->id());
+  for (duration const wait : {duration{0}, duration{200s}})  // the second for those that a device asked for
+    later(wait, [this] {
+      for (auto const& a : apps_)
+        if (judge.was_over_quota(a->number())) (void)sim.hub().disconnect(a->id());
+    });
   auto const settled = [this] {
     for (auto const& a : apps_)
       if (!a->settled()) return false;
@@ -617,7 +624,7 @@ verdict world::play() {
     clock();
     judge.note("step", t.device, t.lasting, static_cast<std::int64_t>(t.amount), t.what);
     perform(t);
-    if (t.what == "telemetry") run_for(0s);
+    run_for(0s);  // what was refused at once has ended
     for (auto const& a : apps_) a->look();
   }
   auto const calm_at = began_ + std::chrono::milliseconds{script_.length};
