@@ -46,7 +46,7 @@ struct event_reader_options {
   std::string ca_file = {};  // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
   std::uint16_t amqps_port = 5671;
   std::uint16_t amqp_port = 5672;  // with UseDevelopmentEmulator=true
-  amqp::sasl_mechanism sasl = amqp::sasl_mechanism::mssbcbs;  // anonymous, mssbcbs, or none: no SASL layer
+  amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;  // or mssbcbs, or none: no SASL layer
   duration connect_timeout = std::chrono::seconds{60};
   duration idle_timeout = std::chrono::seconds{120};  // a server that is silent for longer is lost
   duration token_timeout = std::chrono::seconds{60};

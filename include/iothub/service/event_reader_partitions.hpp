@@ -110,8 +110,11 @@ inline void event_reader_core::know_partitions(amqp::value_view const& body, tim
     amqp::value_view id;
     while (each.next(id))
       if (auto const text = id.as_text()) partitions_.emplace_back().id = *text;
-  } else if (auto const one = ids.as_text()) {
-    partitions_.emplace_back().id = *one;
+  } else if (ids.type() == amqp::kind::list) {
+    amqp::reader each{ids};
+    amqp::value_view id;
+    while (each.next(id))
+      if (auto const text = id.as_text()) partitions_.emplace_back().id = *text;
   }
   if (partitions_.empty()) return fail({errc::protocol_error, "the event endpoint names no partitions"});
   arrange(now);

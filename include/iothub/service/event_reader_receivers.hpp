@@ -69,10 +69,8 @@ inline void event_reader_core::receiver_ended(partition& p, error why, time_poin
                why == errc::forbidden || why == errc::unsupported || (why == errc::quota_exceeded && !p.ever_attached);
   if (why == errc::link_stolen && options_.share_partitions) return lose(p, std::move(why));
   if (why == errc::unauthorized) {
-    if (p.ever_attached) {  // the token's time is over, or the key's: a new connection will tell
-      p.ever_attached = false;
-      return fail(std::move(why));
-    }
+    if (std::exchange(p.ever_attached, false))  // the token's time is over, or the key's: a new connection will tell
+      return fail({errc::connection_lost, std::string{why.message()}});
     return give_up(std::move(why));
   }
   if (!final) {

@@ -39,8 +39,9 @@ struct amqp_pass {
 
 struct kept_connection_options {
   amqp::connection_options amqp = {};
-  // Azure's own back ends use ANONYMOUS and MSSBCBS alike: both say that a token follows on $cbs.
-  amqp::sasl_mechanism sasl = amqp::sasl_mechanism::mssbcbs;
+  // ANONYMOUS as Azure's Java, JavaScript and Python (azure-eventhub) back ends, MSSBCBS as its .NET ones: both say that a
+  // token follows on $cbs.
+  amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;
   duration token_timeout = std::chrono::seconds{60};
   retry_schedule retry = {};
   std::uint64_t seed = 0;
