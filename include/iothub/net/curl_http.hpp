@@ -21,7 +21,6 @@
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/error.hpp>
@@ -442,7 +441,7 @@ inline void curl_http::core::read_head_line(http::response& into, std::string_vi
 inline CURLcode curl_http::core::on_tls(CURL*, void* context, void* self) noexcept {
   exchange const& e = *static_cast<exchange const*>(self);
   X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(static_cast<SSL_CTX*>(context));
-  X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  X509_VERIFY_PARAM_set_hostflags(rules, host_check_flags);
   bool const address = X509_VERIFY_PARAM_set1_ip_asc(rules, e.host.c_str()) == 1;
   if (!address && X509_VERIFY_PARAM_set1_host(rules, e.host.c_str(), e.host.size()) != 1) return CURLE_SSL_CERTPROBLEM;
   return CURLE_OK;

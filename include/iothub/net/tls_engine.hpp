@@ -8,7 +8,6 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <cstddef>
 #include <optional>
@@ -163,7 +162,7 @@ inline BIO_METHOD const* tls_engine::bio_method() noexcept {
 // wildcard stands for a whole leftmost label. Addresses are compared as addresses.
 inline bool tls_engine::expect_name(SSL* ssl, std::string const& name) noexcept {
   X509_VERIFY_PARAM* const verify = SSL_get0_param(ssl);
-  X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  X509_VERIFY_PARAM_set_hostflags(verify, host_check_flags);
   if (auto const address = ip_address::parse(name, 0))
     return X509_VERIFY_PARAM_set1_ip_asc(verify, address->to_string().c_str()) == 1;
   return SSL_set1_host(ssl, name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl, name.c_str()) == 1;

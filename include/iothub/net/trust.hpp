@@ -30,6 +30,11 @@ struct trust {
   [[nodiscard]] bool is_system() const noexcept { return pem.empty(); }
 };
 
+// How the name of a certificate is compared (RFC 6125): with its alternative names only, a * for a whole label. These are
+// X509_CHECK_FLAG_NEVER_CHECK_SUBJECT and _NO_PARTIAL_WILDCARDS of <openssl/x509v3.h>, which would cost each user's
+// compiler more than the rest of this header; x509_builder.hpp compares them with the originals.
+inline constexpr unsigned host_check_flags = 0x20 | 0x4;
+
 // What a message about a rejected certificate ends with: most often the wrong CA is trusted.
 [[nodiscard]] inline std::string trust_note(std::string_view origin) {
   return std::string{" (trusting "}.append(origin).append("; the option ca_file or SSL_CERT_FILE names another CA)");

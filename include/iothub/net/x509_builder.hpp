@@ -20,10 +20,14 @@
 
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
+#include <iothub/net/trust.hpp>
 
 namespace iothub {
 inline namespace v0 {
 namespace net {
+
+static_assert(host_check_flags == (X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS));
+
 namespace detail {
 
 template <auto Free>
