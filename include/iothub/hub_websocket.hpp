@@ -1,12 +1,12 @@
-// The hub's HTTPS port on streams of bytes: HTTP, and behind an upgrade MQTT or AMQP in WebSocket frames. A protocol for
-// stream_server (hub_connections.hpp).
+// The hub's HTTPS port on streams of bytes: HTTP, and behind an upgrade MQTT or AMQP in WebSocket frames. A protocol
+// for stream_server (hub_connections.hpp).
 //
-// Theory of operation. A connection begins as HTTP. Requests that are WebSocket handshakes are judged by the front; when
-// one is let in, its 101 is the last that HTTP sends, and a tunnel takes over: the same MQTT or AMQP protocol that the
-// hub's own ports have, with frames around it. Output is put into frames as it is taken, so the inner protocol's limits
-// hold as they are. When the inner protocol is over, or the peer broke a rule of WebSocket, a close frame is sent and the
-// peer has two seconds to close (RFC 6455 section 7.1.1): closing at once would make TCP tear the last words out of its
-// hands.
+// Theory of operation. A connection begins as HTTP. Requests that are WebSocket handshakes are judged by the front;
+// when one is let in, its 101 is the last that HTTP sends, and a tunnel takes over: the same MQTT or AMQP protocol that
+// the hub's own ports have, with frames around it. Output is put into frames as it is taken, so the inner protocol's
+// limits hold as they are. When the inner protocol is over, or the peer broke a rule of WebSocket, a close frame is
+// sent and the peer has two seconds to close (RFC 6455 section 7.1.1): closing at once would make TCP tear the last
+// words out of its hands.
 #pragma once
 
 #include <cstddef>
@@ -181,11 +181,11 @@ class web_protocol final : private http::request_handler {
     byte_buffer const early = http_->take_input();
     auto wake = [this] { wake_(); };
     if (kind_ == hub::websocket_kind::mqtt)
-      tunnel_ = std::make_unique<detail::websocket_tunnel_of<mqtt_protocol>>(front_.mqtt(), wake, now, peer,
-                                                                             http_->output());
+      tunnel_ =
+          std::make_unique<detail::websocket_tunnel_of<mqtt_protocol>>(front_.mqtt(), wake, now, peer, http_->output());
     else
-      tunnel_ = std::make_unique<detail::websocket_tunnel_of<amqp_protocol>>(front_.amqp(), wake, now, peer,
-                                                                             http_->output());
+      tunnel_ =
+          std::make_unique<detail::websocket_tunnel_of<amqp_protocol>>(front_.amqp(), wake, now, peer, http_->output());
     http_.reset();
     if (!early.empty()) tunnel_->receive(early.view(), now);
   }

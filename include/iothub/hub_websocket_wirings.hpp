@@ -1,5 +1,5 @@
-// A wiring of hub_wirings.hpp with a device that speaks MQTT in WebSocket frames; back ends speak HTTP as there. A header
-// of its own, so that tests without WebSockets do not pay for it when compiling.
+// A wiring of hub_wirings.hpp with a device that speaks MQTT in WebSocket frames; back ends speak HTTP as there. A
+// header of its own, so that tests without WebSockets do not pay for it when compiling.
 //
 //   iothub::fake_hub hub;
 //   auto device = hub.connect_device<iothub::wiring::websocket_pipe>("pump-7");
@@ -66,8 +66,8 @@ struct websocket_pipe : pipe {
         random.fill(into);
         return {};
       };
-      return stream_mqtt<ws_stream<iothub::detail::websocket_pipe>>{
-          mqtt::client_options{}, std::move(how), iothub::detail::websocket_pipe{wires.network()}};
+      return stream_mqtt<ws_stream<iothub::detail::websocket_pipe>>{mqtt::client_options{}, std::move(how),
+                                                                    iothub::detail::websocket_pipe{wires.network()}};
     };
   }
 };

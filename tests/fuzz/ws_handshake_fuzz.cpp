@@ -1,5 +1,5 @@
-// Both sides of the opening handshake take any bytes of HTTP. A server that agrees gives an answer that a client takes; a
-// stream whose server says anything at all ends or goes on, and gives its reader no more than came.
+// Both sides of the opening handshake take any bytes of HTTP. A server that agrees gives an answer that a client takes;
+// a stream whose server says anything at all ends or goes on, and gives its reader no more than came.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -73,8 +73,9 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   server(bytes);
   client(bytes);
   // Behind a good handshake, so that the fuzzer gets to the frames.
-  client(std::string{"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"}
-             .append(bytes));
+  client(
+      std::string{"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"}
+          .append(bytes));
   return 0;
 }

@@ -1,5 +1,5 @@
-// WebSockets on the hub's HTTPS port, over pipes in virtual time: MQTT and AMQP behind an upgrade, and every request that
-// is not let in.
+// WebSockets on the hub's HTTPS port, over pipes in virtual time: MQTT and AMQP behind an upgrade, and every request
+// that is not let in.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,10 +69,13 @@ class HubWebSocket : public testing::Test {
   // Azure's Node SDK asks so, but for what a row changes; an empty value leaves the field out.
   std::string answer_with(std::string_view target, std::string_view field = {}, std::string_view value = {}) {
     std::string text = "GET " + std::string{target} + " HTTP/1.1\r\n";
-    for (auto const& [name, usual] :
-         {std::pair{"Host"sv, "localhost:443"sv}, {"Connection", "Upgrade"}, {"Upgrade", "websocket"},
-          {"Sec-WebSocket-Version", "13"}, {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
-          {"Sec-WebSocket-Protocol", "mqtt"}, {"Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"}}) {
+    for (auto const& [name, usual] : {std::pair{"Host"sv, "localhost:443"sv},
+                                      {"Connection", "Upgrade"},
+                                      {"Upgrade", "websocket"},
+                                      {"Sec-WebSocket-Version", "13"},
+                                      {"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
+                                      {"Sec-WebSocket-Protocol", "mqtt"},
+                                      {"Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"}}) {
       auto const said = name == field ? value : usual;
       if (!said.empty()) text.append(name).append(": ").append(said).append("\r\n");
     }
@@ -97,16 +100,16 @@ class HubWebSocket : public testing::Test {
     if (!runtime.core().get_identity({id, {}}))
       runtime.core().put_identity({.device_id = std::string{id}}, {}, runtime.now()).value();
     auto const key = runtime.core().get_identity({id, {}}).value().authentication.primary_key;
-    auto signer = basic_sas_signer<loop_clock, seeded_crypto>::make(
-        loop_clock{loop}, seeded_crypto{1}, secret{key}, {.host_name = "hub", .device_id = std::string{id}});
+    auto signer = basic_sas_signer<loop_clock, seeded_crypto>::make(loop_clock{loop}, seeded_crypto{1}, secret{key},
+                                                                    {.host_name = "hub", .device_id = std::string{id}});
     return signer.value().token().value();
   }
 
   memory::virtual_loop loop;
   memory::pipe_network network{loop};
   websocket_log log;
-  hub_runtime<seeded_crypto> runtime{loop, seeded_crypto{1}, {.hostname = "hub"}, &log,
-                                     {.hosts = hub::host_filter{{"localhost", "hub"}}}};
+  hub_runtime<seeded_crypto> runtime{
+      loop, seeded_crypto{1}, {.hostname = "hub"}, &log, {.hosts = hub::host_filter{{"localhost", "hub"}}}};
   stream_server<memory::pipe_listener, web_protocol, as_accepted> server{
       loop, network.listen({"hub", 443}).value(), runtime.web(), {}, {.log = &log, .name = "HTTPS"}};
 };
@@ -118,8 +121,8 @@ TEST_F(HubWebSocket, AgreesWithAzuresNodeSdk) {
 }
 
 TEST_F(HubWebSocket, AgreesAtBothPathsHoweverTheyAreWritten) {
-  for (auto const target : {"/$iothub/websocket", "/%24iothub/websocket", "/$iothub/websocket?iothub-no-client-cert=true",
-                            "/$IotHub/WebSocket"})
+  for (auto const target : {"/$iothub/websocket", "/%24iothub/websocket",
+                            "/$iothub/websocket?iothub-no-client-cert=true", "/$IotHub/WebSocket"})
     EXPECT_THAT(answer_with(target), StartsWith("HTTP/1.1 101 ")) << target;
   for (auto const target : {"/$iothub/websocket", "/$servicebus/websocket", "/%24servicebus/websocket"})
     EXPECT_THAT(answer_with(target, "Sec-WebSocket-Protocol", "AMQPWSB10"),
@@ -167,9 +170,10 @@ TEST_F(HubWebSocket, AnswersHttpAsBefore) {
 TEST_F(HubWebSocket, UpgradesBehindRequestsOfTheSameConnection) {
   plain peer{loop, memory::pipe_stream{network}};
   peer.stream.open({"hub", 443}, loop.now()).value();
-  peer.say("GET /nothing HTTP/1.1\r\nHost: hub\r\n\r\nGET /$iothub/websocket HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\n"
-           "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-           "Sec-WebSocket-Protocol: mqtt\r\n\r\n\x89\x80\1\2\3\4"s);  // and a ping right behind it
+  peer.say(
+      "GET /nothing HTTP/1.1\r\nHost: hub\r\n\r\nGET /$iothub/websocket HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\n"
+      "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Protocol: mqtt\r\n\r\n\x89\x80\1\2\3\4"s);  // and a ping right behind it
   run();
   EXPECT_THAT(peer.received, StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(peer.received, HasSubstr("HTTP/1.1 101 "));
@@ -235,9 +239,11 @@ TEST_F(HubWebSocket, EndsAStrangerWhoSaysNothing) {
 TEST_F(HubWebSocket, ABrokenRuleClosesWithItsCodeAndIsLogged) {
   plain peer{loop, memory::pipe_stream{network}};
   peer.stream.open({"hub", 443}, loop.now()).value();
-  peer.say("GET /$iothub/websocket HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"s +
-           "\x82\x02\x10\x00"s);  // not masked
+  peer.say(
+      "GET /$iothub/websocket HTTP/1.1\r\nHost: hub\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Protocol: mqtt\r\n\r\n"s +
+      "\x82\x02\x10\x00"s);  // not masked
   run();
   EXPECT_THAT(peer.received, testing::EndsWith("\r\n\r\n\x88\x02\x03\xea"s));
   EXPECT_FALSE(peer.ended);  // it has two seconds to close
@@ -302,7 +308,8 @@ TEST_F(HubWebSocket, CarriesAnMqttSession) {
       .value();
   run();
   std::string const payload(200'000, 'x');
-  ASSERT_TRUE(device.session.publish({.topic = "devices/d1/messages/events/", .payload = payload, .qos = 1}, loop.now()));
+  ASSERT_TRUE(
+      device.session.publish({.topic = "devices/d1/messages/events/", .payload = payload, .qos = 1}, loop.now()));
   run();
   auto const events = runtime.core().events().all();
   ASSERT_EQ(events.size(), 1u);

@@ -115,7 +115,10 @@ TEST(WsConnection, WhoPingsAndDoesNotReadGetsTheLatestPong) {
 
 TEST(WsConnection, AnswersACloseWithItsCode) {
   auto client = make(ws::role::client);
-  EXPECT_EQ(receive(client, "\x82\x02hi\x88\x05\x03\xe9" "bye\x82\x02no"sv), "hi");
+  EXPECT_EQ(receive(client,
+                    "\x82\x02hi\x88\x05\x03\xe9"
+                    "bye\x82\x02no"sv),
+            "hi");
   EXPECT_TRUE(client.peer_closed());
   EXPECT_EQ(client.peer_code(), 1001);
   EXPECT_EQ(client.peer_reason(), "bye");
@@ -138,11 +141,14 @@ TEST(WsConnection, ClosesOnceAndWaitsForThePeer) {
   auto server = make(ws::role::server);
   server.close(ws::close_code::normal, "done");
   server.close(ws::close_code::going_away);
-  EXPECT_EQ(taken(server), "\x88\x06\x03\xe8" "done"sv);
+  EXPECT_EQ(taken(server),
+            "\x88\x06\x03\xe8"
+            "done"sv);
   EXPECT_TRUE(server.closing());
   EXPECT_FALSE(server.over());
   // What was on its way is dropped, pings are not answered, and the peer's close needs no answer.
-  EXPECT_EQ(receive(server, "\x82\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x89\x80\1\2\3\4\x88\x82\0\0\0\0\x03\xe8"sv, 3), "");
+  EXPECT_EQ(
+      receive(server, "\x82\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x89\x80\1\2\3\4\x88\x82\0\0\0\0\x03\xe8"sv, 3), "");
   EXPECT_TRUE(server.over() && server.peer_closed());
   EXPECT_EQ(taken(server), "");
 }
@@ -159,7 +165,9 @@ struct offence {
   std::uint16_t code;
   errc kind;
 };
-void PrintTo(offence const& what, std::ostream* out) { *out << what.name; }
+void PrintTo(offence const& what, std::ostream* out) {
+  *out << what.name;
+}
 
 class WsConnectionRefuses : public testing::TestWithParam<offence> {};
 

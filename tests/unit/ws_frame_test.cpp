@@ -82,8 +82,9 @@ TEST(WsFrame, ReadsWhatItWrote) {
 }
 
 TEST(WsFrame, SaysHowLongAHeaderIsFromItsFirstTwoBytes) {
-  for (auto const whole : {"\x82\x05"sv, "\x82\x85\x01\x02\x03\x04"sv, "\x82\x7e\x01\x00"sv, "\x82\xfe\x01\x00\1\2\3\4"sv,
-                           "\x82\x7f\0\0\0\0\0\1\0\0"sv, "\x82\xff\0\0\0\0\0\1\0\0\1\2\3\4"sv})
+  for (auto const whole :
+       {"\x82\x05"sv, "\x82\x85\x01\x02\x03\x04"sv, "\x82\x7e\x01\x00"sv, "\x82\xfe\x01\x00\1\2\3\4"sv,
+        "\x82\x7f\0\0\0\0\0\1\0\0"sv, "\x82\xff\0\0\0\0\0\1\0\0\1\2\3\4"sv})
     for (std::size_t size = 0; size <= whole.size(); ++size)
       EXPECT_EQ(ws::header_size(whole.substr(0, size)), size < 2 ? 2 : whole.size()) << whole.size() << ' ' << size;
 }
@@ -94,18 +95,18 @@ TEST(WsFrame, RefusesWhatNoPeerMaySend) {
     ws::role reader;
   };
   for (auto const& [bytes, reader] : {
-           row{"\xc2\x00"sv, ws::role::client},                                   // RSV1
-           row{"\xa2\x00"sv, ws::role::client},                                   // RSV2
-           row{"\x92\x00"sv, ws::role::client},                                   // RSV3
-           row{"\x83\x00"sv, ws::role::client},                                   // reserved opcodes
+           row{"\xc2\x00"sv, ws::role::client},  // RSV1
+           row{"\xa2\x00"sv, ws::role::client},  // RSV2
+           row{"\x92\x00"sv, ws::role::client},  // RSV3
+           row{"\x83\x00"sv, ws::role::client},  // reserved opcodes
            row{"\x87\x00"sv, ws::role::client}, row{"\x8b\x00"sv, ws::role::client},
            row{"\x8f\x00"sv, ws::role::client}, row{"\x82\x80\1\2\3\4"sv, ws::role::client},  // a mask from the server
-           row{"\x82\x00"sv, ws::role::server},                                   // no mask from the client
-           row{"\x09\x00"sv, ws::role::client},                                   // a ping in fragments
-           row{"\x88\x7e\x00\x7e"sv, ws::role::client},                           // a close of 126 bytes
-           row{"\x82\x7e\x00\x7d"sv, ws::role::client},                           // 125 in two bytes
-           row{"\x82\x7f\0\0\0\0\0\0\xff\xff"sv, ws::role::client},               // 65535 in eight
-           row{"\x82\x7f\x80\0\0\0\0\0\0\0"sv, ws::role::client},                 // the highest bit
+           row{"\x82\x00"sv, ws::role::server},                                               // no mask from the client
+           row{"\x09\x00"sv, ws::role::client},                                               // a ping in fragments
+           row{"\x88\x7e\x00\x7e"sv, ws::role::client},                                       // a close of 126 bytes
+           row{"\x82\x7e\x00\x7d"sv, ws::role::client},                                       // 125 in two bytes
+           row{"\x82\x7f\0\0\0\0\0\0\xff\xff"sv, ws::role::client},                           // 65535 in eight
+           row{"\x82\x7f\x80\0\0\0\0\0\0\0"sv, ws::role::client},                             // the highest bit
        }) {
     ws::frame_header out;
     EXPECT_NE(ws::read_header(bytes, reader, out), nullptr) << bytes.size();

@@ -22,7 +22,8 @@ std::string hex_of(std::string_view text) {
 TEST(Sha1, GivesTheExamplesOfFips180) {
   EXPECT_EQ(hex_of(""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
   EXPECT_EQ(hex_of("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
-  EXPECT_EQ(hex_of("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
+  EXPECT_EQ(hex_of("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
   EXPECT_EQ(hex_of(std::string(1'000'000, 'a')), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
 }
 
@@ -54,7 +55,9 @@ http::response good_response() {
                       {"Sec-WebSocket-Protocol", "chat"}}};
 }
 
-TEST(WsHandshake, AnswersTheKeyOfTheRfc) { EXPECT_EQ(ws::accept_of(key), accept); }
+TEST(WsHandshake, AnswersTheKeyOfTheRfc) {
+  EXPECT_EQ(ws::accept_of(key), accept);
+}
 
 TEST(WsHandshake, AServerAnswersTheRequestOfTheRfc) {
   auto const request = good_request();
@@ -95,8 +98,8 @@ TEST(WsHandshake, AServerRefusesWhatIsNoHandshake) {
        {row{"Upgrade", nullptr, 426}, row{"Upgrade", "h2c", 426}, row{"Connection", nullptr, 400},
         row{"Connection", "close", 400}, row{"Sec-WebSocket-Version", nullptr, 426},
         row{"Sec-WebSocket-Version", "8", 426}, row{"Sec-WebSocket-Version", "13, 8", 426},
-        row{"Sec-WebSocket-Key", nullptr, 400}, row{"Sec-WebSocket-Key", "", 400}, row{"Sec-WebSocket-Key", "short", 400},
-        row{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j", 400}}) {
+        row{"Sec-WebSocket-Key", nullptr, 400}, row{"Sec-WebSocket-Key", "", 400},
+        row{"Sec-WebSocket-Key", "short", 400}, row{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j", 400}}) {
     auto request = good_request();
     request.headers.remove(field);
     if (value != nullptr) request.headers.add(field, value);
@@ -138,9 +141,10 @@ TEST(WsHandshake, AClientRefusesABrokenAnswer) {
     char const* value;
   };
   for (auto const& [field, value] :
-       {row{"Upgrade", nullptr}, row{"Upgrade", "h2c"}, row{"Connection", nullptr}, row{"Sec-WebSocket-Accept", nullptr},
-        row{"Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOp="}, row{"Sec-WebSocket-Protocol", nullptr},
-        row{"Sec-WebSocket-Protocol", "superchat"}, row{"Sec-WebSocket-Extensions", "permessage-deflate"}}) {
+       {row{"Upgrade", nullptr}, row{"Upgrade", "h2c"}, row{"Connection", nullptr},
+        row{"Sec-WebSocket-Accept", nullptr}, row{"Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOp="},
+        row{"Sec-WebSocket-Protocol", nullptr}, row{"Sec-WebSocket-Protocol", "superchat"},
+        row{"Sec-WebSocket-Extensions", "permessage-deflate"}}) {
     auto answer = good_response();
     answer.headers.remove(field);
     if (value != nullptr) answer.headers.add(field, value);
@@ -151,10 +155,16 @@ TEST(WsHandshake, AClientRefusesABrokenAnswer) {
 }
 
 TEST(WsHandshake, AClientTellsARefusalByItsStatus) {
-  for (auto const& [status, code] :
-       {std::pair{400, errc::bad_request}, {401, errc::unauthorized}, {403, errc::forbidden}, {404, errc::not_found},
-        {426, errc::bad_request}, {429, errc::throttled}, {500, errc::server_error}, {503, errc::service_unavailable},
-        {302, errc::protocol_error}, {200, errc::protocol_error}}) {
+  for (auto const& [status, code] : {std::pair{400, errc::bad_request},
+                                     {401, errc::unauthorized},
+                                     {403, errc::forbidden},
+                                     {404, errc::not_found},
+                                     {426, errc::bad_request},
+                                     {429, errc::throttled},
+                                     {500, errc::server_error},
+                                     {503, errc::service_unavailable},
+                                     {302, errc::protocol_error},
+                                     {200, errc::protocol_error}}) {
     auto const checked = ws::check_response({.status = status, .reason = "Some Reason"}, key, "chat");
     ASSERT_FALSE(checked);
     EXPECT_EQ(checked.error(), code) << status;

@@ -32,7 +32,9 @@ ws::random_source example_random() {
     return {};
   };
 }
-ws_stream_options options() { return {.path = "/$iothub/websocket", .subprotocol = "mqtt", .random = example_random()}; }
+ws_stream_options options() {
+  return {.path = "/$iothub/websocket", .subprotocol = "mqtt", .random = example_random()};
+}
 
 constexpr std::string_view asked =
     "GET /$iothub/websocket HTTP/1.1\r\nHost: hub:80\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -43,9 +45,7 @@ constexpr std::string_view agreed =
 
 struct world {
   explicit world(memory::pipe_options pipes = {}, ws_stream_options how = options(), std::uint16_t port = 80)
-      : net{loop, pipes},
-        listener{*net.listen({"hub", port})},
-        client{loop, stream{std::move(how), pipe_stream{net}}} {
+      : net{loop, pipes}, listener{*net.listen({"hub", port})}, client{loop, stream{std::move(how), pipe_stream{net}}} {
     client.stream.open({"hub", port}, loop.now()).value();
     loop.run_for(1s).value();
     server = std::make_unique<iothub_test::talker<pipe_stream>>(loop, *listener.accept(loop.now()));
@@ -141,7 +141,10 @@ TEST(WsStream, EndsWhenTheServerClosesInOrder) {
   for (auto const bytes : {"\x88\x02\x03\xe8"sv, "\x88\x02\x03\xe9"sv, "\x88\x00"sv}) {
     world w;
     w.agree();
-    w.server->say("\x82\x03" "bye" + std::string{bytes});
+    w.server->say(
+        "\x82\x03"
+        "bye" +
+        std::string{bytes});
     w.run();
     EXPECT_EQ(w.client.received, "bye");
     EXPECT_TRUE(w.client.ended);
@@ -154,7 +157,9 @@ TEST(WsStream, EndsWhenTheServerClosesInOrder) {
 TEST(WsStream, FailsWhenTheServerClosesForAReason) {
   world w;
   w.agree();
-  w.server->say("\x88\x08\x03\xf3" "sorry!"s);
+  w.server->say(
+      "\x88\x08\x03\xf3"
+      "sorry!"s);
   w.run();
   ASSERT_TRUE(w.client.failed);
   EXPECT_EQ(*w.client.failed, errc::connection_lost);

@@ -31,7 +31,8 @@ class broker {
     folder.write("server.key", leaf.key_pem());
     // mosquitto 2.0.11 ends at once when it has no other listener than for WebSockets.
     folder.write("mosquitto.conf", "listener " + std::to_string(iothub_test::free_port()) + " 127.0.0.1\nlistener " +
-                                       std::to_string(port) + " 127.0.0.1\nprotocol websockets\nallow_anonymous true\n" +
+                                       std::to_string(port) +
+                                       " 127.0.0.1\nprotocol websockets\nallow_anonymous true\n" +
                                        "user root\nlog_type all\ncertfile " + folder.file("server.pem") + "\nkeyfile " +
                                        folder.file("server.key") + "\n");
     std::string const program = "/usr/sbin/mosquitto";  // Debian keeps it out of a user's PATH
@@ -50,12 +51,13 @@ class client : public participant {
   client(net::epoll_loop& on, broker& to, std::string subprotocol = "mqtt")
       : loop{on},
         peer{to},
-        session{mqtt::client_options{},
-                ws_stream_options{.path = "/mqtt",
-                                  .subprotocol = std::move(subprotocol),
-                                  .random = [](byte_span into) { return openssl_crypto{}.fill_random(into); }},
-                net::tls_stream<net::tcp_stream>{
-                    net::tls_context::client({.trust = {.ca_pem = to.authority.ca_pem()}}).value(), net::tcp_stream{}}} {
+        session{
+            mqtt::client_options{},
+            ws_stream_options{.path = "/mqtt",
+                              .subprotocol = std::move(subprotocol),
+                              .random = [](byte_span into) { return openssl_crypto{}.fill_random(into); }},
+            net::tls_stream<net::tcp_stream>{
+                net::tls_context::client({.trust = {.ca_pem = to.authority.ca_pem()}}).value(), net::tcp_stream{}}} {
     session.attach(on, *this);
     on.add(*this);
   }
@@ -81,7 +83,8 @@ class client : public participant {
   }
   void open() {
     int const before = events;
-    ASSERT_TRUE(session.open({.host = "localhost", .port = peer.port}, {.client_id = "witness", .clean_session = true}, loop.now()));
+    ASSERT_TRUE(session.open({.host = "localhost", .port = peer.port}, {.client_id = "witness", .clean_session = true},
+                             loop.now()));
     loop.wake(*this);
     wait([&] { return events > before; });
   }

@@ -20,7 +20,9 @@ using digest160 = std::array<unsigned char, 20>;
 
 namespace detail {
 
-constexpr std::uint32_t rotate_left(std::uint32_t x, int bits) noexcept { return (x << bits) | (x >> (32 - bits)); }
+constexpr std::uint32_t rotate_left(std::uint32_t x, int bits) noexcept {
+  return (x << bits) | (x >> (32 - bits));
+}
 
 inline void sha1_block(std::uint32_t (&state)[5], unsigned char const* block) noexcept {
   std::uint32_t w[80];

@@ -1,14 +1,15 @@
 // Where the hub's HTTPS port lets WebSockets in: which requests are handshakes, what is behind the two paths, and clear
 // words for those that are not let in. The bytes behind a handshake are the business of whoever serves the connection.
 //
-//   path                    subprotocols        who (Microsoft docs iot-mqtt-connect-to-iot-hub; azure-iot-sdk-node
-//   /$iothub/websocket      mqtt, AMQPWSB10     mqtt_ws.js, amqp_ws.js; azure-sdk-for-js core-amqp; azure-sdk-for-python
-//   /$servicebus/websocket  AMQPWSB10           _pyamqp)
+//   path                    subprotocols
+//   /$iothub/websocket      mqtt, AMQPWSB10   Microsoft docs iot-mqtt-connect-to-iot-hub; azure-iot-sdk-node
+//   /$servicebus/websocket  AMQPWSB10         azure-sdk-for-js core-amqp; azure-sdk-for-python _pyamqp
 //
 // Rules
 //   1. A path may be percent-encoded, and its query is not looked at (azure-iot-sdk-java adds iothub-no-client-cert).
-//   2. In this order: the Host (the HTTP face refuses it with 421), Origin (403), the path (404), RFC 6455 section 4.2.1
-//      (400, or 426 for another version), the subprotocol (400). Statuses are unconfirmed for the real hub.
+//   2. In this order: the Host (the HTTP face refuses it with 421), Origin (403), the path (404), the handshake itself
+//      (RFC 6455 section 4.2.1; 400, or 426 for another version), the subprotocol (400). Statuses are unconfirmed for
+//      the real hub.
 //   3. Origin is what a browser sends, and some libraries send of their own accord: it has to name a host that Host may
 //      name. So a page from elsewhere cannot reach a hub on the loopback address through its visitor's browser.
 //   4. Extensions are declined by silence (section 9.1).
@@ -114,7 +115,8 @@ inline result<websocket_kind> websocket_front::admit(http::request const& what, 
   if (!allows_origin(what)) return refusal(403, "Origin names another host than this hub");
   bool const iothub = iequals(path, iothub_path);
   if (!iothub && !iequals(path, servicebus_path))
-    return refusal(404, "WebSockets are at /$iothub/websocket (mqtt, AMQPWSB10) and /$servicebus/websocket (AMQPWSB10)");
+    return refusal(404,
+                   "WebSockets are at /$iothub/websocket (mqtt, AMQPWSB10) and /$servicebus/websocket (AMQPWSB10)");
   if (auto good = ws::check_request(what); !good) return std::move(good).error();
   constexpr std::string_view names[] = {"AMQPWSB10", "mqtt"};
   auto const chosen = ws::choose_subprotocol(what, {names, iothub ? 2u : 1u});
@@ -129,7 +131,8 @@ inline bool websocket_front::allows_origin(http::request const& what) const noex
   if (!what.headers.has("Origin")) return true;
   auto const origin = trim(what.headers.get("Origin"));
   auto const scheme = origin.find("://");
-  return http_.options().hosts.allows(scheme == std::string_view::npos ? std::string_view{} : origin.substr(scheme + 3));
+  return http_.options().hosts.allows(scheme == std::string_view::npos ? std::string_view{}
+                                                                       : origin.substr(scheme + 3));
 }
 
 }  // namespace hub

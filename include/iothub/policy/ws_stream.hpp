@@ -1,7 +1,7 @@
 // A WebSocket over any byte stream, client role: a byte stream again. Over TLS it is what firewalls let pass, port 443.
 //
-// Theory of operation. open() opens the stream below and asks for the upgrade; read() and write() carry the handshake on
-// until it is done, and then move bytes in frames: each write is one frame, and of what is read only the payload is
+// Theory of operation. open() opens the stream below and asks for the upgrade; read() and write() carry the handshake
+// on until it is done, and then move bytes in frames: each write is one frame, and of what is read only the payload is
 // left. Bytes that came behind the server's 101 are kept and used up first.
 #pragma once
 
@@ -26,9 +26,9 @@ namespace iothub {
 inline namespace v0 {
 
 struct ws_stream_options {
-  std::string path = "/";         // with its query, percent-encoded
-  std::string subprotocol = {};   // the one that is asked for; empty: none
-  ws::random_source random = {};  // bytes that nobody can foresee; needed
+  std::string path = "/";                                 // with its query, percent-encoded
+  std::string subprotocol = {};                           // the one that is asked for; empty: none
+  ws::random_source random = {};                          // bytes that nobody can foresee; needed
   duration handshake_timeout = std::chrono::seconds{30};  // from open() to the server's 101
 };
 
@@ -65,11 +65,10 @@ class ws_stream {
   }
 
   // Of the connection below, where that can tell.
-  [[nodiscard]] bool peer_left(time_point now) const noexcept
-    requires requires(Next const& next) { next.peer_left(now); }
-  {
-    return next_.peer_left(now);
+  [[nodiscard]] bool peer_left(time_point now) const noexcept requires requires(Next const& next) {
+    next.peer_left(now);
   }
+  { return next_.peer_left(now); }
   [[nodiscard]] bool established() const noexcept { return open_ && !http_; }
   [[nodiscard]] Next& next_layer() noexcept { return next_; }
   [[nodiscard]] Next const& next_layer() const noexcept { return next_; }
@@ -98,8 +97,8 @@ class ws_stream {
   ws::connection wire_;
   maybe<http::h1_connection> http_;  // as long as the handshake lasts
   std::string key_;
-  byte_buffer early_;        // what came behind the server's 101
-  std::size_t framed_ = 0;   // bytes in a frame that is not wholly sent
+  byte_buffer early_;       // what came behind the server's 101
+  std::size_t framed_ = 0;  // bytes in a frame that is not wholly sent
   bool open_ = false;
   time_point handshake_ends_ = never;
   time_point last_now_ = {};

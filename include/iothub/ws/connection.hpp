@@ -61,7 +61,8 @@ class connection {
   result<void> send(byte_view bytes);
   // At most 125 bytes; otherwise as send().
   result<void> ping(byte_view payload = {}) { return send_control(opcode::ping, payload.substr(0, max_control_size)); }
-  // Bytes of the random source: errc::invalid_argument where there is none, or what it says when it has nothing to give.
+  // Bytes of the random source: errc::invalid_argument where there is none, or what it says when it has nothing to
+  // give.
   result<void> draw(byte_span into) {
     if (!random_) return error{errc::invalid_argument, "a WebSocket client needs a source of random bytes"};
     return random_(into);
@@ -159,7 +160,8 @@ inline void connection::begin_frame() {
       break;
     case opcode::text:
       // MQTT 3.1.1 [MQTT-6.0.0-1]; AMQP over WebSocket Binding section 2.2.
-      return fail(close_code::unsupported_data, errc::unsupported, "a text frame, where only binary ones mean something");
+      return fail(close_code::unsupported_data, errc::unsupported,
+                  "a text frame, where only binary ones mean something");
     case opcode::binary:
       if (in_message_)
         return fail(close_code::protocol_error, errc::protocol_error, "a message inside of another (section 5.4)");

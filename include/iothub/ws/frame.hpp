@@ -38,7 +38,9 @@ struct frame_header {
 inline constexpr std::size_t max_header_size = 14;
 inline constexpr std::size_t max_control_size = 125;  // section 5.5
 
-[[nodiscard]] constexpr bool is_control(opcode op) noexcept { return static_cast<unsigned char>(op) >= 8; }
+[[nodiscard]] constexpr bool is_control(opcode op) noexcept {
+  return static_cast<unsigned char>(op) >= 8;
+}
 
 // How many bytes the header has that begins like this; 2 as long as the first two are not there.
 [[nodiscard]] constexpr std::size_t header_size(byte_view begin) noexcept {

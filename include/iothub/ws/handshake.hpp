@@ -117,7 +117,8 @@ inline result<void> check_response(http::response const& answer, std::string_vie
 inline result<void> check_request(http::request const& what) {
   auto const& fields = what.headers;
   if (what.method != "GET") return detail::refusal(400, "the method of the handshake is not GET");
-  if (!wants_websocket(what)) return detail::refusal(426, "this path is for WebSockets: Upgrade does not say websocket");
+  if (!wants_websocket(what))
+    return detail::refusal(426, "this path is for WebSockets: Upgrade does not say websocket");
   if (!http::list_has(fields, "Connection", "upgrade")) return detail::refusal(400, "Connection does not say upgrade");
   if (trim(fields.get("Sec-WebSocket-Version")) != version || detail::count(fields, "Sec-WebSocket-Version") != 1)
     return detail::refusal(426, "Sec-WebSocket-Version is not 13");
