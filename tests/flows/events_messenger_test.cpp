@@ -120,6 +120,16 @@ TEST_F(ServiceMessenger, ReceivesFeedbackAndCompletesIt) {
   EXPECT_EQ(m.receive_feedback(10min).error(), errc::timeout);
 }
 
+TEST_F(ServiceMessenger, StaysForDaysWithRenewedTokens) {
+  auto m = messenger();
+  m.on_feedback([](feedback_batch const&) {});
+  for (int day = 0; day != 3; ++day) {
+    EXPECT_TRUE(m.send_c2d("d1", {.body = "x"}).has_value());
+    run(24h);
+  }
+  EXPECT_THAT(log, testing::Not(testing::Contains(testing::HasSubstr("closed"))));
+}
+
 TEST_F(ServiceMessenger, GetsAnAbandonedBatchAgain) {
   auto m = messenger();
   ASSERT_TRUE(m.send_c2d("d1", {.body = "x", .message_id = "1"}, {.ack = feedback_request::positive}));

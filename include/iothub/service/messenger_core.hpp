@@ -87,6 +87,7 @@ class messenger_core final : public kept_connection {
   };
   struct receiver {
     bool wanted = false;
+    bool attached = false;
     amqp::link* link = nullptr;
     time_point retry_at = time_point::min();
     std::uint32_t attempts = 0;
@@ -123,6 +124,7 @@ class messenger_core final : public kept_connection {
   messenger_options options_;
   std::deque<sending> sends_;
   amqp::link* sender_ = nullptr;
+  bool sender_attached_ = false;
   time_point sender_retry_ = time_point::min();
   std::uint32_t sender_attempts_ = 0;
   receiver receivers_[2];
@@ -391,9 +393,9 @@ inline void messenger_core::on_ready(time_point now) {
 }
 inline void messenger_core::link_attached(amqp::link& which, amqp::attach const&, time_point) {
   proved_good();
-  if (&which == sender_) sender_attempts_ = 0;
+  if (&which == sender_) sender_attempts_ = 0, sender_attached_ = true;
   for (receiver& each : receivers_)
-    if (each.link == &which) each.attempts = 0;
+    if (each.link == &which) each.attempts = 0, each.attached = true;
   pump();
 }
 inline void messenger_core::link_credit(amqp::link&, time_point) {
@@ -403,14 +405,19 @@ inline void messenger_core::link_credit(amqp::link&, time_point) {
 inline void messenger_core::link_detached(amqp::link& which, amqp::end_reason const& why, time_point now) {
   error const told =
       why.error ? to_error(why.error) : error{errc::connection_lost, "the server ended the link without a reason"};
+  auto const ended_token = [&](bool& attached) {  // its time is over, or the key's: a new connection will tell
+    return std::exchange(attached, false) && told == errc::unauthorized;
+  };
   if (&which == sender_) {
     sender_ = nullptr;
+    if (ended_token(sender_attached_)) return fail({errc::connection_lost, std::string{told.message()}});
     fail_sends(told, is_final(told));
     sender_retry_ = add(now, back_off(sender_attempts_++));
   }
   for (receiver& each : receivers_) {
     if (each.link != &which) continue;
     each.link = nullptr;
+    if (ended_token(each.attached)) return fail({errc::connection_lost, std::string{told.message()}});
     if (is_final(told)) {
       each.wanted = false;
       each.errors.push_back(told);

@@ -24,7 +24,7 @@ struct messenger_options {
   // Where and how to connect; the file is for transports that are made here.
   std::string ca_file = {};  // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
   std::uint16_t amqps_port = 5671;
-  amqp::sasl_mechanism sasl = amqp::sasl_mechanism::mssbcbs;  // anonymous, mssbcbs, or none: no SASL layer
+  amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;  // or mssbcbs, or none: no SASL layer
   duration connect_timeout = std::chrono::seconds{60};
   duration idle_timeout = std::chrono::seconds{120};
   duration token_timeout = std::chrono::seconds{60};
