@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What a back end sees beside telemetry, with Azure's own SDKs and tools, unmodified, against iothub-fake: file
 notifications; twin changes, lives and connections in the event endpoint; the redirect to that endpoint, which
-azure-event-hubs (the first generation of the reader for Node) and az iot hub monitor-events follow.
+azure-event-hubs (the first generation of the reader for Node) and az iot hub monitor-events follow. And rhea, an AMQP
+library of nobody's: as a reader of our hub, and as a server to our client.
 
   tests/sdks/run_sources.py [--bin build/bin] [--sdks .sdks] [--only FLOW]
 
-Folders as for run_amqp.py, and old/node_modules with azure-event-hubs. az runs where it is there with its extension
+Folders as for run_amqp.py, and old/node_modules with azure-event-hubs, rhea/node_modules with rhea. az runs where it is there with its extension
 azure-iot. Needs the ports 5671 and 5672. Ends with a line "N passed, M failed".
 """
 import argparse
@@ -28,6 +29,10 @@ FIXTURE = {"devices": [{"deviceId": "uploader"}], "fileNotifications": [
 
 def old(world):
     return {"NODE_PATH": str(world.sdks / "old/node_modules")}
+
+
+def rhea(world):
+    return {"NODE_PATH": str(world.sdks / "rhea/node_modules")}
 
 
 def files_flow(world):
@@ -79,6 +84,36 @@ def az_flow(world):
         az.wait()
 
 
+def rhea_flow(world):
+    """Reads what sources_flow made; then serves amqp_talker, which says what it heard."""
+    seen = world.run("rhea_peers.js", "read", {"port": world.ports["amqp"], "key": world.parts["SharedAccessKey"],
+                                              "entity": world.ports["hub"], "count": 6}, **rhea(world))
+    events = [each for each in seen if each.get("event") == "event"]
+    expect(len(events) == 6 and {"event": "done"} in seen, str(seen))
+    telemetry = [each for each in events if each["annotations"]["iothub-message-source"] == "Telemetry"]
+    expect(len(telemetry) == 1 and telemetry[0]["properties"] == {"alert": "no"}, str(telemetry))
+
+    server = world.start("rhea_peers.js", "serve", **rhea(world))
+    try:
+        port = server.event("listening")[0]["port"]
+        talker = subprocess.run([world.bin / "amqp_talker", str(port)], stdout=subprocess.PIPE, text=True, timeout=TIMEOUT)
+        lines = talker.stdout.splitlines()
+        for wanted in ("outcome 0 accepted", "outcome 1 rejected rhea:no", "outcome 2 released",
+                       "detached from outbox test:done that was all", "closed closed"):
+            expect(wanted in lines, f"{wanted} is not in {lines}")
+        heard = [line.split(" ", 2)[2] for line in lines if line.startswith("message ")]
+        expect(heard[0] == 'id=1 A{x-opt-offset: "7"} P{"n": null, "on": true} first', str(heard))
+        expect(heard[1].endswith('"a value"') and heard[2].endswith('{"k": [1, "two"]}') and heard[3].endswith("m" * 40), str(heard))
+        first, second, third = server.event("message", 3)
+        expect(first["id"] == "talker-0" and first["to"] == "somebody" and first["annotations"]["x-note"] == -5, str(first))
+        expect(first["properties"]["text"] == "häßlich" and first["properties"]["long"] == 1 << 40 and first["body"] == "bytes", str(first))
+        expect(second["size"] == 100000 and third["body"] == "just text", str((second["id"], third)))
+        outcomes = [each["outcome"] for each in server.seen if each.get("event") == "outcome"]
+        expect(outcomes[:2] == ["accepted", "rejected"] and set(outcomes[2:]) == {"modified", "released"}, str(outcomes))
+    finally:
+        server.stop()
+
+
 def has_az():
     if not shutil.which("az"):
         return False
@@ -90,9 +125,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="build/bin")
     parser.add_argument("--sdks", default=".sdks")
-    parser.add_argument("--only", help="one of files, sources, az (which needs sources)")
+    parser.add_argument("--only", help="one of files, sources, and rhea and az, which need sources")
     options = parser.parse_args()
-    flows = {"files": files_flow, "sources": sources_flow, "az": az_flow}
+    flows = {"files": files_flow, "sources": sources_flow, "rhea": rhea_flow, "az": az_flow}
     if not has_az():
         print("note: az with its extension azure-iot is not here; az iot hub monitor-events does not run", flush=True)
         del flows["az"]
@@ -103,7 +138,7 @@ def main():
         options.serve = ["--events", SOURCES, "--fixture", str(fixture)]
         world = World(options, False)
         for name, flow in flows.items():
-            if options.only not in (None, name) and not (options.only == "az" and name == "sources"):
+            if options.only not in (None, name) and not (options.only in ("rhea", "az") and name == "sources"):
                 continue
             try:
                 flow(world)
