@@ -41,6 +41,22 @@ TEST_F(Fixture, MayBeEmpty) {
   EXPECT_EQ(load(R"({"devices": []})"), "0");
 }
 
+TEST_F(Fixture, HoldsFileNotificationsThatWaitForABackEnd) {
+  EXPECT_EQ(load(R"({"devices": [{"deviceId": "a"}], "fileNotifications": [
+    {"deviceId": "a", "blobName": "a/1", "blobUri": "https://x/a/1", "blobSizeInBytes": 9}]})"),
+            "1");
+  auto const files = hub.take_file_notifications();
+  ASSERT_EQ(files.size(), 1u);
+  EXPECT_EQ(files[0], (hub::file_notification{"a", "https://x/a/1", "a/1", at.utc, 9, at.utc}));
+  EXPECT_EQ(load(R"({"devices": [], "fileNotifications": 1})"), "line 1, column 38: fileNotifications is an array");
+  std::string const members =
+      "a file notification has the texts deviceId, blobName and blobUri, and the number blobSizeInBytes";
+  EXPECT_EQ(load(R"({"devices": [], "fileNotifications": [{"size": 1}]})"), "line 1, column 39: " + members);
+  EXPECT_EQ(load(R"({"devices": [], "fileNotifications": [{"blobSizeInBytes": -1}]})"), "line 1, column 39: " + members);
+  EXPECT_EQ(load(R"({"devices": [], "fileNotifications": [7]})"), "line 1, column 39: a file notification is an object");
+  EXPECT_EQ(load(R"({"devices": [], "fileNotifications": [{"deviceId": "b"}]})").substr(0, 20), "line 1, column 39: D");
+}
+
 TEST_F(Fixture, SaysInWhichLineAndColumnItIsWrong) {
   EXPECT_EQ(load("{\"devices\": [\n  {\"deviceId\" \"a\"}]}").substr(0, 19), "line 2, column 15: ");
   EXPECT_EQ(load("[]"), "line 1, column 1: the fixture is an object with the member devices");
