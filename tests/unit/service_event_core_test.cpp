@@ -153,7 +153,9 @@ struct EventCore : testing::Test, amqp_port, event_reader_host {
       core->step(now);
       if (!client_side) continue;
       client_side->step(now), server_side->step(now);
-      if (move(*client_side, *server_side) | move(*server_side, *client_side)) quiet = -1;
+      bool const asked = move(*client_side, *server_side);
+      bool const answered = move(*server_side, *client_side);
+      if (asked || answered) quiet = -1;
     }
   }
   bool move(amqp::connection& from, amqp::connection& to) {
