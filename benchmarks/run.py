@@ -6,6 +6,7 @@ Times are CPU time, medians of repetitions that are mixed with the rivals'. Only
 import argparse
 import json
 import os
+import resource
 import shutil
 import socket
 import statistics
@@ -273,6 +274,122 @@ def add_publish(table, binaries, arguments):
                 broker.process.wait()
 
 
+# --- events from a server to one reader ---------------------------------------------------------------------------------
+
+PROTON_EXAMPLES = "/usr/share/proton/examples/c"  # of Debian's libqpid-proton11-dev-examples
+PROTON_LIBRARIES = ["-l:libqpid-proton-proactor.so.1", "-l:libqpid-proton-core.so.10", "-lpthread"]
+
+
+def event_stream(binaries, verb, count, *arguments):
+    ran = subprocess.run([os.path.join(binaries, "event_stream_bench"), verb, "--count", str(count), *map(str, arguments)],
+                         capture_output=True, text=True, timeout=300)
+    if ran.returncode != 0:
+        sys.exit(f"event_stream_bench {verb}: {ran.stderr.strip()}")
+    return json.loads(ran.stdout)
+
+
+def measured(pid, count, read):
+    """(server's, reader's) CPU seconds per million events."""
+    before = cpu_seconds(pid)
+    reader = read()
+    return (cpu_seconds(pid) - before) / count * 1e6, reader
+
+
+class EventHub:
+    """iothub-fake with one partition that holds the events; they can be read again and again."""
+
+    def __init__(self, folder, binaries, count):
+        program, ports = os.path.join(binaries, "iothub-fake"), f"{folder}/ports.json"
+        self.process = subprocess.Popen([program, "serve", "--https", "0", "--mqtt", "0", "--amqps", "0", "--amqp", "0",
+                                         "--partitions", "1", "--retain-bytes", "1G", "--ca", f"{folder}/ca", "--ports-file", ports],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if not self.process.stdout.readline().startswith("iothub-fake ready"):
+            sys.exit("iothub-fake does not serve")
+        self.binaries, self.count, self.ports = binaries, count, json.load(open(ports))
+
+        def connection_string(*words):
+            return subprocess.run([program, "connstr", *words, "--ports-file", ports], check=True, capture_output=True,
+                                  text=True).stdout.strip()
+        self.key = connection_string("--service").rpartition("SharedAccessKey=")[2]
+        event_stream(binaries, "fill", count, "--port", self.ports["amqp"], "--connection-string",
+                     connection_string("--device", "reader-of-events", "--create"))
+
+    def read(self, tls):
+        arguments = ["--port", self.ports["amqps"], "--ca", self.ports["ca"]] if tls else ["--port", self.ports["amqp"]]
+        return measured(self.process.pid, self.count, lambda: event_stream(
+            self.binaries, "read", self.count, "--key", self.key, *arguments)["cpu_seconds_per_million"])
+
+
+class ProtonBroker:
+    """Proton's example broker, built from Debian's sources; a queue of it is filled for each reading. Queues are short: what
+    one event costs that broker grows with the length of the queue."""
+    BATCH = 10_000
+
+    def __init__(self, folder, binaries, count):
+        for name in ("broker", "receive"):
+            subprocess.run(["cc", "-O2", f"{PROTON_EXAMPLES}/{name}.c", "-o", f"{folder}/{name}", *PROTON_LIBRARIES], check=True)
+        shutil.copytree(f"{PROTON_EXAMPLES}/ssl-certs", f"{folder}/ssl-certs")
+        self.folder, self.binaries, self.count, self.port = folder, binaries, count, free_port()
+        self.process = subprocess.Popen(["./broker", "127.0.0.1", str(self.port)], cwd=folder, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+
+    def read_batches(self, annotated, read):
+        spent = []
+        for _ in range(max(1, self.count // self.BATCH)):
+            event_stream(self.binaries, "proton-fill", self.BATCH, "--port", self.port, *(["--annotated"] if annotated else []))
+            spent.append(measured(self.process.pid, self.BATCH, read))
+        return [statistics.mean(part) for part in zip(*spent)]
+
+    def read(self, tls, annotated=True):
+        return self.read_batches(annotated, lambda: event_stream(
+            self.binaries, "proton-read", self.BATCH, "--port", self.port, *(["--tls"] if tls else []))["cpu_seconds_per_million"])
+
+    def read_with_its_own(self):
+        def read():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([f"{self.folder}/receive", "127.0.0.1", str(self.port), "examples", str(self.BATCH)], check=True,
+                           stdout=subprocess.DEVNULL, timeout=300)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / self.BATCH * 1e6
+        return self.read_batches(False, read)
+
+
+def add_events(table, binaries, arguments):
+    count = arguments.messages * 2
+    with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
+        hub, broker = EventHub(ours, binaries, count), ProtonBroker(theirs, binaries, count)
+        ways = {("plain", "ours"): lambda: hub.read(False), ("TLS", "ours"): lambda: hub.read(True),
+                ("plain", "Proton, the same bytes"): lambda: broker.read(False),
+                ("plain", "Proton, the body alone"): lambda: broker.read(False, False),
+                ("plain", "Proton's receive.c, the body alone"): broker.read_with_its_own,
+                ("TLS", "Proton, the same bytes"): lambda: broker.read(True),
+                ("TLS", "Proton, the body alone"): lambda: broker.read(True, False)}
+        try:
+            runs = {way: [] for way in ways}
+            for _ in range(arguments.rounds):
+                for way, read in ways.items():
+                    say(f"{count} events, {' '.join(way)} ...")
+                    runs[way].append(read())
+            cost = {way: [statistics.median(part) for part in zip(*each)] for way, each in runs.items()}
+        finally:
+            for server in (hub, broker):
+                server.process.terminate()
+                server.process.wait()
+    table.heading("Events of 256 bytes from a server to one reader over loopback, AMQP 1.0: CPU seconds per million, server + reader")
+    for transport in ("plain", "TLS"):
+        ours = cost[transport, "ours"]
+        for i, (way, theirs) in enumerate((w, c) for w, c in cost.items() if w[0] == transport and w[1] != "ours"):
+            ratio = sum(ours) / sum(theirs)
+            table.add(transport if i == 0 else "", f"{ours[0]:.2f} + {ours[1]:.2f}", way[1], f"{theirs[0]:.2f} + {theirs[1]:.2f}",
+                      ratio, "<= 1.00", ratio <= 1)
+
+
 # --- instructions -----------------------------------------------------------------------------------------------------
 
 def instructions(binaries, name, count):
@@ -301,7 +418,7 @@ def add_instructions(table, binaries):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--bin", required=True, help="folder of the built benchmarks and of iothub-fake")
-    parser.add_argument("--only", choices=["micro", "publish", "instructions"], help="one part")
+    parser.add_argument("--only", choices=["micro", "publish", "events", "instructions"], help="one part")
     parser.add_argument("--quick", action="store_true", help="one repetition of everything, for a first look")
     parser.add_argument("--markdown", action="store_true", help="the table as in benchmarks/README.md")
     arguments = parser.parse_args()
@@ -312,6 +429,8 @@ def main():
         add_micro(table, arguments.bin, arguments)
     if arguments.only in (None, "publish"):
         add_publish(table, arguments.bin, arguments)
+    if arguments.only in (None, "events"):
+        add_events(table, arguments.bin, arguments)
     if arguments.only in (None, "instructions"):
         add_instructions(table, arguments.bin)
     table.print(arguments.markdown)
