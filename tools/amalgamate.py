@@ -1,10 +1,10 @@
-"""Makes single_include/iothub/{iothub,fake_hub}.hpp from include/iothub/.
+"""Makes single_include/iothub/{iothub,amqp,fake_hub}.hpp from include/iothub/.
 
 Each #include <iothub/...> is replaced, depth first, by the file it names, once. Standard headers are hoisted to the top
 and sorted; OpenSSL, libcurl and operating-system headers stay where they are, since they may stand in an #if.
-fake_hub.hpp includes iothub.hpp and adds what that one does not hold.
+amqp.hpp includes iothub.hpp and adds what that one does not hold, and so fake_hub.hpp with amqp.hpp.
 
-  tools/amalgamate.py           writes both
+  tools/amalgamate.py           writes them
   tools/amalgamate.py --check   writes nothing; exits 1 when a file would change
 """
 import pathlib
@@ -73,13 +73,19 @@ def main():
     version = re.search(r"#define IOTHUB_VERSION (\d+)", (INCLUDE / "iothub/version.hpp").read_text()).group(1)
     clients = Amalgamation()
     clients.add("iothub/iothub.hpp")
-    hub = Amalgamation(already=clients.done)
+    amqp = Amalgamation(already=clients.done)
+    amqp.add("iothub/amqp.hpp")
+    amqp.standard -= clients.standard
+    hub = Amalgamation(already=amqp.done)
     hub.add("iothub/fake_hub.hpp")
-    hub.standard -= clients.standard
+    hub.add("iothub/simulation.hpp")
+    hub.standard -= clients.standard | amqp.standard
     files = {
         "iothub.hpp": clients.text(f"iothub {version}: Azure IoT Hub device and service clients in one header.", []),
-        "fake_hub.hpp": hub.text(f"iothub {version}: the in-process fake hub for tests, on top of iothub.hpp.",
-                                 ['#include "iothub.hpp"', ""]),
+        "amqp.hpp": amqp.text(f"iothub {version}: event reader, messenger and devices over AMQP, on top of iothub.hpp.",
+                              ['#include "iothub.hpp"', ""]),
+        "fake_hub.hpp": hub.text(f"iothub {version}: the in-process fake hub and the simulation for tests, on top of amqp.hpp.",
+                                 ['#include "amqp.hpp"', ""]),
     }
     changed = [name for name, text in files.items()
                if not (OUTPUT / name).exists() or (OUTPUT / name).read_text() != text]

@@ -16,7 +16,7 @@ INCLUDE = ROOT / "include"
 def main():
     output = pathlib.Path(sys.argv[1])
     inside = {}
-    for name in ("fake_hub.hpp", "iothub.hpp"):
+    for name in ("fake_hub.hpp", "amqp.hpp", "iothub.hpp"):
         text = (ROOT / "single_include/iothub" / name).read_text()
         for held in re.findall(r"^// ---- (iothub/\S+)$", text, re.M):
             inside[held] = name
