@@ -29,7 +29,6 @@
 #include <cerrno>
 #include <cfloat>
 #include <charconv>
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -53,18 +52,16 @@
 //
 //   iothub::device_client     iothub/device_client.hpp has its documentation
 //   iothub::service_client    iothub/service_client.hpp
+//   net::stop_on_signals      iothub/net/signals.hpp: Ctrl-C ends a program in order
 //
 // Needs OpenSSL and libcurl. For a hub in your unit tests include iothub/fake_hub.hpp instead, which includes this.
 
-// ---- iothub/device/method_dispatcher.hpp
-// From the name of a direct method to the handler that answers it. Usable alone: whatever brings calls hands dispatch()
-// a request and a responder.
-
-// ---- iothub/base/function.hpp
-// A move-only callable with a small buffer: std::move_only_function is C++23, and <functional> costs 0.14 s a file.
-
 // ---- iothub/base/config.hpp
 // Build switches, and the only macros of the library. A switch never changes the layout or the name of a public type.
+
+#if __cplusplus < 202002L
+#error "iothub needs C++20: compile with -std=c++20 or a later one (CMake: target_compile_features(x PRIVATE cxx_std_20))"
+#endif
 
 // Asserts state what the library itself guarantees; they are never about input. Define IOTHUB_ASSERT before the first
 // include to route them elsewhere.
@@ -94,6 +91,12 @@
 #define IOTHUB_WITH_CURL 0
 #endif
 #endif
+// ---- iothub/device/method_dispatcher.hpp
+// From the name of a direct method to the handler that answers it. Usable alone: whatever brings calls hands dispatch()
+// a request and a responder.
+
+// ---- iothub/base/function.hpp
+// A move-only callable with a small buffer: std::move_only_function is C++23, and <functional> costs 0.14 s a file.
 
 namespace iothub {
 inline namespace v0 {
@@ -438,6 +441,7 @@ enum class errc : std::uint8_t {
   already_exists,        // 409
   precondition_failed,   // 412: the ETag does not match
   lock_lost,             // 412002: the message lock expired
+  link_stolen,           // amqp:link:stolen: another reader took the partition, or the same identity connected again
   device_timeout,        // 504101: the device did not answer the method in time
   bad_device_response,   // 502: the device's answer was not valid
   throttled,             // 429
@@ -565,6 +569,7 @@ constexpr std::string_view to_string(errc code) noexcept {
     case errc::already_exists: return "already_exists";
     case errc::precondition_failed: return "precondition_failed";
     case errc::lock_lost: return "lock_lost";
+    case errc::link_stolen: return "link_stolen";
     case errc::device_timeout: return "device_timeout";
     case errc::bad_device_response: return "bad_device_response";
     case errc::throttled: return "throttled";
@@ -735,6 +740,39 @@ class [[nodiscard]] result<void> {
 
 }  // namespace v0
 }  // namespace iothub
+// ---- iothub/device/handler_error.hpp
+// What a handler threw where the library has to go on: a method handler (the caller gets 500) or a handler of messages
+// (the message comes again). Nothing else catches what a user's code throws.
+
+namespace iothub {
+inline namespace v0 {
+
+enum class handler_kind : std::uint8_t { method, message };
+
+struct handler_error {
+  handler_kind kind = handler_kind::method;
+  std::string_view name = {};  // of the method; the id of the message, empty where it has none
+  std::string_view what = {};  // std::exception::what(); it may say what no stranger should read, so nobody is sent it
+};
+
+namespace detail {
+
+#if IOTHUB_EXCEPTIONS
+// Inside a catch block: what is being handled.
+inline std::string thrown_text() {
+  try {
+    throw;
+  } catch (std::exception const& e) {
+    return e.what();
+  } catch (...) {
+    return "something that is no std::exception";
+  }
+}
+#endif
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace iothub
 // ---- iothub/device/responder.hpp
 // The right to answer one direct method call, once.
 
@@ -746,6 +784,14 @@ class [[nodiscard]] result<void> {
 // Time is an argument. Cores get `now` handed in; the monotonic clock below has no now() so that none of them can read
 // the time by accident. Deadlines, keep-alive and back-off use the monotonic time_point; token expiry and enqueued
 // times use utc_time, which may jump.
+
+// Durations, time points and clocks, without calendars and their streams: the whole of libstdc++'s <chrono> (gcc 12 and
+// later) brings <sstream> and is an eighth of what including this library costs. Programs include <chrono> as ever.
+#if defined(__GLIBCXX__) && __has_include(<bits/chrono.h>)
+#include <bits/chrono.h>
+#else
+#include <chrono>
+#endif
 
 namespace iothub {
 inline namespace v0 {
@@ -1401,28 +1447,35 @@ class value {
   // Also of a real that is a whole number in the range of int64.
   [[nodiscard]] std::optional<std::int64_t> as_int() const noexcept;
   [[nodiscard]] std::optional<double> as_double() const noexcept;
-  // Holds until this value changes or moves.
-  [[nodiscard]] std::optional<std::string_view> as_string() const noexcept;
+  // Holds until this value changes or moves; of a temporary value it is a copy.
+  [[nodiscard]] std::optional<std::string_view> as_string() const& noexcept;
+  [[nodiscard]] std::optional<std::string> as_string() &&;
 
   // Members of an object or elements of an array; 0 for all else.
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   // The member of that name; nullptr where there is none or this is no object.
-  [[nodiscard]] value const* find(std::string_view name) const noexcept;
-  [[nodiscard]] value* find(std::string_view name) noexcept;
-  // The member or element; a null value where there is none. Absent and null differ only for find().
-  [[nodiscard]] value const& operator[](std::string_view name) const noexcept;
-  [[nodiscard]] value const& operator[](std::size_t at) const noexcept;
-  [[nodiscard]] value const& operator[](std::size_t at) noexcept { return std::as_const(*this)[at]; }
+  [[nodiscard]] value const* find(std::string_view name) const& noexcept;
+  [[nodiscard]] value* find(std::string_view name) & noexcept;
+  value* find(std::string_view name) && = delete;  // would point into a temporary value: keep that in a variable
+  // The member or element; a null value where there is none. Absent and null differ only for find(). Of a temporary
+  // value it is a copy.
+  [[nodiscard]] value const& operator[](std::string_view name) const& noexcept;
+  [[nodiscard]] value const& operator[](std::size_t at) const& noexcept;
+  [[nodiscard]] value const& operator[](std::size_t at) & noexcept { return std::as_const(*this)[at]; }
+  [[nodiscard]] value operator[](std::string_view name) && { return std::as_const(*this)[name]; }
+  [[nodiscard]] value operator[](std::size_t at) && { return std::as_const(*this)[at]; }
   // In the order in which they were added; empty ranges for other kinds. Changing size ends the range.
-  [[nodiscard]] member_range<member const> members() const noexcept;
-  [[nodiscard]] member_range<member> members() noexcept;
-  [[nodiscard]] element_range<value const> elements() const noexcept;
-  [[nodiscard]] element_range<value> elements() noexcept;
+  [[nodiscard]] member_range<member const> members() const& noexcept;
+  [[nodiscard]] member_range<member> members() & noexcept;
+  member_range<member> members() && = delete;  // as find()
+  [[nodiscard]] element_range<value const> elements() const& noexcept;
+  [[nodiscard]] element_range<value> elements() & noexcept;
+  element_range<value> elements() && = delete;  // as find()
 
   // --- changing. What is not yet an object (an array) becomes an empty one first.
   // The member of that name, made (null) where there is none. References to members hold until one is added or erased.
-  value& operator[](std::string_view name) { return member_for(detail::probe{name}); }
+  value& operator[](std::string_view name) & { return member_for(detail::probe{name}); }
   // Adds the member or replaces its value in place.
   value& set(std::string_view name, value item);
   // False where there was none of that name. The order of the others stays.
@@ -1487,8 +1540,9 @@ class member {
 };
 static_assert(sizeof(member) == 32);
 
-// An array written out: json::array{1, "two", json::array{}}. Compilers disagree on an array whose only element is an
-// array; say json::array{json::value{json::array{1, 2}}} there.
+// An array written out: json::array{1, "two", json::array{}}. With one element in braces, json::array{{"a", 1}}, C++ takes
+// the braces for the array's own, and it is ["a",1]; and compilers disagree on an array whose only element is an array.
+// Say array_of() there: json::array_of({{{"a", 1}}}) is [{"a":1}].
 struct array {
   array() noexcept = default;
   array(std::initializer_list<value> items) {
@@ -1496,6 +1550,16 @@ struct array {
   }
   value document = value::make_array();
 };
+
+// An array of what a container holds: json::array_of(names), where names is a std::vector<std::string>.
+template <class Items>
+[[nodiscard]] value array_of(Items const& items) {
+  value made = value::make_array();
+  for (auto const& item : items) made.push_back(item);
+  return made;
+}
+// Each element in braces of its own: json::array_of({{{"a", 1}}, {{"b", 2}}}) is [{"a":1},{"b":2}].
+[[nodiscard]] inline value array_of(std::initializer_list<value> items) { return value{array{items}}; }
 
 template <class Member>
 class member_range {
@@ -1661,45 +1725,49 @@ inline std::optional<double> value::as_double() const noexcept {
   if (!is_number()) return std::nullopt;
   return unit_.load<double>();
 }
-inline std::optional<std::string_view> value::as_string() const noexcept {
+inline std::optional<std::string_view> value::as_string() const& noexcept {
   if (!is_string()) return std::nullopt;
   return detail::text_of(unit_);
+}
+inline std::optional<std::string> value::as_string() && {
+  if (!is_string()) return std::nullopt;
+  return std::string{detail::text_of(unit_)};
 }
 
 inline std::size_t value::size() const noexcept {
   return unit_.tag() >= detail::array_tag && node() != nullptr ? detail::live(node()) : 0;
 }
-inline value const* value::find(std::string_view name) const noexcept {
+inline value const* value::find(std::string_view name) const& noexcept {
   if (!is_object() || node() == nullptr) return nullptr;
   auto const slot = detail::find_slot(node(), detail::probe{name});
   if (slot == node()->size) return nullptr;
   return reinterpret_cast<value const*>(node()->units() + 2 * std::size_t{slot} + 1);
 }
-inline value* value::find(std::string_view name) noexcept { return const_cast<value*>(std::as_const(*this).find(name)); }
-inline value const& value::operator[](std::string_view name) const noexcept {
+inline value* value::find(std::string_view name) & noexcept { return const_cast<value*>(std::as_const(*this).find(name)); }
+inline value const& value::operator[](std::string_view name) const& noexcept {
   value const* const found = find(name);
   return found != nullptr ? *found : detail::null_value();
 }
-inline value const& value::operator[](std::size_t at) const noexcept {
+inline value const& value::operator[](std::size_t at) const& noexcept {
   auto const all = elements();
   return at < all.size() ? all.first[at] : detail::null_value();
 }
-inline member_range<member> value::members() noexcept {
+inline member_range<member> value::members() & noexcept {
   if (!is_object() || node() == nullptr) return {nullptr, nullptr};
   auto* const first = reinterpret_cast<member*>(node()->units());
   return {first, first + node()->size};
 }
-inline member_range<member const> value::members() const noexcept {
+inline member_range<member const> value::members() const& noexcept {
   if (!is_object() || node() == nullptr) return {nullptr, nullptr};
   auto const* const first = reinterpret_cast<member const*>(node()->units());
   return {first, first + node()->size};
 }
-inline element_range<value> value::elements() noexcept {
+inline element_range<value> value::elements() & noexcept {
   if (!is_array() || node() == nullptr) return {};
   auto* const first = reinterpret_cast<value*>(node()->units());
   return {first, first + node()->size};
 }
-inline element_range<value const> value::elements() const noexcept {
+inline element_range<value const> value::elements() const& noexcept {
   auto const all = const_cast<value*>(this)->elements();
   return {all.first, all.last};
 }
@@ -2959,20 +3027,25 @@ concept method_handler = answering_method_handler<F> || responding_method_handle
 
 // Rules. Names are case-sensitive. A name without a handler goes to the fallback, and without that is answered 501 with
 // {"message":"method NAME is not implemented"}. A payload that is no JSON is answered 400, and no handler runs. A handler
-// that throws is answered 500 (see responder). A handler may add, replace and remove handlers, itself included.
+// that throws is answered 500 (see responder), and what it threw goes to on_error(). A handler may add, replace and remove handlers, itself included.
 class method_dispatcher {
  public:
   using handler = function<void(method_request const&, responder)>;
 
   // The handler for one name, replacing the one before.
-  template <method_handler F>
+  template <class F>
   void on(std::string_view name, F f) {
     set(name, wrap(std::move(f)));
   }
   // For every name without a handler of its own.
-  template <method_handler F>
+  template <class F>
   void on_unknown(F f) {
     unknown_ = wrap(std::move(f));
+  }
+  // Called with what a handler threw, after its call was answered. An exception of its own leaves dispatch().
+  void on_error(function<void(handler_error const&)> report) { error_ = std::move(report); }
+  void report(handler_error const& what) {
+    if (error_) error_(what);
   }
   bool remove(std::string_view name);
   [[nodiscard]] bool has(std::string_view name) const noexcept { return find(name) != nullptr; }
@@ -2994,7 +3067,12 @@ class method_dispatcher {
 
   template <class F>
   static handler wrap(F f) {
-    if constexpr (answering_method_handler<F>) {
+    static_assert(method_handler<F>,
+                  "a method handler is called as method_response(method_request const&), or to answer later as "
+                  "void(method_request const&, responder)");
+    if constexpr (!method_handler<F>) {
+      return {};
+    } else if constexpr (answering_method_handler<F>) {
       return [f = std::move(f)](method_request const& request, responder answer) mutable { answer(f(request)); };
     } else {
       return handler{std::move(f)};
@@ -3006,6 +3084,7 @@ class method_dispatcher {
 
   lean_vector<entry> handlers_;  // few, in the order they were set
   handler unknown_;
+  function<void(handler_error const&)> error_;
 };
 
 // --- implementation -------------------------------------------------------------------------------------------------
@@ -3076,6 +3155,9 @@ inline void method_dispatcher::dispatch(method_request const& request, responder
   try {
     borrowed.call()(request, std::move(answer));
   } catch (...) {  // the responder, destroyed on the way here, has answered 500
+    if (!error_) return;
+    std::string const text = detail::thrown_text();
+    report({.kind = handler_kind::method, .name = request.name, .what = text});
   }
 #else
   borrowed.call()(request, std::move(answer));
@@ -3449,7 +3531,7 @@ inline result<json::value> twin_patch_builder::build_for(twin_section const& now
 // One thread: everything here, and everything on the same loop; only stop() may be called from others, where the loop
 // says so. An exception that leaves a completion, a timer, or a handler of desired properties or connection changes
 // leaves the call that ran the loop; one that leaves a method handler is answered 500, and a message whose handler throws
-// is not acknowledged.
+// is not acknowledged: on_handler_error() is told what those two threw.
 
 // ---- iothub/base/secret.hpp
 // A holder for keys and tokens. It cannot be copied or printed, leaves nothing behind when moved, and overwrites its
@@ -3554,11 +3636,6 @@ concept crypto = requires(C& c, typename C::signing_key& key, std::string_view t
 //   - Whoever is on the stack (handlers, blocking calls) holds a frame. The handle may go away at any time; the state
 //     follows when the last frame has returned.
 
-// ---- iothub/base/slot_map.hpp
-// Values under ids that are never mistaken for one another: a pending operation is named by an id, and an answer that
-// comes after the operation ended finds nothing, even when the place is in use again. Lookup is an index and a
-// comparison. Walking goes by place and is therefore the same in every run.
-
 // ---- iothub/base/maybe.hpp
 // A value or nothing, for the private members of the library; what users see is std::optional. This one compiles in a
 // tenth of the time for each type it holds.
@@ -3629,6 +3706,10 @@ class maybe {
 
 }  // namespace v0
 }  // namespace iothub
+// ---- iothub/base/slot_map.hpp
+// Values under ids that are never mistaken for one another: a pending operation is named by an id, and an answer that
+// comes after the operation ended finds nothing, even when the place is in use again. Lookup is an index and a
+// comparison. Walking goes by place and is therefore the same in every run.
 
 namespace iothub {
 inline namespace v0 {
@@ -3734,6 +3815,8 @@ class slot_map {
 //      a person can mend; then everything pending fails with that error.
 //   4. A token is renewed by a planned reconnect: open method calls and unsettled messages are waited for as long as the
 //      token allows, then nothing new is handed over until what is in flight is settled, then the connection changes.
+//      Where the dialect can show a new token on the old connection nothing of this happens: it is shown, and tried again
+//      when the hub does not take it.
 //   5. Each operation ends in exactly one action: outbox, twin_requests and the connects are the only places where an
 //      operation lives, and ending one removes it from there.
 //   6. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
@@ -3787,6 +3870,7 @@ enum class device_event_kind : std::uint8_t {
   desired_changed,    // `payload`: the patch as JSON; `version`, 0 where the protocol did not say
   method_called,      // `name`, `rid`, `payload`
   message_received,   // `message`; `ticket` settles it
+  token_renewed,      // the answer to renew(): `outcome`
 };
 
 // Names what an answer belongs to, chosen by the dialect. Never 0; unique among what is pending.
@@ -3889,8 +3973,8 @@ struct reconnect_options {
   duration give_up_after = duration{0};                    // since the connection was lost; 0: never
 };
 
-// A token is renewed by a planned reconnect, since MQTT carries it in CONNECT only. The reconnect happens between
-// `renewal_margin` and one and a half of it before the token expires.
+// A token is renewed by a planned reconnect, since MQTT carries it in CONNECT only; over AMQP it is shown on the same
+// connection. It happens between `renewal_margin` and one and a half of it before the token expires.
 struct token_options {
   std::chrono::seconds lifetime{3600};            // what the official SDKs use; 60 s to 365 days
   std::chrono::seconds renewal_margin{600};       // at least 1 s; at most half of the lifetime
@@ -3906,9 +3990,11 @@ struct device_options {
   // Where and how to connect.
   std::string ca_file = {};          // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
   std::uint16_t mqtt_port = 8883;
+  std::uint16_t amqps_port = 5671;
   std::uint16_t https_port = 443;
   std::chrono::seconds keep_alive{240};  // 0 (off) to 1177: the hub drops an idle connection at 1.5 times, at most
-                                         // 1767 s (Microsoft docs: "Use MQTT to connect to an IoT hub")
+                                         // 1767 s (Microsoft docs: "Use MQTT to connect to an IoT hub"). Over AMQP the
+                                         // hub is asked to say something this often; silence of twice the time ends it
   std::string model_id = {};         // IoT Plug and Play, "dtmi:…"
   std::string product_info = {};     // appended to the DeviceClientType of this library
 
@@ -3938,7 +4024,7 @@ inline result<void> validate(device_options const& o) {
   auto const bad = [](char const* text) { return error{errc::invalid_argument, text}; };
   if (o.keep_alive < seconds{0} || o.keep_alive > seconds{1177})
     return bad("device_options.keep_alive is outside 0 to 1177 s");
-  if (o.mqtt_port == 0 || o.https_port == 0) return bad("device_options: port 0 is no port to connect to");
+  if (o.mqtt_port == 0 || o.amqps_port == 0 || o.https_port == 0) return bad("device_options: port 0 is no port to connect to");
   if (o.token.lifetime < seconds{60} || o.token.lifetime > seconds{365 * 86400})
     return bad("device_options.token.lifetime is outside 60 s to 365 days");
   if (o.token.renewal_margin < seconds{1} || o.token.renewal_margin * 2 > o.token.lifetime)
@@ -4046,8 +4132,12 @@ class outbox {
   [[nodiscard]] operation_id settle(ticket where);
   // One operation whose time is up, 0 when there is none; `where` is its ticket, 0 when it was never handed over.
   [[nodiscard]] operation_id expire(time_point now, ticket& where);
-  // Any operation, oldest first; 0 when empty.
-  [[nodiscard]] operation_id abort_one();
+  // Any operation, oldest first; 0 when empty. `where` is its ticket, 0 when it was never handed over.
+  [[nodiscard]] operation_id abort_one(ticket& where);
+  [[nodiscard]] operation_id abort_one() {
+    ticket unused = 0;
+    return abort_one(unused);
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
@@ -4163,9 +4253,10 @@ inline operation_id outbox::expire(time_point now, ticket& where) {
   return 0;
 }
 
-inline operation_id outbox::abort_one() {
+inline operation_id outbox::abort_one(ticket& where) {
   for (std::size_t i = 0; i != entries_.size(); ++i) {
     if (entries_[i].id == 0) continue;
+    where = entries_[i].where;
     operation_id const id = end(entries_[i]);
     tidy();
     return id;
@@ -4194,9 +4285,9 @@ inline void outbox::tidy() noexcept {
 // The two JSON documents that a device sees of its twin (Microsoft docs: "Understand and use device twins"): the whole
 // twin without tags and metadata, and the notice of a desired change.
 
-// ---- iothub/wire/model_json.hpp
-// The models as JSON, field for field and in the order in which the service writes them (IoT Hub service REST
-// reference, api-version 2021-04-12, and recorded answers of the service).
+// ---- iothub/wire/model_reading.hpp
+// The models from JSON, and the requests that hold one: what the clients need. model_json.hpp has the other direction
+// (IoT Hub service REST reference, api-version 2021-04-12, and recorded answers of the service).
 //
 // Reading takes what official clients send and other versions answer: members in any order, unknown ones ignored, a
 // missing or null one leaves the default. errc::malformed, with the name of the member, for a member of a wrong kind.
@@ -4333,6 +4424,42 @@ inline void append_iso8601(byte_buffer& out, utc_time t, int digits, iso8601_zon
 
 namespace detail {
 
+// The calendar in whole numbers, for the years 1 to 9999 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+// has the derivation), since <chrono>'s costs every user time; see base/time.hpp. Years begin in March here, so that a
+// leap day is the last day of its year, and days are counted in cycles of 400 years (146,097 days); 719,468 of them lie
+// before 1970-01-01.
+inline constexpr int days_before_epoch = 719'468;
+
+inline constexpr std::int64_t days_from_date(int year, int month, int day) noexcept {
+  if (month < 3) --year;
+  int const month_from_march = (month + 9) % 12;
+  return 365 * year + year / 4 - year / 100 + year / 400 + (153 * month_from_march + 2) / 5 + day - 1 -
+         days_before_epoch;
+}
+
+struct date_of_day {
+  int year = 1970;
+  int month = 1;
+  int day = 1;
+};
+inline constexpr date_of_day date_from_days(std::int64_t days) noexcept {
+  int const since = static_cast<int>(days) + days_before_epoch;
+  int const cycle = since / 146'097;
+  int const in_cycle = since % 146'097;
+  // A day is in the year that remains when the leap days before it are taken out.
+  int const year = (in_cycle - in_cycle / 1'460 + in_cycle / 36'524 - in_cycle / 146'096) / 365;
+  int const in_year = in_cycle - (365 * year + year / 4 - year / 100);
+  int const month_from_march = (5 * in_year + 2) / 153;
+  int const month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+  return {400 * cycle + year + (month < 3 ? 1 : 0), month, in_year - (153 * month_from_march + 2) / 5 + 1};
+}
+inline constexpr bool is_date(int year, int month, int day) noexcept {
+  if (year < 1 || month < 1 || month > 12 || day < 1) return false;
+  bool const leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  int const length = month == 2 ? (leap ? 29 : 28) : month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+  return day <= length;
+}
+
 inline char* write_digits(char* out, unsigned value, int count) noexcept {
   for (int i = count; i-- > 0; value /= 10) out[i] = static_cast<char>('0' + value % 10);
   return out + count;
@@ -4387,15 +4514,15 @@ inline char* write_iso8601(char* out, utc_time t, int digits, iso8601_zone zone)
   if (t < first) t = first;
   if (t > last) t = last;
   auto const day = std::chrono::floor<std::chrono::days>(t);
-  std::chrono::year_month_day const date{day};
+  detail::date_of_day const date = detail::date_from_days(day.time_since_epoch().count());
   auto micros = static_cast<std::uint64_t>((t - day).count());
   auto const seconds = static_cast<unsigned>(micros / 1'000'000);
   micros %= 1'000'000;
-  out = detail::write_digits(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  out = detail::write_digits(out, static_cast<unsigned>(date.year), 4);
   *out++ = '-';
-  out = detail::write_digits(out, static_cast<unsigned>(date.month()), 2);
+  out = detail::write_digits(out, static_cast<unsigned>(date.month), 2);
   *out++ = '-';
-  out = detail::write_digits(out, static_cast<unsigned>(date.day()), 2);
+  out = detail::write_digits(out, static_cast<unsigned>(date.day), 2);
   *out++ = 'T';
   out = detail::write_digits(out, seconds / 3600, 2);
   *out++ = ':';
@@ -4442,12 +4569,10 @@ inline result<utc_time> parse_iso8601(std::string_view text) {
   int const second = detail::take_digits(text, 2);
   int const fraction = detail::take_fraction(text);
   int offset = 0;
-  if (y < 1 || m < 1 || d < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
+  if (!detail::is_date(y, m, d) || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
       fraction < 0 || !detail::take_zone(text, offset))
     return refuse();
-  year_month_day const date{year{y}, month{static_cast<unsigned>(m)}, day{static_cast<unsigned>(d)}};
-  if (!date.ok()) return refuse();
-  return utc_time{sys_days{date}} + hours{hour} + minutes{minute - offset} + seconds{second == 60 ? 59 : second} +
+  return utc_time{days{detail::days_from_date(y, m, d)}} + hours{hour} + minutes{minute - offset} + seconds{second == 60 ? 59 : second} +
          microseconds{fraction};
 }
 
@@ -4477,53 +4602,29 @@ constexpr std::string_view to_string(authentication_type t) noexcept {
 
 // --- identities
 
-// The answer to a create writes "never" without a Z and has parentScopes; every later answer is the other way round.
-enum class identity_form : std::uint8_t { created, stored };
-
-// What the hub answers; a module's document where module_id is not empty.
-[[nodiscard]] inline json::value to_json(device_identity const& identity, identity_form form = identity_form::stored);
 // What a back end sends to create or update: only what it may set.
 [[nodiscard]] inline json::value identity_request(device_identity const& identity);
 // Either of them. Without a type the authentication is self-signed when there is a thumbprint (azure-iot-sdk-node),
 // else by keys.
 [[nodiscard]] inline result<device_identity> identity_from_json(json::value const& document);
 
-[[nodiscard]] inline json::value to_json(registry_statistics const& s);
-[[nodiscard]] inline json::value to_json(service_statistics const& s);
 [[nodiscard]] inline result<registry_statistics> registry_statistics_from_json(json::value const& document);
 [[nodiscard]] inline result<service_statistics> service_statistics_from_json(json::value const& document);
 
 // --- twins
 
 // The service's view, with metadata.
-[[nodiscard]] inline json::value to_json(twin const& t);
 [[nodiscard]] inline result<twin> twin_from_json(json::value const& document);
 
 // The device's view: desired and reported, each with $version, without metadata.
-[[nodiscard]] inline json::value to_json(device_twin const& t);
 [[nodiscard]] inline result<device_twin> device_twin_from_json(json::value document);
 
-// One section with "$metadata" and "$version", and back. Without a version it is version 0.
-[[nodiscard]] inline json::value section_to_json(twin_section const& section);
+// One section with "$metadata" and "$version". Without a version it is version 0.
 [[nodiscard]] inline result<twin_section> section_from_json(json::value document);
 
 // --- direct methods
 
-struct method_call {
-  method_request request = {};
-  method_options options = {};
-};
-[[nodiscard]] inline json::value to_json(method_call const& call);
-// errc::malformed without a methodName; errc::invalid_argument for a time-out outside its range, in the service's
-// words.
-[[nodiscard]] inline result<method_call> method_call_from_json(json::value document);
-// The same into a call that is there, whose memory is used again.
-[[nodiscard]] inline result<void> read_method_call(json::value document, method_call& into);
-[[nodiscard]] inline json::value to_json(method_response const& response);
 [[nodiscard]] inline result<method_response> method_response_from_json(json::value document);
-
-// A time as identities and twins show it: seven digits of a second without the zeros at their end.
-[[nodiscard]] inline std::string to_service_time(utc_time t, iso8601_zone zone = iso8601_zone::z);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -4607,15 +4708,6 @@ inline json::value thumbprints_to_json(std::string_view primary, std::string_vie
   return {{"primaryThumbprint", text_or_null(primary)}, {"secondaryThumbprint", text_or_null(secondary)}};
 }
 
-inline json::value to_json(authentication const& a) {
-  bool const keys = a.type == authentication_type::sas;
-  return {{"symmetricKey",
-           {{"primaryKey", keys ? json::value{a.primary_key} : json::value{}},
-            {"secondaryKey", keys ? json::value{a.secondary_key} : json::value{}}}},
-          {"x509Thumbprint", thumbprints_to_json(a.primary_thumbprint, a.secondary_thumbprint)},
-          {"type", to_string(a.type)}};
-}
-
 inline constexpr std::initializer_list<authentication_type> authentication_types = {
     authentication_type::sas, authentication_type::self_signed, authentication_type::certificate_authority,
     authentication_type::none};
@@ -4656,45 +4748,6 @@ inline result<std::vector<std::string>> scopes_from_json(json::value const& list
 }
 
 }  // namespace detail
-
-inline std::string to_service_time(utc_time t, iso8601_zone zone) {
-  std::string text = to_iso8601(t, 7, iso8601_zone::none);
-  while (text.back() == '0') text.pop_back();
-  if (text.back() == '.') text.pop_back();
-  if (zone == iso8601_zone::z) text.push_back('Z');
-  return text;
-}
-
-inline json::value to_json(device_identity const& identity, identity_form form) {
-  bool const module = !identity.module_id.empty();
-  auto const time = [form](utc_time t) {
-    return to_service_time(t, form == identity_form::created && t == no_time ? iso8601_zone::none : iso8601_zone::z);
-  };
-  json::value out = json::value::make_object();
-  if (module) {
-    out.set("moduleId", identity.module_id);
-    out.set("managedBy", detail::text_or_null(identity.managed_by));
-  }
-  out.set("deviceId", identity.device_id);
-  out.set("generationId", identity.generation_id);
-  out.set("etag", identity.etag);
-  out.set("connectionState", to_string(identity.connection_state));
-  if (!module) {
-    out.set("status", to_string(identity.status));
-    out.set("statusReason", detail::text_or_null(identity.status_reason));
-  }
-  out.set("connectionStateUpdatedTime", time(identity.connection_state_updated_time));
-  if (!module) out.set("statusUpdatedTime", time(identity.status_updated_time));
-  out.set("lastActivityTime", time(identity.last_activity_time));
-  out.set("cloudToDeviceMessageCount", identity.cloud_to_device_message_count);
-  out.set("authentication", detail::to_json(identity.authentication));
-  if (module) return out;
-  out.set("capabilities", {{"iotEdge", identity.iot_edge}});
-  if (!identity.device_scope.empty()) out.set("deviceScope", identity.device_scope);
-  if (form == identity_form::created || !identity.parent_scopes.empty())
-    out.set("parentScopes", detail::scopes_to_json(identity.parent_scopes));
-  return out;
-}
 
 inline json::value identity_request(device_identity const& identity) {
   authentication const& a = identity.authentication;
@@ -4752,15 +4805,6 @@ inline result<device_identity> identity_from_json(json::value const& document) {
   return d;
 }
 
-inline json::value to_json(registry_statistics const& s) {
-  return {{"totalDeviceCount", s.total_device_count},
-          {"enabledDeviceCount", s.enabled_device_count},
-          {"disabledDeviceCount", s.disabled_device_count}};
-}
-inline json::value to_json(service_statistics const& s) {
-  return {{"connectedDeviceCount", s.connected_device_count}};
-}
-
 inline result<registry_statistics> registry_statistics_from_json(json::value const& document) {
   registry_statistics s;
   detail::json_reader reader{document};
@@ -4778,13 +4822,6 @@ inline result<service_statistics> service_statistics_from_json(json::value const
   return s;
 }
 
-inline json::value section_to_json(twin_section const& section) {
-  json::value out = section.properties;
-  out.set("$metadata", section.metadata);
-  out.set("$version", section.version);
-  return out;
-}
-
 inline result<twin_section> section_from_json(json::value document) {
   twin_section section;
   section.version = 0;
@@ -4797,32 +4834,6 @@ inline result<twin_section> section_from_json(json::value document) {
   document.erase("$version");
   section.properties = std::move(document);
   return section;
-}
-
-inline json::value to_json(twin const& t) {
-  bool const module = !t.module_id.empty();
-  json::value out = json::value::make_object();
-  out.set("deviceId", t.device_id);
-  if (module) out.set("moduleId", t.module_id);
-  out.set("etag", t.etag);
-  out.set("deviceEtag", t.device_etag);
-  out.set("status", to_string(t.status));
-  if (!t.status_reason.empty()) out.set("statusReason", t.status_reason);
-  out.set("statusUpdateTime", to_service_time(t.status_update_time));
-  out.set("connectionState", to_string(t.connection_state));
-  out.set("lastActivityTime", to_service_time(t.last_activity_time));
-  out.set("cloudToDeviceMessageCount", t.cloud_to_device_message_count);
-  out.set("authenticationType", to_string(t.authentication_type));
-  out.set("x509Thumbprint", detail::thumbprints_to_json(t.primary_thumbprint, t.secondary_thumbprint));
-  if (!t.model_id.empty()) out.set("modelId", t.model_id);
-  out.set("version", t.version);
-  if (!t.tags.empty()) out.set("tags", t.tags);
-  json::value properties = json::value::make_object();
-  properties.set("desired", section_to_json(t.desired));
-  properties.set("reported", section_to_json(t.reported));
-  out.set("properties", std::move(properties));
-  if (!module) out.set("capabilities", {{"iotEdge", t.iot_edge}});
-  return out;
 }
 
 inline result<twin> twin_from_json(json::value const& document) {
@@ -4859,13 +4870,6 @@ inline result<twin> twin_from_json(json::value const& document) {
   return t;
 }
 
-inline json::value to_json(device_twin const& t) {
-  json::value out = json::value::make_object();
-  out.set("desired", t.desired.properties).set("$version", t.desired.version);
-  out.set("reported", t.reported.properties).set("$version", t.reported.version);
-  return out;
-}
-
 inline result<device_twin> device_twin_from_json(json::value document) {
   if (!document.is_object()) return error{errc::malformed, "JSON: the twin is no object"};
   device_twin t;
@@ -4875,44 +4879,6 @@ inline result<device_twin> device_twin_from_json(json::value document) {
     (desired ? t.desired : t.reported) = *std::move(section);
   }
   return t;
-}
-
-inline json::value to_json(method_call const& call) {
-  return {{"methodName", call.request.name},
-          {"payload", call.request.payload},
-          {"responseTimeoutInSeconds", call.options.response_timeout.count()},
-          {"connectTimeoutInSeconds", call.options.connect_timeout.count()}};
-}
-
-inline result<method_call> method_call_from_json(json::value document) {
-  method_call call;
-  if (auto read = read_method_call(std::move(document), call); !read) return std::move(read).error();
-  return call;
-}
-
-inline result<void> read_method_call(json::value document, method_call& call) {
-  call.request.name.clear();
-  call.request.payload = nullptr;
-  call.options = {};
-  detail::json_reader reader{document};
-  reader.text("methodName", call.request.name);
-  std::int64_t response = call.options.response_timeout.count(), connect = call.options.connect_timeout.count();
-  reader.integer("responseTimeoutInSeconds", response);
-  reader.integer("connectTimeoutInSeconds", connect);
-  if (reader.failed()) return reader.error();
-  if (call.request.name.empty()) return error{errc::malformed, "methodName is missing"};
-  // The words are those of the service (azure-iot-sdk-csharp issue 724).
-  if (response < 5 || response > 300)
-    return error{errc::invalid_argument, "responseTimeoutInSeconds must be within [5; 300]."};
-  if (connect < 0 || connect > 300)
-    return error{errc::invalid_argument, "connectTimeoutInSeconds must be within [0; 300]."};
-  call.options = {std::chrono::seconds{response}, std::chrono::seconds{connect}};
-  if (json::value* const payload = document.find("payload")) call.request.payload = std::move(*payload);
-  return {};
-}
-
-inline json::value to_json(method_response const& response) {
-  return {{"status", response.status}, {"payload", response.payload}};
 }
 
 inline result<method_response> method_response_from_json(json::value document) {
@@ -4985,6 +4951,7 @@ enum class connection_status : std::uint8_t {
 enum class connection_reason : std::uint8_t {
   none,
   opened,           // by connect()
+  recovered,        // the connection is back after one that was lost
   closed,           // by close()
   token_renewal,    // planned: the SAS token is replaced before it expires
   connection_lost,  // the network, or the hub closed it (MQTT never says why)
@@ -5039,6 +5006,7 @@ constexpr std::string_view to_string(connection_reason r) noexcept {
   switch (r) {
     case connection_reason::none: return "none";
     case connection_reason::opened: return "opened";
+    case connection_reason::recovered: return "recovered";
     case connection_reason::closed: return "closed";
     case connection_reason::token_renewal: return "token_renewal";
     case connection_reason::connection_lost: return "connection_lost";
@@ -5060,8 +5028,8 @@ constexpr std::string_view to_string(connection_reason r) noexcept {
 //
 // Contract. open() starts one connection; its outcome is an event, `ready` or `closed`. Until `ready` no other verb is
 // called. Telemetry that was handed over and not settled when a connection ends stays with the dialect if the protocol
-// can carry it over (MQTT at QoS 1), and is settled by a later connection under the same ticket; other dialects settle
-// it as failed. Everything else ends with the connection: no event for it follows, and the core asks again.
+// can carry it over (MQTT at QoS 1, AMQP), and is settled by a later connection under the same ticket; other dialects
+// settle it as failed. Everything else ends with the connection: no event for it follows, and the core asks again.
 
 // ---- iothub/io/participant.hpp
 // A participant is anything a loop drives: a client, a served connection, a timer.
@@ -5354,6 +5322,7 @@ struct dialect_capabilities {
   feature_set features = {};
   bool reject_message = false;   // MQTT: only accept, or no answer at all
   bool abandon_message = false;
+  bool renews_in_place = false;  // renew(): a new token without a new connection
 };
 
 // Who connects where. The hub's name may differ from the host that is connected to (a gateway).
@@ -5364,6 +5333,7 @@ struct connection_parameters {
   std::string model_id = {};
   std::string product_info = {};
   std::chrono::seconds keep_alive{240};
+  std::uint64_t seed = 0;          // for names that no other connection should have
 };
 
 enum class settlement : std::uint8_t {
@@ -5397,6 +5367,9 @@ class dialect {
   virtual result<void> answer_method(std::string_view rid, int status, std::string_view payload, time_point now) = 0;
   virtual result<void> settle_message(ticket which, settlement how, time_point now) = 0;
 
+  // Where capabilities().renews_in_place: shows a new token on the connection that is ready; `token_renewed` follows.
+  inline virtual result<void> renew(std::string_view token, time_point now);
+
   // Moves bytes and handles time.
   virtual void step(time_point now) = 0;
   // The next event into `event`, which is reset first; false when there is none.
@@ -5404,6 +5377,12 @@ class dialect {
   [[nodiscard]] virtual time_point deadline() const = 0;
   virtual void attach(loop& on, participant& whom) = 0;
 };
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline result<void> dialect::renew(std::string_view, time_point) {
+  return error{errc::unsupported, "over this protocol a token is renewed by a new connection"};
+}
 
 }  // namespace v0
 }  // namespace iothub
@@ -5576,6 +5555,8 @@ class token_renewal {
     duration const early = margin + jitter;
     due_ = add(now, early < lifetime ? lifetime - early : lifetime / 2);
   }
+  // It was tried and did not work.
+  void again(time_point at) noexcept { due_ = at; }
   void clear() noexcept { due_ = never; }
   [[nodiscard]] bool due(time_point now) const noexcept { return due_ != never && now >= due_; }
   [[nodiscard]] time_point deadline() const noexcept { return due_; }
@@ -5678,7 +5659,8 @@ class twin_requests {
 //
 // What was set while the device was away is handed over as the whole document, since the answer cannot say what was
 // removed. The first document of all is handed over too, unless it is empty. A version lower than the known one after
-// a reconnect means that the twin was made anew, and is handed over whole.
+// a reconnect means that the twin was made anew, and is handed over whole; so does the same version with other
+// properties, which is why the properties are kept, and cost nothing where there are none.
 
 namespace iothub {
 inline namespace v0 {
@@ -5714,6 +5696,9 @@ class twin_sync {
   static constexpr std::size_t most_queued = 32;
   void deliver_early();
   void deliver(desired_update&& update);
+  [[nodiscard]] bool same_as_known(json::value const& properties) const noexcept {
+    return properties.empty() ? properties_.empty() : properties == properties_;
+  }
   void want(time_point at) noexcept {
     state_ = state::wanted;
     retry_at_ = at;
@@ -5723,6 +5708,7 @@ class twin_sync {
   bool lost_ = false;         // notices were dropped for want of room: what is known is not what the hub has
   ticket where_ = 0;
   std::int64_t known_ = 0;    // version after everything in ready_ was handled; 0: nothing yet
+  json::value properties_;    // at that version; null: none
   time_point retry_at_ = never;
   time_point give_up_at_ = never;
   detail::fifo<desired_update> early_;  // notices while the twin is not read yet
@@ -5752,9 +5738,10 @@ inline void twin_sync::on_failure(time_point retry_at) noexcept { want(retry_at)
 inline void twin_sync::on_twin(twin_section&& desired, time_point now) {
   state_ = state::current;
   bool const first = known_ == 0;
-  bool const worth = first ? !desired.properties.empty() : desired.version != known_ || lost_;
+  bool const worth = first ? !desired.properties.empty() : desired.version != known_ || lost_ || !same_as_known(desired.properties);
   known_ = desired.version;
   if (worth) {
+    properties_ = desired.properties.empty() ? json::value{} : desired.properties;
     ready_.clear();  // the whole replaces whatever still waited
     desired_update whole;
     whole.properties = std::move(desired.properties);
@@ -5796,6 +5783,7 @@ inline void twin_sync::deliver(desired_update&& update) {
     return want(time_point::min());
   }
   known_ = update.version;
+  json::merge_patch(properties_, update.properties);
   ready_.push(std::move(update));
 }
 
@@ -6673,7 +6661,7 @@ class device_core {
   // --- tokens ---------------------------------------------------------------------------------------------------------
 
   // After each verb and step: when true, the driver calls supply_token().
-  [[nodiscard]] bool token_wanted() const noexcept { return phase_ == phase::token; }
+  [[nodiscard]] bool token_wanted() const noexcept { return phase_ == phase::token || renewal_token_wanted_; }
   // A lifetime of zero: this token cannot be renewed, or there is none.
   void supply_token(result<std::string> token, duration lifetime, time_point now);
 
@@ -6723,6 +6711,8 @@ class device_core {
   void on_time(time_point now);
   void expire_operations(time_point now);
   void run_renewal(time_point now);
+  void renew_in_place(result<std::string> token, duration lifetime, time_point now);
+  void on_token_renewed(device_event& e, time_point now);
   void reconnect_for_renewal(time_point now);
   [[nodiscard]] bool in_flight() const noexcept;
 
@@ -6747,6 +6737,7 @@ class device_core {
   bool desired_in_actions_ = false;    // at most one waits there; the rest waits in twin_sync, which is bounded
   bool renewing_ = false;
   bool holding_ = false;               // renewal: nothing new is handed over
+  bool renewal_token_wanted_ = false;  // renewal in place
   std::uint32_t connection_ = 0;       // counts connections
   std::uint32_t unsettled_ = 0;        // messages the handler has not finished with
   std::uint32_t inbox_ = 0;            // calls and messages among the actions
@@ -6756,6 +6747,8 @@ class device_core {
   time_point feature_deadline_ = never;
   time_point renewal_hard_ = never;
   time_point hold_until_ = never;
+  duration renewed_lifetime_ = {};     // of the token that is being shown
+  time_point renewed_at_ = never;      // when it was minted
 
   feature_set wanted_ = {};
   feature_set asked_ = {};
@@ -6798,6 +6791,7 @@ inline device_core::device_core(dialect& speaks, connection_parameters parameter
   settings_.renewal_margin = options.token.renewal_margin;
   settings_.settle_limit = options.token.settle_limit;
   settings_.inbox = options.inbox;
+  parameters_.seed = seed;
 }
 
 inline void device_core::connect(operation_id id, time_point now) {
@@ -6828,6 +6822,7 @@ inline void device_core::begin_attempt() noexcept {
 }
 
 inline void device_core::supply_token(result<std::string> token, duration lifetime, time_point now) {
+  if (renewal_token_wanted_) return renew_in_place(std::move(token), lifetime, now);
   if (phase_ != phase::token) return;
   if (!token) return link_down(std::move(token).error(), connection_reason::none, now);
   duration const margin = settings_.renewal_margin;
@@ -7030,6 +7025,7 @@ inline void device_core::on_event(device_event& e, time_point now) {
     case device_event_kind::desired_changed: return on_desired_changed(e);
     case device_event_kind::method_called: return on_method_called(e, now);
     case device_event_kind::message_received: return on_message_received(e);
+    case device_event_kind::token_renewed: return on_token_renewed(e, now);
   }
 }
 
@@ -7140,7 +7136,7 @@ inline void device_core::on_message_received(device_event& e) {
 inline void device_core::leave_connection(time_point now) {
   reconnect_.disconnected(now);
   renewal_.clear();
-  renewing_ = holding_ = false;
+  renewing_ = holding_ = renewal_token_wanted_ = false;
   renewal_hard_ = hold_until_ = feature_deadline_ = never;
   enabled_ = asked_ = {};
   calls_.offline();
@@ -7166,7 +7162,7 @@ inline void device_core::link_down(error why, connection_reason reason, time_poi
   leave_connection(now);
   if (reason == connection_reason::none) reason = reason_of(why, was_connected);
   if (down_since_ == never) down_since_ = now;
-  if (was_connected) attempt_reason_ = reason;
+  if (was_connected) attempt_reason_ = connection_reason::recovered;
   retry_class const how = classify_for_retry(why.code());
   if (how == retry_class::stop) return fail_all(std::move(why), reason);
   if (settings_.give_up_after > duration{0} && now - down_since_ >= settings_.give_up_after)
@@ -7187,7 +7183,12 @@ inline void device_core::fail_all(error why, connection_reason reason) {
 
 inline void device_core::abort_operations(error const& why) {
   while (!connects_.empty()) finish(connects_.take(), why);
-  while (operation_id const id = outbox_.abort_one()) finish(id, why);
+  // What was handed over is taken back: a message that has failed must not be sent by a later connect().
+  ticket where = 0;
+  while (operation_id const id = outbox_.abort_one(where)) {
+    if (where != 0) dialect_.abandon_telemetry(where);
+    finish(id, why);
+  }
   while (operation_id const id = twin_requests_.abort_one()) finish(id, why);
 }
 
@@ -7244,9 +7245,14 @@ inline bool device_core::in_flight() const noexcept {
 }
 
 inline void device_core::run_renewal(time_point now) {
+  if (renewing_ && dialect_.capabilities().renews_in_place) return;  // the answer is awaited
   if (!renewing_) {
     if (!renewal_.due(now)) return;
     renewing_ = true;
+    if (dialect_.capabilities().renews_in_place) {
+      renewal_token_wanted_ = true;
+      return;
+    }
     renewal_hard_ = add(now, settings_.renewal_margin / 2);
   }
   if (!holding_) {
@@ -7256,6 +7262,31 @@ inline void device_core::run_renewal(time_point now) {
   }
   if (in_flight() && now < hold_until_) return;
   reconnect_for_renewal(now);
+}
+
+// A token that cannot be had, or that the hub does not take, is tried again while the old one lasts; when that has ended
+// the hub ends the connection, and the next begins with a token of its own.
+inline void device_core::renew_in_place(result<std::string> token, duration lifetime, time_point now) {
+  renewal_token_wanted_ = false;
+  if (phase_ != phase::connected) return;
+  result<void> const shown = token ? dialect_.renew(*token, now) : result<void>{std::move(token).error()};
+  if (shown) {
+    renewed_lifetime_ = lifetime;
+    renewed_at_ = now;
+    return;
+  }
+  device_event failed;
+  failed.outcome = shown.error();
+  on_token_renewed(failed, now);
+}
+
+inline void device_core::on_token_renewed(device_event& e, time_point now) {
+  if (!renewing_ || phase_ != phase::connected) return;
+  renewing_ = false;
+  duration const margin = settings_.renewal_margin;
+  if (e.outcome) return renewal_.minted(renewed_at_, renewed_lifetime_, margin, reconnect_.jitter(margin / 2));
+  duration const soon = margin / 8 + reconnect_.jitter(margin / 8);
+  renewal_.again(add(now, soon));
 }
 
 inline void device_core::reconnect_for_renewal(time_point now) {
@@ -7282,6 +7313,8 @@ inline time_point device_core::deadline() const {
   earlier(twin_sync_.deadline());
   if (holding_)
     earlier(hold_until_);
+  else if (renewing_ && dialect_.capabilities().renews_in_place)
+    return at;  // the dialect has the time-out
   else if (renewing_)
     earlier(renewal_hard_);
   else
@@ -8101,12 +8134,14 @@ inline result<void> device_driver::answer(call_id call, method_response&& respon
 inline void device_driver::dispatch_message(device_action& a) {
   if (!on_message) return;
   settlement how = settlement::abandon;
+  maybe<std::string> thrown;
   {
     detail::borrowed_handler borrowed{on_message, [this] { return &on_message; }};
 #if IOTHUB_EXCEPTIONS
     try {
       how = borrowed.call()(*a.message);
     } catch (...) {  // not handled: it comes again
+      thrown = detail::thrown_text();
     }
 #else
     how = borrowed.call()(*a.message);
@@ -8114,6 +8149,8 @@ inline void device_driver::dispatch_message(device_action& a) {
   }
   if (released_) return;
   (void)core_.settle_message(a.connection, a.where, how, loop_.now());
+  if (thrown)
+    methods.report({.kind = handler_kind::message, .name = a.message->content.message_id, .what = *thrown});
 }
 
 inline timer_id device_driver::add_timer(duration wait, duration period, function<void()> call) {
@@ -8906,7 +8943,8 @@ concept desired_handler = std::is_invocable_v<F&, json::value const&, std::int64
                           std::is_invocable_v<F&, json::value const&, std::int64_t, desired_scope>;
 // What on_message() takes: returns nothing (accepted) or a settlement.
 template <class F>
-concept message_handler = std::is_invocable_v<F&, c2d_message const&>;
+concept message_handler = std::is_invocable_r_v<settlement, F&, c2d_message const&> ||
+                          std::is_same_v<std::invoke_result_t<F&, c2d_message const&>, void>;
 template <class F>
 concept connection_handler = std::is_invocable_v<F&, connection_status, connection_reason>;
 
@@ -8969,10 +9007,10 @@ class basic_device_client {
   // Returns when the hub has accepted the connection and all subscriptions. Failures that may pass are retried for
   // options.connect_limit; then, or when trying is useless, the error of the last attempt: errc::unauthorized,
   // certificate_rejected, service_unavailable (also a disabled device), host_not_found, connection_refused, timeout, …
+  // Set the handlers before: what waits at the hub (messages, desired properties) comes as soon as it is subscribed.
   // Later losses are retried in the background; see on_connection_change().
   result<void> connect();
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_connect(F completion);
   // Ends everything pending with errc::closed, runs those completions, and says goodbye. connect() may follow.
   void close() { state().close(); }
@@ -8984,9 +9022,12 @@ class basic_device_client {
     return state().core().last_error();
   }
   // handler(connection_status, connection_reason). "connected" comes when all subscriptions are in place again.
-  template <connection_handler F>
+  template <class F>
   void on_connection_change(F handler) {
-    state().on_connection = std::move(handler);
+    static_assert(connection_handler<F>,
+                  "on_connection_change: the handler is called as void(connection_status, connection_reason)");
+    if constexpr (connection_handler<F>)
+      state().on_connection = std::move(handler);
   }
 
   // --- telemetry ------------------------------------------------------------------------------------------------------
@@ -8999,36 +9040,41 @@ class basic_device_client {
   result<void> send_telemetry(message const& what, std::optional<duration> timeout = {});
   result<void> send_telemetry(message&& what, std::optional<duration> timeout = {});
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message const& what, F completion) {
     async_send_telemetry(what, std::nullopt, std::move(completion));
   }
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message&& what, F completion) {
     async_send_telemetry(std::move(what), std::nullopt, std::move(completion));
   }
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message const& what, std::optional<duration> timeout, F completion);
   template <class F>
-    requires std::is_invocable_v<F&, result<void>>
   void async_send_telemetry(message&& what, std::optional<duration> timeout, F completion);
 
   // --- direct methods -------------------------------------------------------------------------------------------------
 
   // The handler for one method, replacing the one before: method_response(method_request const&), or
   // void(method_request const&, responder) to answer later. Unknown methods are answered 501, a throwing handler 500.
-  template <method_handler F>
+  template <class F>
   void on_method(std::string_view name, F handler) {
     state().methods.on(name, std::move(handler));
     state().enable(feature::methods);
   }
   // For all names without a handler of their own.
-  template <method_handler F>
+  template <class F>
   void on_unknown_method(F handler) {
     state().methods.on_unknown(std::move(handler));
     state().enable(feature::methods);
+  }
+
+  // handler(handler_error const&) is told what a handler of methods or messages threw. Without one the text is lost: set
+  // it at least in tests.
+  template <class F>
+  void on_handler_error(F handler) {
+    static_assert(std::is_invocable_v<F&, handler_error const&>,
+                  "on_handler_error: the handler is called as void(handler_error const&)");
+    if constexpr (std::is_invocable_v<F&, handler_error const&>) state().methods.on_error(std::move(handler));
   }
 
   // --- device twin ----------------------------------------------------------------------------------------------------
@@ -9036,41 +9082,43 @@ class basic_device_client {
   // errc::timeout after options.twin_timeout, throttled, server_error, not_connected, closed.
   result<device_twin> get_twin();
   template <class F>
-    requires std::is_invocable_v<F&, result<device_twin>>
   void async_get_twin(F completion);
   // Merges a patch into the reported properties (null removes) and gives their new version. errc::bad_request when it
   // breaks a rule of the hub (twin_patch_builder says which beforehand); errc::timeout: the outcome is unknown.
   result<std::int64_t> update_reported_properties(json::value const& patch);
   template <class F>
-    requires std::is_invocable_v<F&, result<std::int64_t>>
   void async_update_reported_properties(json::value const& patch, F completion);
   // Called for each change of the desired properties, in order of their versions; after a connect with all of them, if
   // they changed meanwhile or are not known yet. A handler with a third parameter is told which of the two it is: a
   // patch is to be merged, a whole document replaces.
-  template <desired_handler F>
+  template <class F>
   void on_desired(F handler);
 
   // --- cloud-to-device messages ---------------------------------------------------------------------------------------
 
   // handler(c2d_message const&) returns nothing, or a settlement. The hub forgets a message when the handler has
   // returned (or returned settlement::accept), and not before: one whose handler throws, abandons or is cut short by a
-  // lost connection comes again, so a handler may see the same message twice.
-  template <message_handler F>
+  // lost connection comes again, so a handler may see the same message twice. The hub keeps messages for a device, whether
+  // it is connected and has subscribed or not, until they expire; setting a handler subscribes.
+  template <class F>
   void on_message(F handler);
 
   // --- time and running -----------------------------------------------------------------------------------------------
 
   // Calls once, `wait` from now. The call is a handler like any other.
   template <class F>
-    requires std::is_invocable_v<F&>
   timer_id after(duration wait, F call) {
-    return state().add_timer(wait, duration{0}, std::move(call));
+    static_assert(std::is_invocable_v<F&>, "after: what a timer calls takes no argument");
+    if constexpr (std::is_invocable_v<F&>) return state().add_timer(wait, duration{0}, std::move(call));
+    return {};
   }
   // Calls every `period`, the first time one period from now. A late call does not make the next ones catch up.
   template <class F>
-    requires std::is_invocable_v<F&>
   timer_id every(duration period, F call) {
-    return state().add_timer(period, period > duration{0} ? period : duration{1}, std::move(call));
+    static_assert(std::is_invocable_v<F&>, "every: what a timer calls takes no argument");
+    if constexpr (std::is_invocable_v<F&>)
+      return state().add_timer(period, period > duration{0} ? period : duration{1}, std::move(call));
+    return {};
   }
   bool cancel_timer(timer_id id) { return state().cancel_timer(id); }
 
@@ -9125,6 +9173,12 @@ class basic_device_client {
 namespace iothub {
 inline namespace v0 {
 namespace detail {
+
+template <class F, class T>
+constexpr void check_completion() noexcept {
+  static_assert(std::is_invocable_v<F&, result<T>>,
+                "the completion of async_x is called as void(iothub::result<T>), where result<T> is what x gives");
+}
 
 inline connection_parameters make_parameters(connection_string const& connection, device_options const& options,
                                              std::uint16_t port) {
@@ -9287,8 +9341,8 @@ result<void> basic_device_client<Transport, Clock, Crypto>::connect() {
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<void>>
 void basic_device_client<Transport, Clock, Crypto>::async_connect(F completion) {
+  detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
           [&s](operation_id id) { s.core().connect(id, s.on().now()); });
@@ -9312,9 +9366,9 @@ result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(messa
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<void>>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message const& what,
                                                                          std::optional<duration> timeout, F completion) {
+  detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
           [&](operation_id id) { s.core().send_telemetry(id, what, timeout, s.on().now()); });
@@ -9322,9 +9376,9 @@ void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<void>>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message&& what,
                                                                          std::optional<duration> timeout, F completion) {
+  detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
           [&](operation_id id) { s.core().send_telemetry(id, std::move(what), timeout, s.on().now()); });
@@ -9352,8 +9406,8 @@ result<device_twin> basic_device_client<Transport, Clock, Crypto>::get_twin() {
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<device_twin>>
 void basic_device_client<Transport, Clock, Crypto>::async_get_twin(F completion) {
+  detail::check_completion<F, device_twin>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(detail::twin_of(a)); },
           [&s](operation_id id) { s.core().get_twin(id, s.on().now()); });
@@ -9370,17 +9424,20 @@ result<std::int64_t> basic_device_client<Transport, Clock, Crypto>::update_repor
 
 template <class Transport, class Clock, class Crypto>
 template <class F>
-  requires std::is_invocable_v<F&, result<std::int64_t>>
 void basic_device_client<Transport, Clock, Crypto>::async_update_reported_properties(json::value const& patch,
                                                                                      F completion) {
+  detail::check_completion<F, std::int64_t>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(detail::version_of(a)); },
           [&](operation_id id) { s.core().patch_reported(id, patch.dump(), s.on().now()); });
 }
 
 template <class Transport, class Clock, class Crypto>
-template <desired_handler F>
+template <class F>
 void basic_device_client<Transport, Clock, Crypto>::on_desired(F handler) {
+  static_assert(desired_handler<F>,
+                "on_desired: the handler is called as void(json::value const& properties, std::int64_t version), or with a "
+                "third argument of type desired_scope");
   state().on_desired = [f = std::move(handler)](desired_update const& u) mutable {
     if constexpr (std::is_invocable_v<F&, json::value const&, std::int64_t, desired_scope>)
       f(u.properties, u.version, u.scope);
@@ -9391,8 +9448,10 @@ void basic_device_client<Transport, Clock, Crypto>::on_desired(F handler) {
 }
 
 template <class Transport, class Clock, class Crypto>
-template <message_handler F>
+template <class F>
 void basic_device_client<Transport, Clock, Crypto>::on_message(F handler) {
+  static_assert(message_handler<F>,
+                "on_message: the handler is called as void(c2d_message const&), or as settlement(c2d_message const&)");
   state().on_message = [f = std::move(handler)](c2d_message const& m) mutable -> settlement {
     if constexpr (std::is_invocable_r_v<settlement, F&, c2d_message const&>) {
       return f(m);
@@ -9765,304 +9824,9 @@ inline constexpr std::string_view service_api_version = "2021-04-12";
 
 }  // namespace v0
 }  // namespace iothub
-// ---- iothub/wire/message_headers.hpp
-// A telemetry message in an HTTPS request: the body is the body, properties are header fields (IoT Hub device REST
-// reference, "send device event"; names as azure-iot-sdk-node http.ts, -c iothubtransporthttp.c and -java send them).
-
-namespace iothub {
-inline namespace v0 {
-
-// Adds the properties of a message. errc::invalid_argument: an application property with a character that HTTPS does
-// not carry (Microsoft docs iot-hub-devguide-messages-construct: letters, digits and !#$%&'*+-.^_`|~), also the empty
-// ones; a system property that is no UTF-8 or holds a control character. Nothing is added then.
-[[nodiscard]] inline result<void> append_message_headers(http::headers& into, message const& m);
-
-// Reads them back; header fields that are none of a message are passed over. Application properties keep the case of
-// their names where the sender's HTTP library did.
-[[nodiscard]] inline message read_message_headers(http::headers const& from);
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-namespace detail {
-
-struct header_property {
-  std::string_view name;
-  std::string message::*field;
-};
-inline constexpr header_property header_properties[] = {
-    {"iothub-messageid", &message::message_id},
-    {"iothub-correlationid", &message::correlation_id},
-    {"iothub-userid", &message::user_id},
-    {"iothub-to", &message::to},
-    {"iothub-contenttype", &message::content_type},
-    {"iothub-contentencoding", &message::content_encoding},
-    {"iothub-interface-id", &message::interface_id},
-    {"dt-subject", &message::component_name},
-};
-inline constexpr std::string_view application_header = "iothub-app-";
-inline constexpr std::string_view creation_header = "iothub-creationtimeutc";
-inline constexpr std::string_view expiry_header = "iothub-expiry";
-
-}  // namespace detail
-
-inline result<void> append_message_headers(http::headers& into, message const& m) {
-  for (auto const& p : detail::header_properties)
-    if (!is_clean_text(m.*p.field))
-      return error{errc::invalid_argument, std::string{p.name}.append(" is not UTF-8 or holds a control character")};
-  for (auto const& p : m.properties)
-    if (p.name.empty() || p.value.empty() || !detail::all_in(p.name, detail::in_header_token) ||
-        !detail::all_in(p.value, detail::in_header_token))
-      return error{errc::invalid_argument, "an application property is empty or holds what HTTPS does not carry"};
-  for (auto const& p : detail::header_properties)
-    if (!(m.*p.field).empty()) into.add(p.name, m.*p.field);
-  if (m.creation_time) into.add(detail::creation_header, to_iso8601(*m.creation_time));
-  if (m.expiry_time) into.add(detail::expiry_header, to_iso8601(*m.expiry_time));
-  for (auto const& p : m.properties) into.add(std::string{detail::application_header}.append(p.name), p.value);
-  return {};
-}
-
-inline message read_message_headers(http::headers const& from) {
-  message m;
-  for (http::header const& h : from) {
-    if (istarts_with(h.name, detail::application_header)) {
-      m.properties.push_back({std::string{h.name.substr(detail::application_header.size())}, std::string{h.value}});
-      continue;
-    }
-    for (auto const& p : detail::header_properties)
-      if (iequals(h.name, p.name)) m.*p.field = h.value;
-    bool const creation = iequals(h.name, detail::creation_header);
-    if (!creation && !iequals(h.name, detail::expiry_header)) continue;
-    if (auto const time = parse_iso8601(h.value)) (creation ? m.creation_time : m.expiry_time) = *time;
-  }
-  return m;
-}
-
-}  // namespace v0
-}  // namespace iothub
-// ---- iothub/wire/rest_routes.hpp
-// HTTP requests of back ends and devices as typed routes, built and read (IoT Hub service and device REST references,
-// api-version 2021-04-12). What official clients vary is taken in every form: a / before the query, literal segments in
-// any case, ids with more or fewer escapes, PATCH as POST with X-HTTP-Method-Override (azure-iot-sdk-java). Ids are
-// compared byte for byte and are never normalised: "." and ".." are allowed ids.
-
-namespace iothub {
-inline namespace v0 {
-
-enum class route_kind : std::uint8_t {
-  list_devices,
-  get_device,
-  put_device,
-  delete_device,
-  list_modules,
-  get_module,
-  put_module,
-  delete_module,
-  get_twin,  // of a module where module_id is not empty; so are the next three
-  patch_twin,
-  put_twin,
-  invoke_method,
-  query,
-  registry_statistics,
-  service_statistics,
-  purge_c2d,       // throws away what waits for a device
-  send_telemetry,  // the device's own; of a module where module_id is not empty
-};
-
-struct rest_route {
-  route_kind kind = route_kind::list_devices;
-  std::string device_id = {};
-  std::string module_id = {};
-  std::string api_version = std::string{service_api_version};
-  maybe<int> top = {};  // list_devices
-  friend bool operator==(rest_route const&, rest_route const&) = default;
-};
-
-// errc::not_found: no such path. errc::unsupported: the path is there, the method is not. errc::bad_request: an escape
-// or an id that is none, or a `top` that is no number. An api-version is not asked for here: it is empty when absent.
-[[nodiscard]] inline result<rest_route> parse_route(std::string_view method, std::string_view target,
-                                                    std::string_view method_override = {});
-// The same into a route that is there, whose memory is used again; after an error it holds nothing that counts.
-[[nodiscard]] inline result<void> parse_route(std::string_view method, std::string_view target,
-                                              std::string_view method_override, rest_route& into);
-[[nodiscard]] inline result<rest_route> parse_route(http::request const& request) {
-  return parse_route(request.method, request.target, request.headers.get("X-HTTP-Method-Override"));
-}
-
-[[nodiscard]] inline std::string_view route_method(route_kind kind) noexcept;
-// "/twins/d1/methods?api-version=2021-04-12"
-[[nodiscard]] inline std::string route_target(rest_route const& route);
-[[nodiscard]] inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
-                                              std::string_view api_version = service_api_version,
-                                              maybe<int> top = {});
-// Method and target; headers and body are the caller's.
-[[nodiscard]] inline http::request make_request(rest_route const& route) {
-  return {.method = std::string{route_method(route.kind)}, .target = route_target(route)};
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-namespace detail {
-
-struct route_shape {
-  route_kind kind;
-  std::string_view method;
-  std::string_view path;  // {d} and {m} stand for ids
-};
-// The first shape of a kind is the device's, a second one the module's.
-inline constexpr route_shape route_shapes[] = {
-    {route_kind::query, "POST", "devices/query"},
-    {route_kind::list_devices, "GET", "devices"},
-    {route_kind::get_device, "GET", "devices/{d}"},
-    {route_kind::put_device, "PUT", "devices/{d}"},
-    {route_kind::delete_device, "DELETE", "devices/{d}"},
-    {route_kind::list_modules, "GET", "devices/{d}/modules"},
-    {route_kind::get_module, "GET", "devices/{d}/modules/{m}"},
-    {route_kind::put_module, "PUT", "devices/{d}/modules/{m}"},
-    {route_kind::delete_module, "DELETE", "devices/{d}/modules/{m}"},
-    {route_kind::get_twin, "GET", "twins/{d}"},
-    {route_kind::patch_twin, "PATCH", "twins/{d}"},
-    {route_kind::put_twin, "PUT", "twins/{d}"},
-    {route_kind::get_twin, "GET", "twins/{d}/modules/{m}"},
-    {route_kind::patch_twin, "PATCH", "twins/{d}/modules/{m}"},
-    {route_kind::put_twin, "PUT", "twins/{d}/modules/{m}"},
-    {route_kind::invoke_method, "POST", "twins/{d}/methods"},
-    {route_kind::invoke_method, "POST", "twins/{d}/modules/{m}/methods"},
-    {route_kind::registry_statistics, "GET", "statistics/devices"},
-    {route_kind::service_statistics, "GET", "statistics/service"},
-    {route_kind::purge_c2d, "DELETE", "devices/{d}/commands"},
-    {route_kind::send_telemetry, "POST", "devices/{d}/messages/events"},
-    {route_kind::send_telemetry, "POST", "devices/{d}/modules/{m}/messages/events"},
-};
-
-struct route_ids {
-  std::string_view device = {};
-  std::string_view module = {};
-};
-
-// Whether a path (without the first /) has this shape; the ids come out encoded.
-inline bool match_shape(std::string_view path, std::string_view shape, route_ids& ids) noexcept {
-  splitter have{path, '/'}, want{shape, '/'};
-  std::string_view segment, wanted;
-  while (want.next(wanted)) {
-    if (!have.next(segment) || segment.empty()) return false;
-    if (wanted == "{d}")
-      ids.device = segment;
-    else if (wanted == "{m}")
-      ids.module = segment;
-    else if (!iequals(segment, wanted))
-      return false;
-  }
-  return !have.next(segment);
-}
-
-inline result<void> read_route_id(std::string_view encoded, std::string& id, std::string_view what) {
-  if (encoded.empty()) return {};
-  id.resize(encoded.size());
-  char const* const end = read_percent(id.data(), encoded);
-  if (end == nullptr)
-    return error{errc::bad_request, std::string{"the "}.append(what).append(" in the path has a broken escape")};
-  id.resize(static_cast<std::size_t>(end - id.data()));
-  if (auto valid = check_id(id, what); !valid) return error{errc::bad_request, std::string{valid.error().message()}};
-  return {};
-}
-
-inline result<void> read_route_query(std::string_view query, rest_route& route) {
-  splitter parameters{query, '&'};
-  std::string_view parameter;
-  while (parameters.next(parameter)) {
-    split_pair const pair = split_once(parameter, '=');
-    if (iequals(pair.before, "api-version") && route.api_version.empty()) {
-      auto version = percent_decode_text(pair.after);
-      if (!version) return error{errc::bad_request, "api-version has a broken escape"};
-      route.api_version = *std::move(version);
-    } else if (iequals(pair.before, "top")) {
-      route.top = parse_int<int>(pair.after);
-      if (!route.top) return error{errc::bad_request, "top is no whole number"};
-    }
-  }
-  return {};
-}
-
-}  // namespace detail
-
-inline result<rest_route> parse_route(std::string_view method, std::string_view target,
-                                      std::string_view method_override) {
-  rest_route route;
-  if (auto parsed = parse_route(method, target, method_override, route); !parsed) return std::move(parsed).error();
-  return route;
-}
-
-inline result<void> parse_route(std::string_view method, std::string_view target, std::string_view method_override,
-                                rest_route& into) {
-  into.device_id.clear();
-  into.module_id.clear();
-  into.api_version.clear();
-  into.top.reset();
-  if (method == "POST" && !method_override.empty()) method = method_override;
-  split_pair const cut = split_once(target.substr(0, target.find('#')), '?');
-  std::string_view path = cut.before;
-  if (!path.starts_with('/')) return error{errc::not_found, "the target is no path"};
-  path.remove_prefix(1);
-  if (path.ends_with('/')) path.remove_suffix(1);
-  bool known_path = false;
-  for (auto const& shape : detail::route_shapes) {
-    detail::route_ids ids;
-    if (!detail::match_shape(path, shape.path, ids)) continue;
-    known_path = true;
-    if (method != shape.method) continue;
-    into.kind = shape.kind;
-    if (auto read = detail::read_route_id(ids.device, into.device_id, "device id"); !read) return read;
-    if (auto read = detail::read_route_id(ids.module, into.module_id, "module id"); !read) return read;
-    return detail::read_route_query(cut.after, into);
-  }
-  if (known_path) return error{errc::unsupported, "this path does not take that method"};
-  return error{errc::not_found, "there is no such path"};
-}
-
-inline std::string_view route_method(route_kind kind) noexcept {
-  for (auto const& shape : detail::route_shapes)
-    if (shape.kind == kind) return shape.method;
-  return "GET";
-}
-
-inline std::string route_target(rest_route const& route) {
-  return route_target(route.kind, route.device_id, route.module_id, route.api_version, route.top);
-}
-
-inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
-                                std::string_view api_version, maybe<int> top) {
-  std::string_view path;
-  for (auto const& shape : detail::route_shapes) {
-    bool const of_module = shape.path.find("{m}") != std::string_view::npos;
-    if (shape.kind != kind || (!path.empty() && of_module != !module_id.empty())) continue;
-    path = shape.path;
-  }
-  std::string target;
-  target.reserve(64 + device_id.size() + module_id.size());
-  splitter segments{path, '/'};
-  std::string_view segment;
-  while (segments.next(segment)) {
-    target.push_back('/');
-    if (segment == "{d}")
-      append_percent(target, device_id);
-    else if (segment == "{m}")
-      append_percent(target, module_id);
-    else
-      target.append(segment);
-  }
-  target.push_back('?');
-  if (top) {
-    append_int(target.append("top="), *top);
-    target.push_back('&');
-  }
-  append_percent(target.append("api-version="), api_version);
-  return target;
-}
-
-}  // namespace v0
-}  // namespace iothub
-// ---- iothub/wire/status_map.hpp
-// The hub's errors: six-digit codes, their names, the library's errc, and the bodies of HTTP answers.
+// ---- iothub/wire/hub_errors.hpp
+// The hub's errors as its clients read them: six-digit codes, their names, the library's errc, and the bodies of HTTP
+// answers. status_map.hpp writes them.
 //
 // Codes and names: Microsoft docs troubleshoot-error-codes and the ErrorCode enumeration of the service REST reference.
 // The HTTP status is the first three digits. Two body forms are in use, and a third on a device's twin topics:
@@ -10078,29 +9842,10 @@ inline namespace v0 {
 [[nodiscard]] inline std::string_view hub_code_name(int code) noexcept;
 // 404001 for "DeviceNotFound"; 0 for a name that is not known.
 [[nodiscard]] inline int hub_code_of(std::string_view name) noexcept;
-// The code that stands for an errc; 0 for those that no hub sends.
-[[nodiscard]] inline int hub_code_of(errc code) noexcept;
 
 // What a caller branches on; unknown codes go by their first three digits.
 [[nodiscard]] inline errc errc_of_hub_code(int code) noexcept;
 [[nodiscard]] inline errc errc_of_http_status(int status) noexcept;
-// The status under which the hub says it; 500 for those that no hub sends.
-[[nodiscard]] inline int http_status_of(errc code) noexcept;
-
-enum class error_form : std::uint8_t { text, json, bare_json };
-
-// What the hub says when it says no.
-struct hub_error {
-  int code = 500001;
-  std::string message = {};
-  std::string tracking_id = {};  // hexadecimal digits, made anew for every answer
-  utc_time time = {};
-  json::value info = json::value::make_object();  // json only: {"timeout":"00:00:30"}
-};
-
-[[nodiscard]] inline std::string print_error_body(hub_error const& what, error_form form);
-// Status, headers and body.
-[[nodiscard]] inline http::response make_error_response(hub_error const& what, error_form form);
 
 // The error behind an answer that is no success. Reads every form and falls back to the status alone; the message is
 // the hub's. `errorcode` is the header iothub-errorcode, empty where there is none.
@@ -10221,45 +9966,6 @@ inline constexpr hub_code_row hub_codes[] = {
     {504101, "GatewayTimeout"},
 };
 
-// One row an errc: the status under which the hub says it, and the code it gives.
-struct errc_row {
-  errc code;
-  int status;
-  int hub_code;
-};
-inline constexpr errc_row errc_rows[] = {
-    {errc::bad_request, 400, 400004},         {errc::invalid_argument, 400, 400004},
-    {errc::malformed, 400, 400006},           {errc::unauthorized, 401, 401002},
-    {errc::forbidden, 403, 403000},           {errc::quota_exceeded, 403, 403002},
-    {errc::queue_full, 403, 403004},          {errc::device_disabled, 403, 403012},
-    {errc::not_found, 404, 404000},           {errc::device_not_found, 404, 404001},
-    {errc::job_not_found, 404, 404002},       {errc::module_not_found, 404, 404010},
-    {errc::device_offline, 404, 404103},      {errc::unsupported, 405, 405000},
-    {errc::already_exists, 409, 409001},      {errc::precondition_failed, 412, 412001},
-    {errc::lock_lost, 412, 412002},           {errc::too_large, 413, 413001},
-    {errc::throttled, 429, 429001},           {errc::server_error, 500, 500001},
-    {errc::bad_device_response, 502, 502000}, {errc::service_unavailable, 503, 503001},
-    {errc::device_timeout, 504, 504101},
-};
-
-// "01/18/2017 08:11:45", as tracking texts have it.
-inline std::string tracking_time(utc_time time) {
-  std::string const iso = to_iso8601(time, 0, iso8601_zone::none);
-  std::string text;
-  text.append(iso, 5, 2).append("/").append(iso, 8, 2).append("/").append(iso, 0, 4);
-  return text.append(" ").append(iso, 11, 8);
-}
-
-inline json::value error_object(hub_error const& what, error_form form) {
-  json::value body = json::value::make_object();
-  body.set("errorCode", what.code);
-  body.set("trackingId", what.tracking_id + "-TimeStamp:" + tracking_time(what.time));
-  body.set("message", what.message);
-  if (form == error_form::json) body.set("info", what.info);
-  body.set("timestampUtc", to_iso8601(what.time, 7));
-  return body;
-}
-
 }  // namespace detail
 
 inline std::string_view hub_code_name(int code) noexcept {
@@ -10272,17 +9978,6 @@ inline int hub_code_of(std::string_view name) noexcept {
     if (row.name == name) return row.code;
   return 0;
 }
-inline int hub_code_of(errc code) noexcept {
-  for (auto const& row : detail::errc_rows)
-    if (row.code == code) return row.hub_code;
-  return 0;
-}
-inline int http_status_of(errc code) noexcept {
-  for (auto const& row : detail::errc_rows)
-    if (row.code == code) return row.status;
-  return 500;
-}
-
 inline errc errc_of_http_status(int status) noexcept {
   switch (status) {
     case 401: return errc::unauthorized;
@@ -10322,32 +10017,6 @@ inline errc errc_of_hub_code(int code) noexcept {
     case 412002: return errc::lock_lost;
     default: return errc_of_http_status(code / 1000);
   }
-}
-
-inline std::string print_error_body(hub_error const& what, error_form form) {
-  if (form == error_form::bare_json) return detail::error_object(what, form).dump();
-  json::value body = json::value::make_object();
-  if (form == error_form::json) {
-    body.set("Message", detail::error_object(what, form).dump());
-    body.set("ExceptionMessage", "");
-    return body.dump();
-  }
-  std::string text{"ErrorCode:"};
-  text.append(hub_code_name(what.code)).append(";").append(what.message);
-  body.set("Message", std::move(text));
-  body.set("ExceptionMessage",
-           "Tracking ID:" + what.tracking_id + "-G:0-TimeStamp:" + detail::tracking_time(what.time));
-  return body.dump();
-}
-
-inline http::response make_error_response(hub_error const& what, error_form form) {
-  http::response answer;
-  answer.status = what.code / 1000;
-  answer.headers.add("Content-Type", "application/json; charset=utf-8");
-  if (auto const name = hub_code_name(what.code); !name.empty())
-    answer.headers.add("iothub-errorcode", name);
-  answer.body = print_error_body(what, form);
-  return answer;
 }
 
 namespace detail {
@@ -10413,6 +10082,188 @@ inline error read_error_body(int status, std::string_view body, std::string_view
 
 }  // namespace v0
 }  // namespace iothub
+// ---- iothub/wire/message_headers.hpp
+// A telemetry message in an HTTPS request: the body is the body, properties are header fields (IoT Hub device REST
+// reference, "send device event"; names as azure-iot-sdk-node http.ts, -c iothubtransporthttp.c and -java send them).
+
+namespace iothub {
+inline namespace v0 {
+
+// Adds the properties of a message. errc::invalid_argument: an application property with a character that HTTPS does
+// not carry (Microsoft docs iot-hub-devguide-messages-construct: letters, digits and !#$%&'*+-.^_`|~), also the empty
+// ones; a system property that is no UTF-8 or holds a control character. Nothing is added then.
+[[nodiscard]] inline result<void> append_message_headers(http::headers& into, message const& m);
+
+// Reads them back; header fields that are none of a message are passed over. Application properties keep the case of
+// their names where the sender's HTTP library did.
+[[nodiscard]] inline message read_message_headers(http::headers const& from);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+struct header_property {
+  std::string_view name;
+  std::string message::*field;
+};
+inline constexpr header_property header_properties[] = {
+    {"iothub-messageid", &message::message_id},
+    {"iothub-correlationid", &message::correlation_id},
+    {"iothub-userid", &message::user_id},
+    {"iothub-to", &message::to},
+    {"iothub-contenttype", &message::content_type},
+    {"iothub-contentencoding", &message::content_encoding},
+    {"iothub-interface-id", &message::interface_id},
+    {"dt-subject", &message::component_name},
+};
+inline constexpr std::string_view application_header = "iothub-app-";
+inline constexpr std::string_view creation_header = "iothub-creationtimeutc";
+inline constexpr std::string_view expiry_header = "iothub-expiry";
+
+}  // namespace detail
+
+inline result<void> append_message_headers(http::headers& into, message const& m) {
+  for (auto const& p : detail::header_properties)
+    if (!is_clean_text(m.*p.field))
+      return error{errc::invalid_argument, std::string{p.name}.append(" is not UTF-8 or holds a control character")};
+  for (auto const& p : m.properties)
+    if (p.name.empty() || p.value.empty() || !detail::all_in(p.name, detail::in_header_token) ||
+        !detail::all_in(p.value, detail::in_header_token))
+      return error{errc::invalid_argument, "an application property is empty or holds what HTTPS does not carry"};
+  for (auto const& p : detail::header_properties)
+    if (!(m.*p.field).empty()) into.add(p.name, m.*p.field);
+  if (m.creation_time) into.add(detail::creation_header, to_iso8601(*m.creation_time));
+  if (m.expiry_time) into.add(detail::expiry_header, to_iso8601(*m.expiry_time));
+  for (auto const& p : m.properties) into.add(std::string{detail::application_header}.append(p.name), p.value);
+  return {};
+}
+
+inline message read_message_headers(http::headers const& from) {
+  message m;
+  for (http::header const& h : from) {
+    if (istarts_with(h.name, detail::application_header)) {
+      m.properties.push_back({std::string{h.name.substr(detail::application_header.size())}, std::string{h.value}});
+      continue;
+    }
+    for (auto const& p : detail::header_properties)
+      if (iequals(h.name, p.name)) m.*p.field = h.value;
+    bool const creation = iequals(h.name, detail::creation_header);
+    if (!creation && !iequals(h.name, detail::expiry_header)) continue;
+    if (auto const time = parse_iso8601(h.value)) (creation ? m.creation_time : m.expiry_time) = *time;
+  }
+  return m;
+}
+
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/wire/rest_targets.hpp
+// The targets of the HTTP requests of back ends and devices (IoT Hub service and device REST references, api-version
+// 2021-04-12): what the clients need. rest_routes.hpp reads them.
+
+namespace iothub {
+inline namespace v0 {
+
+enum class route_kind : std::uint8_t {
+  list_devices,
+  get_device,
+  put_device,
+  delete_device,
+  list_modules,
+  get_module,
+  put_module,
+  delete_module,
+  get_twin,  // of a module where module_id is not empty; so are the next three
+  patch_twin,
+  put_twin,
+  invoke_method,
+  query,
+  registry_statistics,
+  service_statistics,
+  purge_c2d,       // throws away what waits for a device
+  send_telemetry,  // the device's own; of a module where module_id is not empty
+};
+
+[[nodiscard]] inline std::string_view route_method(route_kind kind) noexcept;
+// "/twins/d1/methods?api-version=2021-04-12"
+[[nodiscard]] inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
+                                              std::string_view api_version = service_api_version,
+                                              maybe<int> top = {});
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+struct route_shape {
+  route_kind kind;
+  std::string_view method;
+  std::string_view path;  // {d} and {m} stand for ids
+};
+// The first shape of a kind is the device's, a second one the module's.
+inline constexpr route_shape route_shapes[] = {
+    {route_kind::query, "POST", "devices/query"},
+    {route_kind::list_devices, "GET", "devices"},
+    {route_kind::get_device, "GET", "devices/{d}"},
+    {route_kind::put_device, "PUT", "devices/{d}"},
+    {route_kind::delete_device, "DELETE", "devices/{d}"},
+    {route_kind::list_modules, "GET", "devices/{d}/modules"},
+    {route_kind::get_module, "GET", "devices/{d}/modules/{m}"},
+    {route_kind::put_module, "PUT", "devices/{d}/modules/{m}"},
+    {route_kind::delete_module, "DELETE", "devices/{d}/modules/{m}"},
+    {route_kind::get_twin, "GET", "twins/{d}"},
+    {route_kind::patch_twin, "PATCH", "twins/{d}"},
+    {route_kind::put_twin, "PUT", "twins/{d}"},
+    {route_kind::get_twin, "GET", "twins/{d}/modules/{m}"},
+    {route_kind::patch_twin, "PATCH", "twins/{d}/modules/{m}"},
+    {route_kind::put_twin, "PUT", "twins/{d}/modules/{m}"},
+    {route_kind::invoke_method, "POST", "twins/{d}/methods"},
+    {route_kind::invoke_method, "POST", "twins/{d}/modules/{m}/methods"},
+    {route_kind::registry_statistics, "GET", "statistics/devices"},
+    {route_kind::service_statistics, "GET", "statistics/service"},
+    {route_kind::purge_c2d, "DELETE", "devices/{d}/commands"},
+    {route_kind::send_telemetry, "POST", "devices/{d}/messages/events"},
+    {route_kind::send_telemetry, "POST", "devices/{d}/modules/{m}/messages/events"},
+};
+
+}  // namespace detail
+
+inline std::string_view route_method(route_kind kind) noexcept {
+  for (auto const& shape : detail::route_shapes)
+    if (shape.kind == kind) return shape.method;
+  return "GET";
+}
+
+inline std::string route_target(route_kind kind, std::string_view device_id, std::string_view module_id,
+                                std::string_view api_version, maybe<int> top) {
+  std::string_view path;
+  for (auto const& shape : detail::route_shapes) {
+    bool const of_module = shape.path.find("{m}") != std::string_view::npos;
+    if (shape.kind != kind || (!path.empty() && of_module != !module_id.empty())) continue;
+    path = shape.path;
+  }
+  std::string target;
+  target.reserve(64 + device_id.size() + module_id.size());
+  splitter segments{path, '/'};
+  std::string_view segment;
+  while (segments.next(segment)) {
+    target.push_back('/');
+    if (segment == "{d}")
+      append_percent(target, device_id);
+    else if (segment == "{m}")
+      append_percent(target, module_id);
+    else
+      target.append(segment);
+  }
+  target.push_back('?');
+  if (top) {
+    append_int(target.append("top="), *top);
+    target.push_back('&');
+  }
+  append_percent(target.append("api-version="), api_version);
+  return target;
+}
+
+}  // namespace v0
+}  // namespace iothub
 
 namespace iothub {
 inline namespace v0 {
@@ -10448,14 +10299,14 @@ class https_dialect final : public dialect {
     // What is under way goes on: its outcome is still told, as for a message carried over to the next connection.
   }
   result<void> enable(feature_set, time_point) override { return cannot(); }
-  result<ticket> send_telemetry(message const& what, time_point now) override;
-  void abandon_telemetry(ticket which) override;
+  inline result<ticket> send_telemetry(message const& what, time_point now) override;
+  inline void abandon_telemetry(ticket which) override;
   result<ticket> get_twin(time_point) override { return cannot(); }
   result<ticket> patch_reported(std::string_view, time_point) override { return cannot(); }
   result<void> answer_method(std::string_view, int, std::string_view, time_point) override { return cannot(); }
   result<void> settle_message(ticket, settlement, time_point) override { return cannot(); }
   void step(time_point now) override { http_.step(now); }
-  bool next_event(device_event& event, time_point now) override;
+  inline bool next_event(device_event& event, time_point now) override;
   [[nodiscard]] time_point deadline() const override { return ready_ ? time_point::min() : http_.deadline(); }
   void attach(loop& on, participant& whom) override { http_.attach(on, whom); }
 
@@ -10479,12 +10330,9 @@ class https_dialect final : public dialect {
 
 inline result<http::request> make_telemetry_request(device_key const& who, message const& what,
                                                     std::string_view token) {
-  rest_route route;
-  route.kind = route_kind::send_telemetry;
-  route.device_id = who.device_id;
-  route.module_id = who.module_id;
-  route.api_version = device_api_version;
-  http::request r = make_request(route);
+  auto const kind = route_kind::send_telemetry;
+  http::request r{.method = std::string{route_method(kind)},
+                  .target = route_target(kind, who.device_id, who.module_id, device_api_version)};
   if (!token.empty()) r.headers.add("Authorization", std::string{token});
   if (auto added = append_message_headers(r.headers, what); !added) return std::move(added).error();
   r.body.assign(what.body.bytes());
@@ -10793,7 +10641,7 @@ inline constexpr std::string_view version_text = "0.1.0";
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/wire/device_topics.hpp
-// Every topic between a device and the hub, built and read, for both sides (Microsoft docs:
+// Every topic between a device and the hub, built and read on the device's side; hub_topics.hpp has the hub's. (Microsoft docs:
 // iot-mqtt-connect-to-iot-hub; details of spelling as the official SDKs send and expect them).
 //
 //   device to hub                                            hub to device
@@ -10865,55 +10713,6 @@ void append_twin_get_topic(Out& out, std::string_view rid);
 // $iothub/twin/PATCH/properties/reported/?$rid={rid}
 template <class Out>
 void append_reported_patch_topic(Out& out, std::string_view rid);
-
-// --- the hub's side -------------------------------------------------------------------------------------------------
-
-enum class publish_kind : std::uint8_t { unknown, telemetry, method_response, twin_get, reported_patch };
-
-struct device_publish {
-  publish_kind kind = publish_kind::unknown;
-  std::string_view device_id = {};  // telemetry
-  std::string_view module_id = {};  // telemetry of a module
-  std::string_view bag = {};        // telemetry: for read_property_bag()
-  std::string_view rid = {};        // the others; empty where there is none
-  maybe<int> status = {};   // method_response; nothing where it is no 32-bit number
-  std::int64_t version = 0;         // reported_patch of azure-iot-sdk-java: the expected one; else 0
-  friend bool operator==(device_publish const&, device_publish const&) = default;
-};
-
-// What a device publishes. Takes telemetry topics with and without a / at the end. A method response without a request
-// id is unknown; twin requests without one are not, as some hubs apply such a patch without an answer.
-[[nodiscard]] inline device_publish classify_publish(std::string_view topic) noexcept;
-
-enum class filter_kind : std::uint8_t { unknown, c2d, module_inputs, methods, twin_responses, desired_changes };
-
-struct device_filter {
-  filter_kind kind = filter_kind::unknown;
-  std::string_view device_id = {};  // c2d, module_inputs
-  std::string_view module_id = {};  // module_inputs, and c2d as azure-iot-sdk-java's modules ask for it
-  friend bool operator==(device_filter const&, device_filter const&) = default;
-};
-
-// What a device subscribes to: nothing but the filters above, and devices/{d}/modules/{m}/# for all inputs.
-[[nodiscard]] inline device_filter classify_filter(std::string_view filter) noexcept;
-
-// $iothub/methods/POST/{method}/?$rid={rid}, which must be the whole last segment: azure-iot-sdk-c and -csharp take
-// everything behind "?$rid=" for the id.
-template <class Out>
-void append_method_request_topic(Out& out, std::string_view method, std::string_view rid);
-// $iothub/twin/res/{status}/?$rid={rid}[&$version={version}], in this order: azure-iot-sdk-java cuts there.
-template <class Out>
-void append_twin_response_topic(Out& out, int status, std::string_view rid, std::int64_t version = 0);
-// $iothub/twin/PATCH/properties/desired/?$version={version}
-template <class Out>
-void append_desired_change_topic(Out& out, std::int64_t version);
-// devices/{d}/messages/devicebound/{bag}
-template <class Out>
-[[nodiscard]] result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message const& m);
-// devices/{d}/modules/{m}/inputs/{input}/{bag}, always with the / behind the input, which azure-iot-sdk-node wants.
-template <class Out>
-[[nodiscard]] result<void> append_input_topic(Out& out, device_key const& who, std::string_view input,
-                                              message const& m);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -11110,87 +10909,6 @@ template <class Out>
 void append_reported_patch_topic(Out& out, std::string_view rid) {
   detail::append_text(out, {"$iothub/twin/PATCH/properties/reported/?$rid=", rid});
 }
-template <class Out>
-void append_method_request_topic(Out& out, std::string_view method, std::string_view rid) {
-  detail::append_text(out, {"$iothub/methods/POST/", method, "/?$rid=", rid});
-}
-template <class Out>
-void append_twin_response_topic(Out& out, int status, std::string_view rid, std::int64_t version) {
-  detail::append_text(out, {"$iothub/twin/res/", detail::int_text{status}.view(), "/?$rid=", rid});
-  if (version > 0) detail::append_text(out, {"&$version=", detail::int_text{version}.view()});
-}
-template <class Out>
-void append_desired_change_topic(Out& out, std::int64_t version) {
-  detail::append_text(out, {"$iothub/twin/PATCH/properties/desired/?$version=", detail::int_text{version}.view()});
-}
-template <class Out>
-result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message const& m) {
-  return detail::append_c2d_bag(out, {"devices/", device_id, "/messages/devicebound/"}, m, device_id);
-}
-template <class Out>
-result<void> append_input_topic(Out& out, device_key const& who, std::string_view input, message const& m) {
-  return detail::append_input_bag(out, {"devices/", who.device_id, "/modules/", who.module_id, "/inputs/", input, "/"},
-                                  m);
-}
-
-namespace detail {
-
-inline device_publish classify_telemetry(std::string_view text) noexcept {
-  device_publish p;
-  p.device_id = cut_segment(text);
-  if (p.device_id.empty()) return {};
-  if (cut_prefix(text, "modules/")) {
-    p.module_id = cut_segment(text);
-    if (p.module_id.empty()) return {};
-  }
-  if (!cut_prefix(text, "messages/events")) return {};
-  if (!text.empty() && text.front() != '/') return {};
-  p.bag = text.substr(text.empty() ? 0 : 1);
-  p.kind = publish_kind::telemetry;
-  return p;
-}
-
-}  // namespace detail
-
-inline device_publish classify_publish(std::string_view topic) noexcept {
-  using namespace detail;
-  if (cut_prefix(topic, "devices/")) return classify_telemetry(topic);
-  if (!cut_prefix(topic, "$iothub/")) return {};
-  device_publish p;
-  if (cut_prefix(topic, "methods/res/")) {
-    p.status = parse_int<int>(cut_segment(topic));
-    if (!read_topic_query(topic, p.rid, p.version) || p.rid.empty()) return {};
-    p.kind = publish_kind::method_response;
-    return p;
-  }
-  if (cut_prefix(topic, "twin/GET/"))
-    p.kind = publish_kind::twin_get;
-  else if (cut_prefix(topic, "twin/PATCH/properties/reported/"))
-    p.kind = publish_kind::reported_patch;
-  else
-    return {};
-  if (!topic.empty() && !read_topic_query(topic, p.rid, p.version)) return {};
-  return p;
-}
-
-inline device_filter classify_filter(std::string_view filter) noexcept {
-  using namespace detail;
-  if (filter == methods_filter) return {.kind = filter_kind::methods};
-  if (filter == twin_responses_filter) return {.kind = filter_kind::twin_responses};
-  if (filter == desired_changes_filter) return {.kind = filter_kind::desired_changes};
-  if (!cut_prefix(filter, "devices/")) return {};
-  device_filter f;
-  f.device_id = cut_segment(filter);
-  if (f.device_id.empty()) return {};
-  if (cut_prefix(filter, "modules/")) {
-    f.module_id = cut_segment(filter);
-    if (f.module_id.empty()) return {};
-    if (filter == "#" || filter == "inputs/#") f.kind = filter_kind::module_inputs;
-  }
-  if (filter == "messages/devicebound/#") f.kind = filter_kind::c2d;
-  return f.kind == filter_kind::unknown ? device_filter{} : f;
-}
-
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/wire/mqtt_identity.hpp
@@ -11220,12 +10938,6 @@ struct mqtt_identity {
 // The order of the query is that of azure-iot-sdk-c, -csharp, -java and -python: client type, then model.
 [[nodiscard]] inline std::string mqtt_user_name(mqtt_identity const& identity);
 
-// Reads what any SDK sends: both /?api-version= and /api-version=, the parameters in any order, the first of a name
-// that is there twice, unknown ones ignored, values encoded or not. api_version is empty where the client sends none:
-// the real hub lets it in all the same and behaves unexpectedly.
-// errc::malformed: not three or four segments, an empty or forbidden id, an api-version that is there and empty.
-[[nodiscard]] inline result<mqtt_identity> parse_mqtt_user_name(std::string_view user_name);
-
 // ---------------------------------------------------------------------------------------------------------------------
 
 inline std::string mqtt_client_id(std::string_view device_id, std::string_view module_id) {
@@ -11241,73 +10953,6 @@ inline std::string mqtt_user_name(mqtt_identity const& identity) {
   if (!identity.client_type.empty()) append_percent(name.append("&DeviceClientType="), identity.client_type);
   if (!identity.model_id.empty()) append_percent(name.append("&model-id="), identity.model_id);
   return name;
-}
-
-namespace detail {
-
-inline error bad_user_name(char const* why) {
-  return error{errc::malformed, std::string{"MQTT user name: "}.append(why)};
-}
-
-inline result<void> read_user_name_query(std::string_view query, mqtt_identity& identity) {
-  bool seen_version = false, seen_type = false, seen_model = false;
-  splitter parameters{query, '&'};
-  std::string_view parameter;
-  while (parameters.next(parameter)) {
-    split_pair const pair = split_once(parameter, '=');
-    bool* seen = nullptr;
-    std::string* place = nullptr;
-    if (pair.before == "api-version")
-      seen = &seen_version, place = &identity.api_version;
-    else if (pair.before == "DeviceClientType")
-      seen = &seen_type, place = &identity.client_type;
-    else if (pair.before == "model-id")
-      seen = &seen_model, place = &identity.model_id;
-    if (seen == nullptr || *seen) continue;
-    *seen = true;
-    // A value that is no valid escape of clean text is taken as it stands: it is shown to people and decides nothing.
-    auto decoded = percent_decode_text(pair.after);
-    *place = decoded ? *std::move(decoded) : std::string{pair.after};
-  }
-  if (seen_version && identity.api_version.empty()) return bad_user_name("api-version is empty");
-  return {};
-}
-
-}  // namespace detail
-
-inline result<mqtt_identity> parse_mqtt_user_name(std::string_view user_name) {
-  using detail::bad_user_name;
-  std::string_view segments[4];
-  std::size_t count = 0;
-  splitter parts{user_name, '/'};
-  // The query may hold a slash of its own in a value that was not encoded: it begins at the first segment that looks
-  // like one, and goes to the end.
-  std::string_view part;
-  std::string_view query;
-  bool found = false;
-  while (!found && parts.next(part)) {
-    bool const is_query = count >= 2 && (part.starts_with('?') || part.starts_with("api-version="));
-    if (is_query) {
-      query = user_name.substr(static_cast<std::size_t>(part.data() - user_name.data()));
-      found = true;
-    } else if (count == 3) {
-      return bad_user_name("more segments than host, device and module");
-    } else {
-      segments[count++] = part;
-    }
-  }
-  if (!found) return bad_user_name("there is no segment with an api-version");
-  if (query.starts_with('?')) query.remove_prefix(1);
-  mqtt_identity identity;
-  identity.host_name = segments[0];
-  identity.device_id = segments[1];
-  identity.module_id = segments[2];
-  identity.api_version.clear();
-  if (identity.host_name.empty()) return bad_user_name("the host is empty");
-  if (!is_valid_id(identity.device_id)) return bad_user_name("the device id is empty or not allowed");
-  if (count == 3 && !is_valid_id(identity.module_id)) return bad_user_name("the module id is empty or not allowed");
-  if (auto read = detail::read_user_name_query(query, identity); !read) return std::move(read).error();
-  return identity;
 }
 
 }  // namespace v0
@@ -11341,23 +10986,24 @@ class mqtt_dialect final : public dialect {
   [[nodiscard]] dialect_capabilities capabilities() const noexcept override {
     return {.features = feature::methods | feature::twin | feature::desired_properties | feature::messages};
   }
-  result<void> open(connection_parameters const& how, std::string_view token, time_point now) override;
+  inline result<void> open(connection_parameters const& how, std::string_view token, time_point now) override;
   void close(dialect_close mode, time_point now) override {
     forget_connection();
     session_.close(mode == dialect_close::graceful ? mqtt::close_mode::graceful : mqtt::close_mode::abort, now);
   }
-  result<void> enable(feature_set features, time_point now) override;
-  result<ticket> send_telemetry(message const& what, time_point now) override;
+  inline result<void> enable(feature_set features, time_point now) override;
+  inline result<ticket> send_telemetry(message const& what, time_point now) override;
   void abandon_telemetry(ticket which) override { session_.abandon(static_cast<std::uint16_t>(which)); }
-  result<ticket> get_twin(time_point now) override;
-  result<ticket> patch_reported(std::string_view patch, time_point now) override;
-  result<void> answer_method(std::string_view rid, int status, std::string_view payload, time_point now) override;
-  result<void> settle_message(ticket which, settlement how, time_point now) override;
+  inline result<ticket> get_twin(time_point now) override;
+  inline result<ticket> patch_reported(std::string_view patch, time_point now) override;
+  inline result<void> answer_method(std::string_view rid, int status, std::string_view payload,
+                                    time_point now) override;
+  inline result<void> settle_message(ticket which, settlement how, time_point now) override;
   void step(time_point now) override {
     send_owed_ack(now);
     session_.step(now);
   }
-  bool next_event(device_event& event, time_point now) override;
+  inline bool next_event(device_event& event, time_point now) override;
   [[nodiscard]] time_point deadline() const override { return session_.deadline(); }
   void attach(loop& on, participant& whom) override { session_.attach(on, whom); }
 
@@ -11668,7 +11314,6 @@ class over_mqtt {
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 // ---- iothub/http/h1_writer.hpp
 // Writes HTTP/1.1 messages (RFC 9112). The one choke point for header fields on their way out.
@@ -12127,6 +11772,16 @@ struct trust {
   [[nodiscard]] bool is_system() const noexcept { return pem.empty(); }
 };
 
+// How the name of a certificate is compared (RFC 6125): with its alternative names only, a * for a whole label. These are
+// X509_CHECK_FLAG_NEVER_CHECK_SUBJECT and _NO_PARTIAL_WILDCARDS of <openssl/x509v3.h>, which would cost each user's
+// compiler more than the rest of this header; x509_builder.hpp compares them with the originals.
+inline constexpr unsigned host_check_flags = 0x20 | 0x4;
+
+// What a message about a rejected certificate ends with: most often the wrong CA is trusted.
+[[nodiscard]] inline std::string trust_note(std::string_view origin) {
+  return std::string{" (trusting "}.append(origin).append("; the option ca_file or SSL_CERT_FILE names another CA)");
+}
+
 // errc::io_error for a file that is missing or cannot be read, errc::malformed for one that holds no PEM certificate;
 // the message names the file.
 [[nodiscard]] inline result<trust> resolve_trust(trust_options const& options);
@@ -12480,7 +12135,7 @@ inline error curl_http::core::explain(exchange const& e, CURLcode code) const {
   errc const kind = e.broken ? *e.broken : detail::from_curl(code);
   if (e.broken == errc::too_large) return error{kind, "HTTP: the response of " + e.host + " is larger than its limit"};
   std::string text = "HTTP: " + e.host + ": " + (e.message[0] != '\0' ? e.message : curl_easy_strerror(code));
-  if (kind == errc::certificate_rejected) text += " (trusting " + trust_->origin + ")";
+  if (kind == errc::certificate_rejected) text += trust_note(trust_->origin);
   return error{kind, std::move(text)};
 }
 
@@ -12587,7 +12242,7 @@ inline void curl_http::core::read_head_line(http::response& into, std::string_vi
 inline CURLcode curl_http::core::on_tls(CURL*, void* context, void* self) noexcept {
   exchange const& e = *static_cast<exchange const*>(self);
   X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(static_cast<SSL_CTX*>(context));
-  X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  X509_VERIFY_PARAM_set_hostflags(rules, host_check_flags);
   bool const address = X509_VERIFY_PARAM_set1_ip_asc(rules, e.host.c_str()) == 1;
   if (!address && X509_VERIFY_PARAM_set1_host(rules, e.host.c_str(), e.host.size()) != 1) return CURLE_SSL_CERTPROBLEM;
   return CURLE_OK;
@@ -13331,7 +12986,6 @@ static_assert(byte_stream<tcp_stream>);
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 namespace iothub {
 inline namespace v0 {
@@ -13455,7 +13109,22 @@ inline result<void> use_certificate(SSL_CTX* c, std::string_view chain, std::str
   return {};
 }
 
+// Where a context keeps trust::origin, for messages.
+inline int trust_slot() noexcept {
+  static int const slot = SSL_CTX_get_ex_new_index(
+      0, nullptr, nullptr, nullptr,
+      [](void*, void* text, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(text); });
+  return slot;
+}
+
+inline std::string trusted_by(SSL_CTX* c) {
+  auto const* const origin = static_cast<std::string const*>(SSL_CTX_get_ex_data(c, trust_slot()));
+  return origin != nullptr ? *origin : std::string{"the system"};
+}
+
 inline result<void> use_trust(SSL_CTX* c, trust const& whom) {
+  auto origin = make_owned<std::string>(whom.origin);
+  if (SSL_CTX_set_ex_data(c, trust_slot(), origin.get()) == 1) (void)origin.release();
   ERR_clear_error();
   if (whom.is_system()) {
     if (SSL_CTX_set_default_verify_paths(c) == 1) return {};
@@ -13600,7 +13269,6 @@ inline result<tls_context> tls_context::server(tls_server_options const& options
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 namespace iothub {
 inline namespace v0 {
@@ -13740,7 +13408,7 @@ inline BIO_METHOD const* tls_engine::bio_method() noexcept {
 // wildcard stands for a whole leftmost label. Addresses are compared as addresses.
 inline bool tls_engine::expect_name(SSL* ssl, std::string const& name) noexcept {
   X509_VERIFY_PARAM* const verify = SSL_get0_param(ssl);
-  X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  X509_VERIFY_PARAM_set_hostflags(verify, host_check_flags);
   if (auto const address = ip_address::parse(name, 0))
     return X509_VERIFY_PARAM_set1_ip_asc(verify, address->to_string().c_str()) == 1;
   return SSL_set1_host(ssl, name.c_str()) == 1 && SSL_set_tlsext_host_name(ssl, name.c_str()) == 1;
@@ -13820,7 +13488,8 @@ inline error tls_engine::failure(int kind) {
   if (state_->out_of_memory) return {errc::io_error, "out of memory"};
   if (!established_ && SSL_is_server(ssl_.get()) == 0 && verdict != X509_V_OK)
     return {errc::certificate_rejected,
-            "the certificate of " + peer + " is rejected: " + X509_verify_cert_error_string(verdict)};
+            "the certificate of " + peer + " is rejected: " + X509_verify_cert_error_string(verdict) +
+                trust_note(detail::trusted_by(SSL_get_SSL_CTX(ssl_.get())))};
   if (cut_off && established_)
     return {errc::connection_lost, "the connection to " + peer + " ended without a TLS close: bytes may be missing"};
   if (cut_off) return {errc::connection_lost, "the connection to " + peer + " ended during the TLS handshake"};
@@ -15698,6 +15367,1524 @@ void stream_mqtt<ByteStream>::drop() {
 
 }  // namespace v0
 }  // namespace iothub
+// ---- iothub/policy/ws_stream.hpp
+// A WebSocket over any byte stream, client role: a byte stream again. Over TLS it is what firewalls let pass, port 443.
+//
+// Theory of operation. open() opens the stream below and asks for the upgrade; read() and write() carry the handshake
+// on until it is done, and then move bytes in frames: each write is one frame, and of what is read only the payload is
+// left. Bytes that came behind the server's 101 are kept and used up first.
+
+// ---- iothub/http/h1_connection.hpp
+// One HTTP/1.1 connection (RFC 9112), for either role, without I/O: bytes in, events out; messages in, bytes out.
+//
+// Theory of operation. Bytes that came go into receive(); next() is asked for events until it has none. What is to be
+// sent collects in output(). This core knows who owes whom:
+//
+// - server: requests may come before earlier ones are answered (pipelining); they are remembered, up to max_pipelined,
+//   and send() answers the oldest. Nothing is read behind a request that ends the connection or offers an upgrade.
+// - client: one request at a time. Pipelining would let a direct method that hangs for minutes block all behind it, so
+//   whoever wants more at once opens more connections. Bytes that answer no request are an error.
+// - A connection is kept unless either side said `Connection: close` or spoke HTTP/1.0.
+// - 100-continue: the server says so when the head is there, no byte of the body is, and all before it is answered; the
+//   client never asks for it, and skips every interim response.
+// - Upgrade: once 101 was sent or received, the connection is nobody's HTTP any more: next() says `upgraded`, and
+//   take_input() hands on the bytes that came after.
+//
+// Two families of errors: send() fails when this side breaks the rules, next() says `failed` when the peer did.
+
+// ---- iothub/http/h1_parser.hpp
+// Reads HTTP/1.1 messages (RFC 9112): an incremental parser for both roles.
+//
+// Theory of operation. The parser takes bytes off the front of a buffer and moves through
+//     head -> [ sized body | chunk size -> chunk data -> chunk end -> ... -> trailers | body until close ] -> message
+// A head or a trailer section is looked at only when it is whole, and a whole message is handed on, body included,
+// since everything an IoT hub says fits the limits below. What it accepts does not depend on how the bytes were cut.
+//
+// Two readers of one connection that disagree about where a message ends let a stranger smuggle requests. So whatever
+// could be read in two ways is an error here, also where RFC 9112 would allow a repair: a second Content-Length, even
+// the same (section 6.3), Content-Length beside Transfer-Encoding (6.1), any coding but one "chunked", line folding
+// (5.2), a line that ends in LF alone (2.2), blanks before a colon (5.1), control characters in a value (RFC 9110 5.5).
+
+namespace iothub {
+inline namespace v0 {
+namespace http {
+
+struct h1_limits {
+  std::size_t max_head = 16 * 1024;  // bytes of a start line with all its fields; of all trailers; of chunk extensions
+  std::size_t max_fields = 128;      // header fields of a message
+  std::size_t max_body = 1024 * 1024;  // bytes, chunks put together
+};
+
+// What the head of a message says about its connection.
+struct h1_head {
+  bool keep_alive = false;        // the sender is ready to go on; HTTP/1.0 never is, here
+  bool upgrade = false;           // the sender offers or accepts another protocol
+  bool expects_continue = false;  // a request whose sender waits for 100 before it sends the body
+  bool has_body = false;
+};
+
+class h1_parser {
+ public:
+  enum class outcome : unsigned char { need_data, head, message, failed };
+
+  h1_parser(h1_role reader, h1_limits limits) noexcept : limits_{limits}, reader_{reader} {}
+
+  // Consumes from the front of `in`. `head` comes once per message, before its body; `message` when it is whole: take
+  // it with request() or response(), then restart(). After `failed` nothing helps.
+  [[nodiscard]] outcome parse(byte_buffer& in);
+  // The peer will send no more: ends a body that runs until close. Everything else that is incomplete has failed.
+  [[nodiscard]] outcome end_of_input();
+
+  // Client role: the next response answers a HEAD request and thus has no body, whatever its fields say.
+  void expect_no_body(bool none) noexcept { no_body_ = none; }
+  void restart() noexcept;
+  // The connection's own verdict, from outside the grammar of one message: fails with that text.
+  outcome refuse(char const* what, errc code = errc::protocol_error, int status = 400) {
+    return fail(status, code, what);
+  }
+
+  [[nodiscard]] http::request& request() noexcept { return request_; }
+  [[nodiscard]] http::response& response() noexcept { return response_; }
+  [[nodiscard]] h1_head const& head() const noexcept { return head_; }
+  // Some bytes of the message were seen, but not all.
+  [[nodiscard]] bool in_message() const noexcept { return state_ != state::head || line_start_ != 0 || scanned_ != 0; }
+  [[nodiscard]] iothub::error const& last_error() const noexcept { return *error_; }
+  // What a server answers to the broken request before it closes.
+  [[nodiscard]] int status() const noexcept { return status_; }
+
+ private:
+  enum class state : unsigned char {
+    head,
+    sized,
+    chunk_size,
+    chunk_data,
+    chunk_end,
+    trailers,
+    until_close,
+    whole,
+    failed
+  };
+  enum class scan : unsigned char { partial, whole, failed };
+
+  outcome fail(int status, errc code, char const* what);
+  scan find_block(byte_view in, std::size_t& size);
+  outcome read_head(byte_buffer& in);
+  bool read_start_line(std::string_view line);
+  bool read_request_line(std::string_view line);
+  bool read_status_line(std::string_view line);
+  bool read_version(std::string_view text);
+  bool read_fields(std::string_view block, headers* into);
+  bool normalize_target();
+  bool read_framing();
+  bool expect_body(std::uint64_t size);
+  outcome read_sized(byte_buffer& in);
+  outcome read_chunk_size(byte_buffer& in);
+  bool parse_chunk_line(std::string_view line);
+  outcome read_chunk_data(byte_buffer& in);
+  outcome read_chunk_end(byte_buffer& in);
+  outcome read_trailers(byte_buffer& in);
+  outcome read_until_close(byte_buffer& in);
+  [[nodiscard]] headers& fields() noexcept { return reader_ == h1_role::server ? request_.headers : response_.headers; }
+  [[nodiscard]] std::string& body() noexcept { return reader_ == h1_role::server ? request_.body : response_.body; }
+
+  http::request request_;
+  http::response response_;
+  std::optional<iothub::error> error_;
+  h1_limits limits_;
+  std::uint64_t remaining_ = 0;  // bytes of the sized body or of the chunk
+  std::size_t scanned_ = 0;      // how far the buffer was searched for the end of a line
+  std::size_t line_start_ = 0;
+  std::size_t extension_bytes_ = 0;  // of chunk extensions and blank lines, which carry nothing
+  int status_ = 0;
+  h1_role reader_;
+  state state_ = state::head;
+  h1_head head_;
+  bool old_version_ = false;
+  bool no_body_ = false;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline void h1_parser::restart() noexcept {
+  IOTHUB_ASSERT(state_ == state::whole);
+  request_ = {};
+  response_ = {};
+  head_ = {};
+  extension_bytes_ = 0;
+  old_version_ = no_body_ = false;
+  state_ = state::head;
+}
+
+inline h1_parser::outcome h1_parser::fail(int status, errc code, char const* what) {
+  state_ = state::failed;
+  status_ = status;
+  error_ = iothub::error{code, what};
+  return outcome::failed;
+}
+
+inline h1_parser::outcome h1_parser::parse(byte_buffer& in) {
+  for (;;) {
+    state const before = state_;
+    outcome done = outcome::need_data;
+    switch (state_) {
+      case state::head: done = read_head(in); break;
+      case state::sized: done = read_sized(in); break;
+      case state::chunk_size: done = read_chunk_size(in); break;
+      case state::chunk_data: done = read_chunk_data(in); break;
+      case state::chunk_end: done = read_chunk_end(in); break;
+      case state::trailers: done = read_trailers(in); break;
+      case state::until_close: return read_until_close(in);
+      case state::whole: return outcome::message;
+      case state::failed: return outcome::failed;
+    }
+    if (done != outcome::need_data || state_ == before) return done;
+  }
+}
+
+inline h1_parser::outcome h1_parser::end_of_input() {
+  if (state_ == state::failed) return outcome::failed;
+  if (state_ == state::until_close) state_ = state::whole;
+  if (state_ == state::whole) return outcome::message;
+  if (!in_message()) return outcome::need_data;
+  return fail(400, errc::connection_lost, "HTTP: the connection ended in the middle of a message");
+}
+
+// Looks for the empty line that ends a head or the trailers, line by line, going on where it stopped the last time.
+inline h1_parser::scan h1_parser::find_block(byte_view in, std::size_t& size) {
+  for (;;) {
+    std::size_t const end = in.find('\n', scanned_);
+    if ((end == byte_view::npos ? in.size() : end + 1) > limits_.max_head) {
+      fail(431, errc::too_large, "HTTP: the header block is larger than its limit");
+      return scan::failed;
+    }
+    if (end == byte_view::npos) {
+      scanned_ = in.size();
+      return scan::partial;
+    }
+    if (end == line_start_ || in[end - 1] != '\r') {
+      fail(400, errc::protocol_error, "HTTP: a line ends in LF without CR");
+      return scan::failed;
+    }
+    bool const empty = end == line_start_ + 1;
+    scanned_ = line_start_ = end + 1;
+    if (empty) {
+      size = end + 1;
+      scanned_ = line_start_ = 0;
+      return scan::whole;
+    }
+  }
+}
+
+inline h1_parser::outcome h1_parser::read_head(byte_buffer& in) {
+  std::size_t size = 0;
+  switch (find_block(in.view(), size)) {
+    case scan::partial: return outcome::need_data;
+    case scan::failed: return outcome::failed;
+    case scan::whole: break;
+  }
+  if (size == 2 && reader_ == h1_role::server) {  // a blank line before a request is skipped (RFC 9112 section 2.2)
+    in.consume(size);
+    if (++extension_bytes_ > 8) return fail(400, errc::protocol_error, "HTTP: nothing but blank lines");
+    return read_head(in);
+  }
+  std::string_view const block = in.view().substr(0, size - 2);
+  std::size_t const line = block.find('\n') + 1;
+  bool const good = read_start_line(block.substr(0, line < 2 ? 0 : line - 2)) &&
+                    read_fields(block.substr(line), &fields()) && read_framing();
+  in.consume(size);
+  return good ? outcome::head : outcome::failed;
+}
+
+inline bool h1_parser::read_start_line(std::string_view line) {
+  return reader_ == h1_role::server ? read_request_line(line) : read_status_line(line);
+}
+
+inline bool h1_parser::read_version(std::string_view text) {
+  if (text.size() != 8 || text.substr(0, 5) != "HTTP/" || !is_digit(text[5]) || text[6] != '.' || !is_digit(text[7]))
+    return fail(400, errc::protocol_error, "HTTP: the start line has no HTTP version"), false;
+  if (text[5] != '1') return fail(505, errc::protocol_error, "HTTP: a version other than 1.x"), false;
+  old_version_ = text[7] == '0';
+  return true;
+}
+
+// method SP target SP version (RFC 9112 section 3)
+inline bool h1_parser::read_request_line(std::string_view line) {
+  split_pair const first = split_once(line, ' ');
+  split_pair const second = split_once(first.after, ' ');
+  if (!is_token(first.before) || !is_target(second.before))
+    return fail(400, errc::protocol_error, "HTTP: the request line is broken"), false;
+  if (!read_version(second.after)) return false;
+  request_.method = first.before;
+  request_.target = second.before;
+  return true;
+}
+
+// version SP status [SP reason] (RFC 9112 section 4)
+inline bool h1_parser::read_status_line(std::string_view line) {
+  split_pair const first = split_once(line, ' ');
+  split_pair const second = split_once(first.after, ' ');
+  if (!read_version(first.before)) return false;
+  auto const status = parse_int<int>(second.before);
+  if (second.before.size() != 3 || !status || *status < 100 || *status > 599 || !is_field_value(second.after))
+    return fail(400, errc::protocol_error, "HTTP: the status line is broken"), false;
+  response_.status = *status;
+  response_.reason = second.after;
+  return true;
+}
+
+inline bool h1_parser::read_fields(std::string_view block, headers* into) {
+  std::size_t count = 0;
+  while (!block.empty()) {
+    std::size_t const end = block.find('\n');
+    std::string_view const line = block.substr(0, end - 1);  // find_block saw CR and LF at the end of each
+    block.remove_prefix(end + 1);
+    split_pair const field = split_once(line, ':');
+    if (!field.found || !is_token(field.before))
+      return fail(400, errc::protocol_error, "HTTP: a header line without a proper name"), false;
+    std::string_view const value = trim(field.after);
+    if (!is_field_value(value))
+      return fail(400, errc::protocol_error, "HTTP: a control character in a header value"), false;
+    if (++count > limits_.max_fields) return fail(431, errc::too_large, "HTTP: too many header fields"), false;
+    if (into != nullptr) into->add(field.before, value);
+  }
+  return true;
+}
+
+// Both target forms that reach an origin server become path and query; in the absolute form the authority replaces the
+// Host field (RFC 9112 section 3.2.2).
+inline bool h1_parser::normalize_target() {
+  std::string& target = request_.target;
+  if (target.front() == '/' || (target == "*" && request_.method == "OPTIONS")) return true;
+  std::size_t const scheme = istarts_with(target, "https://") ? 8u : istarts_with(target, "http://") ? 7u : 0u;
+  std::size_t const path = scheme == 0 ? 0 : target.find_first_of("/?", scheme);
+  if (scheme == 0 || path == scheme || target.size() == scheme)
+    return fail(400, errc::protocol_error, "HTTP: a request target that is neither a path nor a URL"), false;
+  request_.headers.set("Host", std::string_view{target}.substr(scheme, path == std::string::npos ? path : path - scheme));
+  if (path == std::string::npos)
+    target = "/";
+  else
+    target.erase(0, path);
+  if (target.front() != '/') target.insert(target.begin(), '/');
+  return true;
+}
+
+// Where the message ends (RFC 9112 section 6.3), and what becomes of the connection after it (section 9.3).
+inline bool h1_parser::read_framing() {
+  std::size_t lengths = 0, codings = 0, hosts = 0;
+  for (header const& field : fields()) {
+    lengths += iequals(field.name, "Content-Length");
+    codings += iequals(field.name, "Transfer-Encoding");
+    hosts += iequals(field.name, "Host");
+  }
+  bool const server = reader_ == h1_role::server;
+  if (server && (hosts > 1 || (hosts == 0 && !old_version_)))
+    return fail(400, errc::protocol_error, "HTTP: a request needs exactly one Host field"), false;
+  if (server && !normalize_target()) return false;
+  if (lengths > 1) return fail(400, errc::protocol_error, "HTTP: more than one Content-Length"), false;
+  if (codings != 0 && lengths != 0)
+    return fail(400, errc::protocol_error, "HTTP: both Content-Length and Transfer-Encoding"), false;
+  if (codings != 0 && old_version_)
+    return fail(400, errc::protocol_error, "HTTP: Transfer-Encoding in an HTTP/1.0 message"), false;
+  if (codings > 1 || (codings == 1 && !iequals(fields().get("Transfer-Encoding"), "chunked")))
+    return fail(501, errc::protocol_error, "HTTP: a transfer coding other than chunked"), false;
+
+  head_.keep_alive = !old_version_ && !list_has(fields(), "Connection", "close");
+  int const status = response_.status;
+  head_.upgrade = !old_version_ && fields().has("Upgrade") && list_has(fields(), "Connection", "upgrade");
+  head_.expects_continue = server && !old_version_ && iequals(fields().get("Expect"), "100-continue");
+  if (server && fields().has("Expect") && !head_.expects_continue)
+    return fail(417, errc::protocol_error, "HTTP: an expectation other than 100-continue"), false;
+
+  std::uint64_t length = 0;
+  if (lengths == 1) {
+    std::string_view const text = fields().get("Content-Length");
+    auto const number = parse_int<std::uint64_t>(text);
+    if (!number || text.size() > 19)
+      return fail(400, errc::protocol_error, "HTTP: the Content-Length is no number"), false;
+    length = *number;
+  }
+  if (!server && (no_body_ || status < 200 || status == 204 || status == 304)) {
+    state_ = state::whole;
+  } else if (codings == 1) {
+    state_ = state::chunk_size;
+  } else if (lengths == 1 || server) {
+    if (!expect_body(length)) return false;
+    remaining_ = length;
+    state_ = length == 0 ? state::whole : state::sized;
+  } else {
+    head_.keep_alive = false;
+    state_ = state::until_close;
+  }
+  head_.has_body = state_ != state::whole;
+  return true;
+}
+
+// Refuses before anything is stored; never reserves more than the limit, and little of what is only announced.
+inline bool h1_parser::expect_body(std::uint64_t size) {
+  if (size > limits_.max_body - body().size())
+    return fail(413, errc::too_large, "HTTP: the body is larger than its limit"), false;
+  constexpr std::size_t believed = 64 * 1024;
+  if (body().empty()) body().reserve(size < believed ? static_cast<std::size_t>(size) : believed);
+  return true;
+}
+
+inline h1_parser::outcome h1_parser::read_sized(byte_buffer& in) {
+  byte_view const all = in.view();
+  byte_view const part = all.substr(0, remaining_ < all.size() ? static_cast<std::size_t>(remaining_) : all.size());
+  body().append(part);
+  remaining_ -= part.size();
+  in.consume(part.size());
+  if (remaining_ == 0) state_ = state::whole;
+  return state_ == state::whole ? outcome::message : outcome::need_data;
+}
+
+// size [BWS ; extensions] CRLF (RFC 9112 section 7.1)
+inline h1_parser::outcome h1_parser::read_chunk_size(byte_buffer& in) {
+  std::size_t const end = in.view().find('\n', scanned_);
+  std::size_t const size = end == byte_view::npos ? in.size() : end + 1;
+  if (size + extension_bytes_ > limits_.max_head)
+    return fail(400, errc::too_large, "HTTP: chunk extensions larger than their limit");
+  if (end == byte_view::npos) {
+    scanned_ = in.size();
+    return outcome::need_data;
+  }
+  scanned_ = 0;
+  if (end == 0 || in.view()[end - 1] != '\r')
+    return fail(400, errc::protocol_error, "HTTP: a chunk size ends in LF without CR");
+  if (!parse_chunk_line(in.view().substr(0, end - 1))) return outcome::failed;
+  in.consume(size);
+  state_ = remaining_ == 0 ? state::trailers : state::chunk_data;
+  return outcome::need_data;
+}
+
+inline bool h1_parser::parse_chunk_line(std::string_view line) {
+  std::size_t digits = 0;
+  std::uint64_t size = 0;
+  while (digits != line.size() && hex_value(line[digits]) >= 0) {
+    if (size >> 56 != 0) return fail(413, errc::too_large, "HTTP: a chunk is larger than the limit of the body"), false;
+    size = size * 16 + static_cast<std::uint64_t>(hex_value(line[digits++]));
+  }
+  std::string_view const rest = line.substr(digits);
+  if (digits == 0 || !is_field_value(rest) || (!rest.empty() && trim(rest).substr(0, 1) != ";"))
+    return fail(400, errc::protocol_error, "HTTP: a chunk size is no hexadecimal number"), false;
+  if (!expect_body(size)) return false;
+  extension_bytes_ += rest.size();
+  remaining_ = size;
+  return true;
+}
+
+inline h1_parser::outcome h1_parser::read_chunk_data(byte_buffer& in) {
+  byte_view const all = in.view();
+  byte_view const part = all.substr(0, remaining_ < all.size() ? static_cast<std::size_t>(remaining_) : all.size());
+  body().append(part);
+  remaining_ -= part.size();
+  in.consume(part.size());
+  if (remaining_ == 0) state_ = state::chunk_end;
+  return outcome::need_data;
+}
+
+inline h1_parser::outcome h1_parser::read_chunk_end(byte_buffer& in) {
+  byte_view const bytes = in.view();
+  if ((!bytes.empty() && bytes[0] != '\r') || (bytes.size() > 1 && bytes[1] != '\n'))
+    return fail(400, errc::protocol_error, "HTTP: a chunk is longer than its size");
+  if (bytes.size() < 2) return outcome::need_data;
+  in.consume(2);
+  state_ = state::chunk_size;
+  return outcome::need_data;
+}
+
+// Trailers are checked and dropped (RFC 9112 section 7.1.2): nothing here has a use for them.
+inline h1_parser::outcome h1_parser::read_trailers(byte_buffer& in) {
+  std::size_t size = 0;
+  switch (find_block(in.view(), size)) {
+    case scan::partial: return outcome::need_data;
+    case scan::failed: return outcome::failed;
+    case scan::whole: break;
+  }
+  if (!read_fields(in.view().substr(0, size - 2), nullptr)) return outcome::failed;
+  in.consume(size);
+  state_ = state::whole;
+  return outcome::message;
+}
+
+inline h1_parser::outcome h1_parser::read_until_close(byte_buffer& in) {
+  if (!expect_body(in.size())) return outcome::failed;
+  body().append(in.view());
+  in.consume(in.size());
+  return outcome::need_data;
+}
+
+}  // namespace http
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace http {
+
+struct h1_options {
+  h1_limits limits = {};
+  std::size_t max_pipelined = 16;  // server: requests that wait for their answers; no more are read then
+};
+
+enum class h1_event : unsigned char {
+  none,      // more bytes are needed
+  request,   // server: take_request()
+  response,  // client: take_response()
+  paused,    // server: not before the oldest request is answered
+  upgraded,  // take_input() has what follows; nothing else will come
+  closed,    // the connection is over in good order: nothing more is read
+  failed,    // the peer broke the rules, or went away in the middle: last_error(), and status() for a server
+};
+
+class h1_connection {
+ public:
+  explicit h1_connection(h1_role role, h1_options options = {}) noexcept
+      : parser_{role, options.limits}, options_{options}, role_{role} {}
+
+  // Bytes from the peer. prepare() and commit() are the same without a copy.
+  void receive(byte_view bytes) { in_.append(bytes); }
+  [[nodiscard]] byte_span prepare(std::size_t size) { return in_.prepare(size); }
+  void commit(std::size_t size) noexcept { in_.commit(size); }
+  // The peer will send no more.
+  void receive_end() noexcept { ended_ = true; }
+
+  [[nodiscard]] h1_event next();
+  [[nodiscard]] request take_request() noexcept { return std::move(taken_request_); }
+  [[nodiscard]] response take_response() noexcept { return std::move(taken_response_); }
+
+  // Server: answers the oldest request. errc::invalid_state when there is none, or for 101 to a request that did not
+  // offer it; errc::invalid_argument when the response cannot be written: then nothing was. `close` ends the
+  // connection.
+  result<void> send(response const& answer, bool close = false);
+  // Server: the last words to a peer that broke the rules, when all good requests before it are answered.
+  void send_refusal(int status);
+  // Server: treats the request that is arriving as broken.
+  void reject(char const* what, errc code, int status) {
+    (void)parser_.refuse(what, code, status);
+    failed_ = true;
+  }
+  // Reads and answers nothing more; output() stays.
+  void abandon() noexcept {
+    over_ = true;
+    in_.clear();
+  }
+  // Client: errc::invalid_state while another request is open or when the connection is used up.
+  result<void> send(request const& what, std::string_view host);
+
+  [[nodiscard]] byte_view output() const noexcept { return out_.view(); }
+  void consume_output(std::size_t size) noexcept { out_.consume(size); }
+  // Appends raw bytes; for what follows an upgrade.
+  void append_output(byte_view bytes) { out_.append(bytes); }
+
+  // Requests that wait: for their answer (server), for the response (client: 0 or 1).
+  [[nodiscard]] std::size_t open_exchanges() const noexcept { return open_; }
+  // Client: another request may be sent.
+  [[nodiscard]] bool reusable() const noexcept {
+    return !over_ && !upgraded_ && !failed_ && open_ == 0 && in_.empty() && out_.empty();
+  }
+  // No message will follow output().
+  [[nodiscard]] bool finished() const noexcept { return over_ || failed_; }
+  // The last message of this side was sent.
+  [[nodiscard]] bool closing() const noexcept { return over_; }
+  [[nodiscard]] bool upgraded() const noexcept { return upgraded_; }
+  // A message began to arrive and is not whole.
+  [[nodiscard]] bool in_message() const noexcept { return parser_.in_message() || !in_.empty(); }
+  [[nodiscard]] error const& last_error() const noexcept { return parser_.last_error(); }
+  [[nodiscard]] int status() const noexcept { return parser_.status(); }
+  // The bytes that came and were not read as HTTP.
+  [[nodiscard]] byte_buffer take_input() noexcept { return std::move(in_); }
+  // Bytes that are of no use any more, after the end.
+  void discard_input() noexcept { in_.clear(); }
+  // Gives idle memory back, but for a little that the next exchange needs at once.
+  void shrink(std::size_t keep = 4096) noexcept {
+    in_.shrink(keep);
+    out_.shrink(keep);
+  }
+
+ private:
+  h1_event on_message();
+  h1_event on_request();
+  h1_event on_response();
+  h1_event on_end();
+  void offer_continue();
+
+  byte_buffer in_;
+  byte_buffer out_;
+  h1_parser parser_;
+  request taken_request_;
+  response taken_response_;
+  std::string head_flags_;  // one character per open request: 'H' for HEAD, else ' '
+  h1_options options_;
+  std::size_t open_ = 0;
+  h1_role role_;
+  bool ended_ = false;  // the peer will send no more
+  bool over_ = false;   // neither side will begin another message
+  bool failed_ = false;
+  bool upgraded_ = false;
+  bool last_request_ = false;     // the latest request ends the connection
+  bool upgrade_offered_ = false;  // by the latest request
+  bool continue_due_ = false;     // the peer waits for 100 before it sends its body
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline h1_event h1_connection::next() {
+  for (;;) {
+    if (failed_) return h1_event::failed;
+    if (upgraded_) return h1_event::upgraded;
+    if (over_) return h1_event::closed;
+    if (role_ == h1_role::server && open_ != 0 &&
+        (last_request_ || upgrade_offered_ || open_ >= options_.max_pipelined))
+      return h1_event::paused;
+    h1_parser::outcome seen = h1_parser::outcome::need_data;
+    if (role_ == h1_role::client && open_ == 0) {
+      if (!in_.empty()) seen = parser_.refuse("HTTP: bytes that answer no request");
+    } else {
+      seen = parser_.parse(in_);
+    }
+    if (seen == h1_parser::outcome::need_data && ended_) return on_end();
+    switch (seen) {
+      case h1_parser::outcome::need_data: offer_continue(); return h1_event::none;
+      case h1_parser::outcome::failed: failed_ = true; break;
+      case h1_parser::outcome::head:
+        continue_due_ =
+            role_ == h1_role::server && parser_.head().expects_continue && parser_.head().has_body && in_.empty();
+        break;
+      case h1_parser::outcome::message:
+        if (h1_event const event = on_message(); event != h1_event::none) return event;
+        break;
+    }
+  }
+}
+
+inline h1_event h1_connection::on_message() {
+  continue_due_ = false;
+  return role_ == h1_role::server ? on_request() : on_response();
+}
+
+inline h1_event h1_connection::on_request() {
+  last_request_ = !parser_.head().keep_alive;
+  upgrade_offered_ = parser_.head().upgrade;
+  taken_request_ = std::move(parser_.request());
+  parser_.restart();
+  head_flags_ += taken_request_.method == "HEAD" ? 'H' : ' ';
+  ++open_;
+  return h1_event::request;
+}
+
+// Interim responses are skipped; 101 is one only to a request that offered an upgrade (RFC 9110 section 15.2.2).
+inline h1_event h1_connection::on_response() {
+  int const status = parser_.response().status;
+  if (status == 101) {
+    if (!upgrade_offered_) {
+      (void)parser_.refuse("HTTP: the server switched protocols without being asked");
+      failed_ = true;
+      return h1_event::failed;
+    }
+    upgraded_ = true;
+  } else if (status < 200) {
+    parser_.restart();
+    parser_.expect_no_body(head_flags_ == "H");
+    return h1_event::none;
+  }
+  if (!parser_.head().keep_alive || last_request_) over_ = true;
+  taken_response_ = std::move(parser_.response());
+  parser_.restart();
+  open_ = 0;
+  return h1_event::response;
+}
+
+inline h1_event h1_connection::on_end() {
+  if (role_ == h1_role::server || open_ != 0) {
+    switch (parser_.end_of_input()) {
+      case h1_parser::outcome::message: return on_message();
+      case h1_parser::outcome::failed: failed_ = true; return h1_event::failed;
+      default: break;
+    }
+    if (role_ == h1_role::client) {
+      (void)parser_.refuse("HTTP: the server closed the connection instead of answering", errc::connection_lost);
+      failed_ = true;
+      return h1_event::failed;
+    }
+  }
+  over_ = true;
+  return h1_event::closed;
+}
+
+inline void h1_connection::offer_continue() {
+  if (!continue_due_ || open_ != 0) return;
+  continue_due_ = false;
+  if (in_.empty()) out_.append("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+inline result<void> h1_connection::send(response const& answer, bool close) {
+  if (role_ != h1_role::server || open_ == 0) return error{errc::invalid_state, "HTTP: there is no request to answer"};
+  bool const latest = open_ == 1;
+  bool const upgrade = answer.status == 101;
+  if (upgrade && !(latest && upgrade_offered_))
+    return error{errc::invalid_state, "HTTP: 101 to a request that offered no upgrade"};
+  if (answer.status < 200 && !upgrade) return error{errc::invalid_argument, "HTTP: an interim status is no answer"};
+  close = close || (latest && last_request_) || list_has(answer.headers, "Connection", "close");
+  if (auto done = write_response(out_, answer, {.close = close && !upgrade, .no_body = head_flags_.front() == 'H'});
+      !done)
+    return done;
+  head_flags_.erase(0, 1);
+  --open_;
+  if (latest) upgrade_offered_ = false;
+  if (upgrade)
+    upgraded_ = true;
+  else if (close)
+    over_ = true;
+  offer_continue();
+  return {};
+}
+
+inline void h1_connection::send_refusal(int status) {
+  (void)write_response(out_, response{.status = status}, {.close = true});
+  over_ = true;
+}
+
+inline result<void> h1_connection::send(request const& what, std::string_view host) {
+  if (role_ != h1_role::client || open_ != 0 || over_ || failed_ || upgraded_)
+    return error{errc::invalid_state, "HTTP: this connection takes no request now"};
+  if (auto done = write_request(out_, what, host); !done) return done;
+  head_flags_ = what.method == "HEAD" ? "H" : " ";
+  parser_.expect_no_body(what.method == "HEAD");
+  upgrade_offered_ = what.headers.has("Upgrade") && list_has(what.headers, "Connection", "upgrade");
+  last_request_ = list_has(what.headers, "Connection", "close");
+  open_ = 1;
+  return {};
+}
+
+}  // namespace http
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/ws/connection.hpp
+// One WebSocket connection behind its opening handshake (RFC 6455), either role, bytes in and bytes out: no clock, no
+// I/O.
+//
+// Theory of operation. It carries a byte stream: the payload of binary messages is handed on as it comes, and where
+// messages or frames begin and end means nothing, as MQTT (3.1.1 section 6) and AMQP have it. So nothing is gathered
+// but the header of a frame and the payload of a control frame, 139 bytes in all, and there is no length that a peer
+// could announce to make this side allocate.
+//
+// What it does by itself: masks, fragments, pongs, the answer to a close frame. A broken rule ends the connection: a
+// close frame with its code goes to output(), broken() says which rule it was, and what comes after it is dropped.
+//
+//   open --close()--> closing --peer's close--> closed
+//   open --peer's close (is answered)--> closed
+//   open or closing --broken rule--> closed
+//
+// Pings are answered in output(); while much is waiting there, only the latest of them (section 5.5.3), so that a peer
+// that pings and does not read is no burden.
+
+// ---- iothub/ws/frame.hpp
+// The frames of WebSocket (RFC 6455 section 5.2): their headers, and the mask of a client's payload.
+
+namespace iothub {
+inline namespace v0 {
+namespace ws {
+
+enum class role : unsigned char { client, server };
+
+enum class opcode : unsigned char { continuation = 0, text = 1, binary = 2, close = 8, ping = 9, pong = 10 };
+
+// RFC 6455 section 7.4.1.
+namespace close_code {
+inline constexpr std::uint16_t normal = 1000;
+inline constexpr std::uint16_t going_away = 1001;
+inline constexpr std::uint16_t protocol_error = 1002;
+inline constexpr std::uint16_t unsupported_data = 1003;
+inline constexpr std::uint16_t none = 1005;  // never on the wire: a close frame without a code
+inline constexpr std::uint16_t invalid_text = 1007;
+inline constexpr std::uint16_t too_large = 1009;
+}  // namespace close_code
+
+struct frame_header {
+  opcode op = opcode::binary;
+  bool final = true;  // the last fragment of its message
+  bool masked = false;
+  unsigned char mask[4] = {};
+  std::uint64_t size = 0;  // of the payload
+  friend bool operator==(frame_header const&, frame_header const&) = default;
+};
+
+inline constexpr std::size_t max_header_size = 14;
+inline constexpr std::size_t max_control_size = 125;  // section 5.5
+
+[[nodiscard]] constexpr bool is_control(opcode op) noexcept {
+  return static_cast<unsigned char>(op) >= 8;
+}
+
+// How many bytes the header has that begins like this; 2 as long as the first two are not there.
+[[nodiscard]] constexpr std::size_t header_size(byte_view begin) noexcept {
+  if (begin.size() < 2) return 2;
+  auto const second = static_cast<unsigned char>(begin[1]);
+  std::size_t const length = (second & 0x7f) == 127 ? 8 : (second & 0x7f) == 126 ? 2 : 0;
+  return 2 + length + ((second & 0x80) != 0 ? 4 : 0);
+}
+
+// Reads a whole header (header_size() bytes) that came to `reader`. Null, or the rule that it breaks.
+[[nodiscard]] inline char const* read_header(byte_view bytes, role reader, frame_header& into) noexcept;
+// At most max_header_size bytes at `out`; the end of them. The length takes its shortest form.
+inline char* write_header(char* out, frame_header const& what) noexcept;
+// Masks or unmasks `size` bytes, of which the first is byte `offset` of its payload (section 5.3). `to` may be `from`
+// or lie anywhere before it.
+inline void copy_masked(char* to, char const* from, std::size_t size, unsigned char const (&mask)[4],
+                        std::uint64_t offset) noexcept;
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline char const* read_header(byte_view bytes, role reader, frame_header& into) noexcept {
+  auto const byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  unsigned const op = byte(0) & 0x0fu;
+  if ((byte(0) & 0x70) != 0) return "a reserved bit is set, and no extension was agreed on (section 5.2)";
+  if ((op > 2 && op < 8) || op > 10) return "a reserved opcode (section 5.2)";
+  into.op = static_cast<opcode>(op);
+  into.final = (byte(0) & 0x80) != 0;
+  into.masked = (byte(1) & 0x80) != 0;
+  into.size = byte(1) & 0x7fu;
+  if (into.masked != (reader == role::server))
+    return reader == role::server ? "a client's frame without a mask (section 5.1)"
+                                  : "a server's frame with a mask (section 5.1)";
+  if (is_control(into.op) && !into.final) return "a control frame in fragments (section 5.5)";
+  if (is_control(into.op) && into.size > max_control_size) return "a control frame above 125 bytes (section 5.5)";
+  std::size_t at = 2;
+  if (into.size >= 126) {
+    std::size_t const length = into.size == 126 ? 2 : 8;
+    std::uint64_t size = 0;
+    for (std::size_t i = 0; i != length; ++i) size = (size << 8) | byte(at++);
+    if (size >> 63 != 0) return "a length of 64 bits (section 5.2)";
+    if (size < (length == 2 ? 126u : 65'536u)) return "a length that is not in its shortest form (section 5.2)";
+    into.size = size;
+  }
+  for (std::size_t i = 0; i != 4; ++i) into.mask[i] = into.masked ? byte(at++) : static_cast<unsigned char>(0);
+  return nullptr;
+}
+
+inline char* write_header(char* out, frame_header const& what) noexcept {
+  unsigned const masked = what.masked ? 0x80 : 0;
+  *out++ = static_cast<char>((what.final ? 0x80u : 0u) | static_cast<unsigned>(what.op));
+  std::size_t length = 0;
+  if (what.size < 126) {
+    *out++ = static_cast<char>(masked | static_cast<unsigned>(what.size));
+  } else {
+    length = what.size < 65'536 ? 2 : 8;
+    *out++ = static_cast<char>(masked | (length == 2 ? 126u : 127u));
+  }
+  while (length-- != 0) *out++ = static_cast<char>(static_cast<unsigned char>(what.size >> (8 * length)));
+  if (what.masked) {
+    std::memcpy(out, what.mask, 4);
+    out += 4;
+  }
+  return out;
+}
+
+inline void copy_masked(char* to, char const* from, std::size_t size, unsigned char const (&mask)[4],
+                        std::uint64_t offset) noexcept {
+  unsigned char turned[8];
+  for (std::size_t i = 0; i != 8; ++i) turned[i] = mask[(offset + i) % 4];
+  std::uint64_t pattern;
+  std::memcpy(&pattern, turned, 8);
+  std::size_t i = 0;
+  for (; i + 8 <= size; i += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, from + i, 8);
+    word ^= pattern;
+    std::memcpy(to + i, &word, 8);
+  }
+  for (; i != size; ++i) to[i] = static_cast<char>(static_cast<unsigned char>(from[i]) ^ turned[i % 8]);
+}
+
+}  // namespace ws
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace ws {
+
+// Fills with bytes that a peer cannot foresee (section 10.3): a client's masks and its key.
+using random_source = function<result<void>(byte_span)>;
+
+class connection {
+ public:
+  // A frame above it is refused with 1009. No memory depends on it.
+  static constexpr std::uint64_t max_frame = std::uint64_t{16} << 20;
+
+  // A client cannot send without a source of random bytes.
+  explicit connection(role who, random_source random = {}) noexcept : random_{std::move(random)}, role_{who} {}
+
+  // As it was made: for the next connection.
+  void restart() noexcept {
+    random_source random = std::move(random_);
+    *this = connection{role_, std::move(random)};
+  }
+
+  // Takes all of `from` and puts the bytes of the stream at `to`, which has room for from.size() bytes and may be where
+  // `from` begins. Returns how many there are; after the end none.
+  [[nodiscard]] std::size_t receive(byte_view from, char* to);
+
+  // One binary message in one frame. Nothing after close() or after the end: errc::closed. Otherwise as draw().
+  result<void> send(byte_view bytes);
+  // At most 125 bytes; otherwise as send().
+  result<void> ping(byte_view payload = {}) { return send_control(opcode::ping, payload.substr(0, max_control_size)); }
+  // Bytes of the random source: errc::invalid_argument where there is none, or what it says when it has nothing to
+  // give.
+  result<void> draw(byte_span into) {
+    if (!random_) return error{errc::invalid_argument, "a WebSocket client needs a source of random bytes"};
+    return random_(into);
+  }
+  // Begins the closing handshake, once; later calls do nothing. A reason of more than 123 bytes is cut.
+  void close(std::uint16_t code = close_code::normal, std::string_view reason = {});
+
+  [[nodiscard]] byte_view output() const noexcept { return out_.view(); }
+  void consume_output(std::size_t size);
+  // Gives the memory of an empty output() back when it is more than `keep`.
+  void shrink(std::size_t keep = 0) noexcept { out_.shrink(keep); }
+
+  // This side has sent its close frame, or rather put it into output().
+  [[nodiscard]] bool closing() const noexcept { return sent_close_; }
+  // The peer has said that it closes: with this code (close_code::none if it gave none) and reason.
+  [[nodiscard]] bool peer_closed() const noexcept { return got_close_; }
+  [[nodiscard]] std::uint16_t peer_code() const noexcept { return peer_code_; }
+  [[nodiscard]] std::string_view peer_reason() const noexcept { return peer_reason_; }
+  // The rule that the peer broke: errc::protocol_error, too_large, unsupported (a text frame). Null: none.
+  [[nodiscard]] error const* broken() const noexcept { return broken_ ? &*broken_ : nullptr; }
+  // Nothing that comes will be read.
+  [[nodiscard]] bool over() const noexcept { return got_close_ || broken_.has_value(); }
+
+ private:
+  static constexpr std::size_t pong_backlog = 4096;
+
+  void begin_frame();
+  void end_frame();
+  void on_close();
+  void fail(std::uint16_t code, errc what, char const* rule);
+  result<void> append(opcode op, byte_view payload);
+  result<void> send_control(opcode op, byte_view payload);
+  void send_pong();
+
+  random_source random_;
+  byte_buffer out_;
+  std::string peer_reason_;
+  maybe<error> broken_;
+  frame_header frame_;
+  std::uint64_t taken_ = 0;  // of the frame's payload
+  std::size_t held_ = 0;     // of the next frame's header
+  std::size_t pong_size_ = 0;
+  std::uint16_t peer_code_ = 0;
+  role role_;
+  bool in_frame_ = false;
+  bool in_message_ = false;  // a fragmented message goes on
+  bool sent_close_ = false;
+  bool got_close_ = false;
+  bool pong_due_ = false;
+  char head_[max_header_size] = {};
+  char control_[max_control_size] = {};  // the payload that is coming
+  char pong_[max_control_size] = {};
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline std::size_t connection::receive(byte_view from, char* to) {
+  char* const begin = to;
+  while (!from.empty() && !over()) {
+    if (!in_frame_) {
+      std::size_t part = header_size({head_, held_}) - held_;
+      if (part > from.size()) part = from.size();
+      std::memcpy(head_ + held_, from.data(), part);
+      from.remove_prefix(part);
+      held_ += part;
+      if (held_ == header_size({head_, held_})) begin_frame();
+      continue;
+    }
+    std::uint64_t const left = frame_.size - taken_;
+    std::size_t const part = left < from.size() ? static_cast<std::size_t>(left) : from.size();
+    bool const control = is_control(frame_.op);
+    if (control || !sent_close_) {
+      char* const at = control ? control_ + taken_ : to;
+      if (frame_.masked)
+        copy_masked(at, from.data(), part, frame_.mask, taken_);
+      else if (at != from.data())
+        std::memmove(at, from.data(), part);
+      if (!control) to += part;
+    }
+    from.remove_prefix(part);
+    taken_ += part;
+    if (taken_ == frame_.size) end_frame();
+  }
+  return static_cast<std::size_t>(to - begin);
+}
+
+inline void connection::begin_frame() {
+  char const* const rule = read_header({head_, held_}, role_, frame_);
+  held_ = 0;
+  if (rule != nullptr) return fail(close_code::protocol_error, errc::protocol_error, rule);
+  switch (frame_.op) {
+    case opcode::continuation:
+      if (!in_message_)
+        return fail(close_code::protocol_error, errc::protocol_error, "a continuation of nothing (section 5.4)");
+      break;
+    case opcode::text:
+      // MQTT 3.1.1 [MQTT-6.0.0-1]; AMQP over WebSocket Binding section 2.2.
+      return fail(close_code::unsupported_data, errc::unsupported,
+                  "a text frame, where only binary ones mean something");
+    case opcode::binary:
+      if (in_message_)
+        return fail(close_code::protocol_error, errc::protocol_error, "a message inside of another (section 5.4)");
+      break;
+    default: break;
+  }
+  if (frame_.size > max_frame) return fail(close_code::too_large, errc::too_large, "a frame above 16 MiB");
+  if (!is_control(frame_.op)) in_message_ = !frame_.final;
+  taken_ = 0;
+  in_frame_ = true;
+  if (frame_.size == 0) end_frame();
+}
+
+inline void connection::end_frame() {
+  in_frame_ = false;
+  if (frame_.op == opcode::close) return on_close();
+  if (frame_.op != opcode::ping || sent_close_) return;
+  pong_size_ = static_cast<std::size_t>(frame_.size);
+  std::memcpy(pong_, control_, pong_size_);
+  pong_due_ = true;
+  if (out_.size() < pong_backlog) send_pong();
+}
+
+inline void connection::send_pong() {
+  pong_due_ = false;
+  (void)send_control(opcode::pong, {pong_, pong_size_});
+}
+
+// Sections 5.5.1 and 7.4: a code of two bytes and a reason in UTF-8, or nothing at all. The answer carries the code.
+inline void connection::on_close() {
+  byte_view const payload{control_, static_cast<std::size_t>(frame_.size)};
+  if (payload.size() == 1)
+    return fail(close_code::protocol_error, errc::protocol_error, "half a close code (section 5.5.1)");
+  peer_code_ = close_code::none;
+  if (payload.size() >= 2) {
+    auto const byte = [&](std::size_t i) { return static_cast<unsigned char>(payload[i]); };
+    auto const code = static_cast<std::uint16_t>(byte(0) << 8 | byte(1));
+    bool const known = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
+    if (!known && (code < 3000 || code > 4999))
+      return fail(close_code::protocol_error, errc::protocol_error, "a close code that cannot be sent (section 7.4)");
+    if (!is_utf8(payload.substr(2)))
+      return fail(close_code::invalid_text, errc::protocol_error, "a close reason that is not UTF-8 (section 8.1)");
+    peer_code_ = code;
+    peer_reason_.assign(payload.substr(2));
+  }
+  got_close_ = true;
+  if (sent_close_) return;
+  sent_close_ = true;
+  pong_due_ = false;
+  (void)append(opcode::close, payload.substr(0, 2));
+}
+
+inline void connection::fail(std::uint16_t code, errc what, char const* rule) {
+  close(code);
+  broken_ = error{what, std::string{"WebSocket: the peer sent "} + rule};
+}
+
+inline void connection::close(std::uint16_t code, std::string_view reason) {
+  if (sent_close_) return;
+  char payload[max_control_size] = {static_cast<char>(static_cast<unsigned char>(code >> 8)),
+                                    static_cast<char>(static_cast<unsigned char>(code))};
+  std::size_t size = reason.size() < max_control_size - 2 ? reason.size() : max_control_size - 2;
+  while (size != 0 && !is_utf8(reason.substr(0, size))) --size;  // not in the middle of a character
+  if (size != 0) std::memcpy(payload + 2, reason.data(), size);
+  (void)append(opcode::close, {payload, 2 + size});
+  sent_close_ = true;
+  pong_due_ = false;
+}
+
+inline result<void> connection::send(byte_view bytes) {
+  if (sent_close_) return error{errc::closed, "the WebSocket is closed"};
+  return append(opcode::binary, bytes);
+}
+
+inline result<void> connection::send_control(opcode op, byte_view payload) {
+  if (sent_close_) return error{errc::closed, "the WebSocket is closed"};
+  return append(op, payload);
+}
+
+inline result<void> connection::append(opcode op, byte_view payload) {
+  frame_header head{.op = op, .masked = role_ == role::client, .size = payload.size()};
+  if (head.masked) {
+    char fresh[4];
+    if (auto drawn = draw(fresh); !drawn) return drawn;
+    std::memcpy(head.mask, fresh, 4);
+  }
+  char* const at = out_.prepare(max_header_size + payload.size()).data();
+  char* const body = write_header(at, head);
+  if (head.masked)
+    copy_masked(body, payload.data(), payload.size(), head.mask, 0);
+  else if (!payload.empty())
+    std::memcpy(body, payload.data(), payload.size());
+  out_.commit(static_cast<std::size_t>(body - at) + payload.size());
+  return {};
+}
+
+inline void connection::consume_output(std::size_t size) {
+  out_.consume(size);
+  if (pong_due_ && out_.size() < pong_backlog) send_pong();
+}
+
+}  // namespace ws
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/ws/handshake.hpp
+// The opening handshake of WebSocket (RFC 6455 section 4) in values of HTTP, for either role.
+
+// ---- iothub/base/sha1.hpp
+// SHA-1 (FIPS 180-4 section 6.1), for the one use that is left of it here: the answer to a WebSocket handshake
+// (RFC 6455 section 1.3), which proves that a server understood the request and protects nothing. Never for signatures.
+
+namespace iothub {
+inline namespace v0 {
+
+using digest160 = std::array<unsigned char, 20>;
+
+[[nodiscard]] inline digest160 sha1(byte_view bytes) noexcept;
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+constexpr std::uint32_t rotate_left(std::uint32_t x, int bits) noexcept {
+  return (x << bits) | (x >> (32 - bits));
+}
+
+inline void sha1_block(std::uint32_t (&state)[5], unsigned char const* block) noexcept {
+  std::uint32_t w[80];
+  for (std::size_t i = 0; i != 16; ++i)
+    w[i] = (std::uint32_t{block[4 * i]} << 24) | (std::uint32_t{block[4 * i + 1]} << 16) |
+           (std::uint32_t{block[4 * i + 2]} << 8) | block[4 * i + 3];
+  for (std::size_t i = 16; i != 80; ++i) w[i] = rotate_left(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+  std::uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
+  for (std::size_t i = 0; i != 80; ++i) {
+    std::uint32_t f = b ^ c ^ d, k = 0xca62c1d6;
+    if (i < 20)
+      f = (b & c) | (~b & d), k = 0x5a827999;
+    else if (i < 40)
+      k = 0x6ed9eba1;
+    else if (i < 60)
+      f = (b & c) | (b & d) | (c & d), k = 0x8f1bbcdc;
+    std::uint32_t const next = rotate_left(a, 5) + f + e + k + w[i];
+    e = d, d = c, c = rotate_left(b, 30), b = a, a = next;
+  }
+  state[0] += a, state[1] += b, state[2] += c, state[3] += d, state[4] += e;
+}
+
+}  // namespace detail
+
+inline digest160 sha1(byte_view bytes) noexcept {
+  std::uint32_t state[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
+  std::uint64_t const bits = std::uint64_t{bytes.size()} * 8;
+  auto const* const in = reinterpret_cast<unsigned char const*>(bytes.data());
+  std::size_t const whole = bytes.size() / 64 * 64;
+  for (std::size_t at = 0; at != whole; at += 64) detail::sha1_block(state, in + at);
+  // The rest, a bit 1, zeros, and the length in bits: in one block, or in two where it does not fit.
+  unsigned char last[128] = {};
+  std::size_t const rest = bytes.size() - whole;
+  if (rest != 0) std::memcpy(last, in + whole, rest);
+  last[rest] = 0x80;
+  std::size_t const size = rest < 56 ? 64 : 128;
+  for (std::size_t i = 0; i != 8; ++i) last[size - 1 - i] = static_cast<unsigned char>(bits >> (8 * i));
+  for (std::size_t at = 0; at != size; at += 64) detail::sha1_block(state, last + at);
+  digest160 out{};
+  for (std::size_t i = 0; i != out.size(); ++i) out[i] = static_cast<unsigned char>(state[i / 4] >> (24 - i % 4 * 8));
+  return out;
+}
+
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace ws {
+
+inline constexpr std::size_t key_bytes = 16;
+inline constexpr std::string_view version = "13";
+
+// The answer to a key (section 1.3).
+[[nodiscard]] inline std::string accept_of(std::string_view key);
+
+// --- client ---------------------------------------------------------------------------------------------------------
+
+// `key` is the base64 of key_bytes random bytes. Nobody is asked for an extension.
+[[nodiscard]] inline http::request make_request(std::string_view target, std::string_view key,
+                                                std::string_view subprotocol);
+// Whether the server agreed (section 4.1). An answer other than 101 gives the code of its kind: errc::bad_request,
+// unauthorized, forbidden, not_found, throttled, service_unavailable, server_error, with http_status(); a redirect and
+// whatever breaks the handshake errc::protocol_error.
+[[nodiscard]] inline result<void> check_response(http::response const& answer, std::string_view key,
+                                                 std::string_view subprotocol);
+
+// --- server ---------------------------------------------------------------------------------------------------------
+
+// Whether the request asks for a WebSocket at all.
+[[nodiscard]] inline bool wants_websocket(http::request const& what) noexcept {
+  return http::list_has(what.headers, "Upgrade", "websocket");
+}
+// Section 4.2.1, but for Host, Origin and target, which are the server's business. An error says what is wrong, and
+// http_status() what to answer: 400, or 426 with the version of above for another version (section 4.4).
+[[nodiscard]] inline result<void> check_request(http::request const& what);
+// The first that the client offers among those that are `known`; empty where there is none.
+[[nodiscard]] inline std::string_view choose_subprotocol(http::request const& what,
+                                                         std::span<std::string_view const> known) noexcept;
+// 101 to a request that was checked.
+[[nodiscard]] inline http::response make_response(http::request const& what, std::string_view subprotocol);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+inline std::string accept_of(std::string_view key) {
+  digest160 const digest = sha1(std::string{key}.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+  return to_base64({reinterpret_cast<char const*>(digest.data()), digest.size()});
+}
+
+inline http::request make_request(std::string_view target, std::string_view key, std::string_view subprotocol) {
+  http::request out{.target = std::string{target}};
+  out.headers.add("Upgrade", "websocket");
+  out.headers.add("Connection", "Upgrade");
+  out.headers.add("Sec-WebSocket-Key", key);
+  out.headers.add("Sec-WebSocket-Version", version);
+  if (!subprotocol.empty()) out.headers.add("Sec-WebSocket-Protocol", subprotocol);
+  return out;
+}
+
+namespace detail {
+
+inline errc code_of_status(int status) noexcept {
+  switch (status) {
+    case 401: return errc::unauthorized;
+    case 403: return errc::forbidden;
+    case 404: return errc::not_found;
+    case 429: return errc::throttled;
+    case 503: return errc::service_unavailable;
+    default: break;
+  }
+  return status >= 500 ? errc::server_error : status >= 400 ? errc::bad_request : errc::protocol_error;
+}
+
+inline std::size_t count(http::headers const& fields, std::string_view name) noexcept {
+  std::size_t found = 0;
+  for (http::header const& field : fields) found += iequals(field.name, name) ? 1 : 0;
+  return found;
+}
+
+inline error refusal(int status, char const* text) {
+  return error{errc::bad_request, std::string{"WebSocket: "} + text}.with_http(status, 0, {});
+}
+
+}  // namespace detail
+
+inline result<void> check_response(http::response const& answer, std::string_view key, std::string_view subprotocol) {
+  if (answer.status != 101) {
+    std::string text = "the server answered the WebSocket handshake with " + std::to_string(answer.status);
+    std::string_view const reason = answer.reason;
+    if (!reason.empty() && is_clean_text(reason)) text.append(" ").append(reason);
+    return error{detail::code_of_status(answer.status), std::move(text)}.with_http(answer.status, 0, {});
+  }
+  auto const wrong = [](char const* what) {
+    return error{errc::protocol_error, std::string{"the server's WebSocket handshake is broken: "} + what};
+  };
+  if (!http::list_has(answer.headers, "Upgrade", "websocket")) return wrong("Upgrade does not say websocket");
+  if (!http::list_has(answer.headers, "Connection", "upgrade")) return wrong("Connection does not say upgrade");
+  if (trim(answer.headers.get("Sec-WebSocket-Accept")) != accept_of(key))
+    return wrong("Sec-WebSocket-Accept is no answer to the key");
+  if (!trim(answer.headers.get("Sec-WebSocket-Extensions")).empty()) return wrong("an extension that nobody asked for");
+  if (trim(answer.headers.get("Sec-WebSocket-Protocol")) != subprotocol)
+    return wrong("the subprotocol is not the one that was asked for");
+  return {};
+}
+
+inline result<void> check_request(http::request const& what) {
+  auto const& fields = what.headers;
+  if (what.method != "GET") return detail::refusal(400, "the method of the handshake is not GET");
+  if (!wants_websocket(what))
+    return detail::refusal(426, "this path is for WebSockets: Upgrade does not say websocket");
+  if (!http::list_has(fields, "Connection", "upgrade")) return detail::refusal(400, "Connection does not say upgrade");
+  if (trim(fields.get("Sec-WebSocket-Version")) != version || detail::count(fields, "Sec-WebSocket-Version") != 1)
+    return detail::refusal(426, "Sec-WebSocket-Version is not 13");
+  auto const key = from_base64(trim(fields.get("Sec-WebSocket-Key")));
+  if (!key || key->size() != key_bytes || detail::count(fields, "Sec-WebSocket-Key") != 1)
+    return detail::refusal(400, "Sec-WebSocket-Key is not the base64 of 16 bytes");
+  return {};
+}
+
+inline std::string_view choose_subprotocol(http::request const& what,
+                                           std::span<std::string_view const> known) noexcept {
+  for (http::header const& field : what.headers) {
+    if (!iequals(field.name, "Sec-WebSocket-Protocol")) continue;
+    splitter parts{field.value, ','};
+    for (std::string_view part; parts.next(part);)
+      for (std::string_view const name : known)
+        if (trim(part) == name) return name;
+  }
+  return {};
+}
+
+inline http::response make_response(http::request const& what, std::string_view subprotocol) {
+  http::response out{.status = 101};
+  out.headers.add("Upgrade", "websocket");
+  out.headers.add("Connection", "Upgrade");
+  out.headers.add("Sec-WebSocket-Accept", accept_of(trim(what.headers.get("Sec-WebSocket-Key"))));
+  if (!subprotocol.empty()) out.headers.add("Sec-WebSocket-Protocol", subprotocol);
+  return out;
+}
+
+}  // namespace ws
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+
+struct ws_stream_options {
+  std::string path = "/";                                 // with its query, percent-encoded
+  std::string subprotocol = {};                           // the one that is asked for; empty: none
+  ws::random_source random = {};                          // bytes that nobody can foresee; needed
+  duration handshake_timeout = std::chrono::seconds{30};  // from open() to the server's 101
+};
+
+// write() puts what it is given into one frame of at most 16 kB and sends it at once: hand over in one call what a turn
+// has to say. A write() that would block must be repeated later with the same bytes in front, more may follow.
+template <byte_stream Next>
+class ws_stream {
+ public:
+  ws_stream(ws_stream_options options, Next next)
+      : options_{std::move(options)}, next_{std::move(next)}, wire_{ws::role::client, std::move(options_.random)} {}
+  ws_stream(ws_stream&&) noexcept = default;
+  ws_stream& operator=(ws_stream&&) noexcept = default;
+  ~ws_stream() = default;
+
+  // As Next has it; besides errc::invalid_argument for a path that cannot be sent or without a random source, and what
+  // that source says. read() and write() fail with what the server answered instead of 101 (ws/handshake.hpp has the
+  // codes), errc::timeout (the handshake took too long), protocol_error, too_large or unsupported (the server broke a
+  // rule), errc::connection_lost (an end without a close frame, or with a code that is none of good order), or as Next
+  // does.
+  result<void> open(endpoint const& where, time_point now);
+  io_result read(byte_span into, time_point now);
+  io_result write(byte_view from, time_point now);
+  // Says close, as far as it can be sent at once, and closes Next.
+  void close();
+  [[nodiscard]] error last_error() const { return last_error_ ? *last_error_ : error{errc::closed}; }
+  [[nodiscard]] time_point deadline() const {
+    time_point const below = next_.deadline();
+    return handshake_ends_ < below ? handshake_ends_ : below;
+  }
+  void attach(loop& on, participant& whom) {
+    loop_ = &on;
+    whom_ = &whom;
+    next_.attach(on, whom);
+  }
+
+  // Of the connection below, where that can tell.
+  [[nodiscard]] bool peer_left(time_point now) const noexcept requires requires(Next const& next) {
+    next.peer_left(now);
+  }
+  { return next_.peer_left(now); }
+  [[nodiscard]] bool established() const noexcept { return open_ && !http_; }
+  [[nodiscard]] Next& next_layer() noexcept { return next_; }
+  [[nodiscard]] Next const& next_layer() const noexcept { return next_; }
+
+ private:
+  static constexpr std::size_t max_payload = 16 * 1024;  // of a frame: with its header, two records of TLS at most
+  static constexpr int rounds_per_call = 8;
+
+  result<void> start(endpoint const& where);
+  io_status handshake(time_point now);
+  io_result answered();
+  io_status flush(time_point now);
+  io_result ended();
+  // More may lie there, and what watches the stream may tell of new bytes only.
+  void go_on_later() {
+    if (loop_ != nullptr) loop_->wake(*whom_);
+  }
+  io_result fail(error e) {
+    close();
+    last_error_ = std::move(e);
+    return {io_status::failed, 0};
+  }
+
+  ws_stream_options options_;
+  Next next_;
+  ws::connection wire_;
+  maybe<http::h1_connection> http_;  // as long as the handshake lasts
+  std::string key_;
+  byte_buffer early_;       // what came behind the server's 101
+  std::size_t framed_ = 0;  // bytes in a frame that is not wholly sent
+  bool open_ = false;
+  time_point handshake_ends_ = never;
+  time_point last_now_ = {};
+  loop* loop_ = nullptr;
+  participant* whom_ = nullptr;
+  maybe<error> last_error_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <byte_stream Next>
+result<void> ws_stream<Next>::open(endpoint const& where, time_point now) {
+  if (open_) return error{errc::invalid_state, "the connection is open already"};
+  last_error_.reset();
+  last_now_ = now;
+  if (auto started = start(where); !started) return started;
+  open_ = true;
+  handshake_ends_ = iothub::add(now, options_.handshake_timeout);
+  auto opened = next_.open(where, now);
+  if (!opened) fail(opened.error());
+  return opened;
+}
+
+template <byte_stream Next>
+result<void> ws_stream<Next>::start(endpoint const& where) {
+  char bytes[ws::key_bytes];
+  if (auto drawn = wire_.draw(bytes); !drawn) return drawn;
+  key_ = to_base64({bytes, sizeof bytes});
+  bool const literal = where.host.find(':') != std::string::npos;
+  std::string host = literal ? "[" + where.host + "]" : where.host;
+  if (where.port != 443) host += ":" + std::to_string(where.port);
+  http_.emplace(http::h1_role::client);
+  auto sent = http_->send(ws::make_request(options_.path, key_, options_.subprotocol), host);
+  if (!sent) http_.reset();
+  return sent;
+}
+
+template <byte_stream Next>
+io_status ws_stream<Next>::handshake(time_point now) {
+  if (!http_) return io_status::done;
+  while (!http_->output().empty()) {
+    io_result const sent = next_.write(http_->output(), now);
+    if (sent.status == io_status::failed) return fail(next_.last_error()).status;
+    if (sent.status != io_status::done) break;
+    http_->consume_output(sent.size);
+  }
+  for (int round = 0;; ++round) {
+    if (round == rounds_per_call) {
+      go_on_later();
+      break;
+    }
+    char bytes[2048];
+    io_result const got = next_.read(bytes, now);
+    if (got.status == io_status::failed) return fail(next_.last_error()).status;
+    if (got.status == io_status::would_block) break;
+    if (got.status == io_status::end) http_->receive_end();
+    http_->receive({bytes, got.size});
+    switch (http_->next()) {
+      case http::h1_event::none: continue;
+      case http::h1_event::response: return answered().status;
+      default: return fail(http_->last_error()).status;
+    }
+  }
+  if (now < handshake_ends_) return io_status::would_block;
+  return fail({errc::timeout, "the WebSocket handshake took too long"}).status;
+}
+
+template <byte_stream Next>
+io_result ws_stream<Next>::answered() {
+  auto const agreed = ws::check_response(http_->take_response(), key_, options_.subprotocol);
+  if (!agreed) return fail(agreed.error());
+  early_ = http_->take_input();
+  http_.reset();
+  handshake_ends_ = never;
+  return {io_status::done, 0};
+}
+
+template <byte_stream Next>
+io_status ws_stream<Next>::flush(time_point now) {
+  while (!wire_.output().empty()) {
+    io_result const sent = next_.write(wire_.output(), now);
+    if (sent.status != io_status::done) return sent.status;
+    wire_.consume_output(sent.size);
+  }
+  wire_.shrink(512);
+  return io_status::done;
+}
+
+// What a reader learns at the end of what came.
+template <byte_stream Next>
+io_result ws_stream<Next>::ended() {
+  if (wire_.broken() != nullptr) return fail(*wire_.broken());
+  std::uint16_t const code = wire_.peer_code();
+  if (code == ws::close_code::normal || code == ws::close_code::going_away || code == ws::close_code::none)
+    return {io_status::end, 0};
+  std::string text = "the server closed the WebSocket with code " + std::to_string(code);
+  if (!wire_.peer_reason().empty() && is_clean_text(wire_.peer_reason())) text.append(": ").append(wire_.peer_reason());
+  return fail({errc::connection_lost, std::move(text)});
+}
+
+template <byte_stream Next>
+io_result ws_stream<Next>::read(byte_span into, time_point now) {
+  if (!open_) return {io_status::failed, 0};
+  last_now_ = now;
+  if (io_status const status = handshake(now); status != io_status::done) return {status, 0};
+  if (flush(now) == io_status::failed) return fail(next_.last_error());
+  if (into.empty()) return {};
+  for (int round = 0; round != rounds_per_call; ++round) {
+    if (wire_.over()) return ended();
+    std::size_t moved = 0;
+    if (!early_.empty()) {
+      byte_view const part = early_.view().substr(0, into.size());
+      moved = wire_.receive(part, into.data());
+      early_.consume(part.size());
+      early_.shrink();
+    } else {
+      io_result const got = next_.read(into, now);
+      if (got.status == io_status::would_block) return {};
+      if (got.status == io_status::failed) return fail(next_.last_error());
+      if (got.status == io_status::end)  // RFC 6455 section 7.1.5
+        return fail({errc::connection_lost, "the connection ended without a WebSocket close frame"});
+      moved = wire_.receive({into.data(), got.size}, into.data());
+    }
+    if (flush(now) == io_status::failed && moved == 0 && !wire_.over()) return fail(next_.last_error());
+    if (moved != 0) return {io_status::done, moved};
+  }
+  go_on_later();  // frames without a byte for the reader
+  return {};
+}
+
+template <byte_stream Next>
+io_result ws_stream<Next>::write(byte_view from, time_point now) {
+  if (!open_) return {io_status::failed, 0};
+  last_now_ = now;
+  if (io_status const status = handshake(now); status != io_status::done) return {status, 0};
+  if (from.empty() && framed_ == 0) return {};
+  io_status sent = flush(now);
+  if (sent == io_status::done && framed_ == 0) {
+    byte_view const part = from.substr(0, max_payload);
+    if (wire_.over() && ended().status == io_status::failed) return {io_status::failed, 0};
+    if (wire_.over()) return fail({errc::connection_lost, "the server closed the WebSocket"});
+    if (auto put = wire_.send(part); !put) return fail(put.error());
+    framed_ = part.size();
+    sent = flush(now);
+  }
+  if (sent == io_status::failed) return fail(next_.last_error());
+  if (sent != io_status::done) return {};
+  return {io_status::done, exchanged(framed_, 0)};
+}
+
+template <byte_stream Next>
+void ws_stream<Next>::close() {
+  if (established()) {
+    wire_.close();
+    flush(last_now_);
+  }
+  wire_.restart();
+  http_.reset();
+  early_ = {};
+  framed_ = 0;
+  open_ = false;
+  handshake_ends_ = never;
+  last_error_.reset();
+  next_.close();
+}
+
+}  // namespace v0
+}  // namespace iothub
 
 namespace iothub {
 inline namespace v0 {
@@ -15734,6 +16921,39 @@ class basic_mqtt_over_tls {
 };
 using mqtt_over_tls = basic_mqtt_over_tls<net::tcp_stream>;
 
+// MQTT 3.1.1 in WebSocket frames over TLS, for networks that let port 443 out and nothing else (Microsoft docs:
+// iot-mqtt-connect-to-iot-hub). The query tells the hub not to ask for a client certificate, as azure-iot-sdk-java does
+// with tokens.
+template <class Tcp>
+class basic_mqtt_over_websocket {
+ public:
+  using loop_type = net::epoll_loop;
+  using prepared = net::tls_context;
+  using session_type = stream_mqtt<ws_stream<net::tls_stream<Tcp>>>;
+
+  // As basic_mqtt_over_tls.
+  static result<prepared> prepare(device_options const& options) {
+    return basic_mqtt_over_tls<Tcp>::prepare(options);
+  }
+  static std::uint16_t port(device_options const& options) noexcept { return options.https_port; }
+
+  basic_mqtt_over_websocket(net::tls_context context, device_options const& options)
+      : dialect_([&] {
+          mqtt::client_options session;
+          session.connect_timeout = options.connect_timeout;
+          ws_stream_options socket{.path = "/$iothub/websocket?iothub-no-client-cert=true", .subprotocol = "mqtt"};
+          socket.random = [](byte_span into) { return openssl_crypto{}.fill_random(into); };
+          return session_type(session, std::move(socket), net::tls_stream<Tcp>{std::move(context), Tcp{}});
+        }) {}
+
+  [[nodiscard]] dialect& device_dialect() noexcept { return dialect_; }
+  [[nodiscard]] session_type& session() noexcept { return dialect_.session(); }
+
+ private:
+  mqtt_dialect<session_type> dialect_;
+};
+using mqtt_over_websocket = basic_mqtt_over_websocket<net::tcp_stream>;
+
 // HTTPS by libcurl: telemetry only for a device, port 443 unless the options say otherwise.
 template <class Http>
 class basic_https {
@@ -15766,8 +16986,54 @@ class basic_https {
 using https = basic_https<net::curl_http>;
 
 using device_client = basic_device_client<mqtt_over_tls, loop_clock, openssl_crypto>;
+using websocket_device_client = basic_device_client<mqtt_over_websocket, loop_clock, openssl_crypto>;
 using https_device_client = basic_device_client<https, loop_clock, openssl_crypto>;
 
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/net/signals.hpp
+// Ctrl-C and SIGTERM end a program by stopping its loop, so that it can say goodbye. A second signal ends it at once.
+
+#include <signal.h>
+
+namespace iothub {
+inline namespace v0 {
+namespace net {
+
+// While it lives, SIGINT and SIGTERM call stop() of the loop; one at a time in a process.
+class stop_on_signals {
+ public:
+  explicit stop_on_signals(epoll_loop& on) noexcept {
+    IOTHUB_ASSERT(loop_to_stop().load() == nullptr);
+    loop_to_stop().store(&on);
+    struct sigaction action = {};
+    action.sa_handler = [](int) {
+      if (epoll_loop* const l = loop_to_stop().load()) l->stop();
+    };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &action, &interrupt_before_);
+    sigaction(SIGTERM, &action, &terminate_before_);
+  }
+  stop_on_signals(stop_on_signals const&) = delete;
+  stop_on_signals& operator=(stop_on_signals const&) = delete;
+  ~stop_on_signals() {
+    sigaction(SIGINT, &interrupt_before_, nullptr);
+    sigaction(SIGTERM, &terminate_before_, nullptr);
+    loop_to_stop().store(nullptr);
+  }
+
+ private:
+  // Constant-initialised: there is no guard that a signal handler could wait for.
+  static iothub::detail::shared_cell<epoll_loop*>& loop_to_stop() noexcept {
+    static constinit iothub::detail::shared_cell<epoll_loop*> target{nullptr};
+    return target;
+  }
+
+  struct sigaction interrupt_before_ = {};
+  struct sigaction terminate_before_ = {};
+};
+
+}  // namespace net
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/service_client.hpp
@@ -15922,7 +17188,7 @@ class pager {
 // authorization, and how to read its answer. It knows no token, no connection and no time; whoever carries the request
 // adds Authorization. Requests are those of the IoT Hub service REST reference, api-version 2021-04-12, in the form that
 // azure-iot-sdk-node and azure-iot-hub-python send them, with two differences that no hub minds: no Request-Id (it is for
-// the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that wire/status_map.hpp reads.
+// the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that wire/hub_errors.hpp reads.
 
 // ---- iothub/wire/etag.hpp
 // Entity tags in If-Match, read as the service does. Official clients write "any" as * (azure-iot-sdk-c, -java) and as
@@ -16031,6 +17297,10 @@ inline result<http::request> service_request(route_kind kind, std::string_view d
   http::request request{.method = std::string{route_method(kind)}, .target = route_target(kind, device_id, module_id)};
   request.headers.reserve(5, 384);  // with those that whoever carries it adds
   return request;
+}
+
+inline http::request hub_request(route_kind kind, maybe<int> top = {}) {
+  return {.method = std::string{route_method(kind)}, .target = route_target(kind, {}, {}, service_api_version, top)};
 }
 
 inline constexpr char const* json_type = "application/json; charset=utf-8";
@@ -16171,7 +17441,7 @@ inline result<service_call<void>> service_core::delete_identity(std::string_view
 inline result<service_call<std::vector<device_identity>>> service_core::list_devices(int top) {
   if (top < 1 || top > 1000) return detail::refused_argument("a list holds 1 to 1000 devices");
   return service_call<std::vector<device_identity>>{
-      .request = make_request({.kind = route_kind::list_devices, .top = top}),
+      .request = detail::hub_request(route_kind::list_devices, top),
       .read = detail::read_identities,
       .only_reads = true};
 }
@@ -16184,12 +17454,12 @@ inline result<service_call<std::vector<device_identity>>> service_core::list_mod
 }
 
 inline result<service_call<registry_statistics>> service_core::get_registry_statistics() {
-  return service_call<registry_statistics>{.request = make_request({.kind = route_kind::registry_statistics}),
+  return service_call<registry_statistics>{.request = detail::hub_request(route_kind::registry_statistics),
                                            .read = detail::read_registry_statistics,
                                            .only_reads = true};
 }
 inline result<service_call<service_statistics>> service_core::get_service_statistics() {
-  return service_call<service_statistics>{.request = make_request({.kind = route_kind::service_statistics}),
+  return service_call<service_statistics>{.request = detail::hub_request(route_kind::service_statistics),
                                           .read = detail::read_service_statistics,
                                           .only_reads = true};
 }
@@ -16252,7 +17522,7 @@ inline result<service_call<query_page>> service_core::query(std::string_view tex
   if (text.size() > max_query_size) return error{errc::too_large, "the query has more than 8192 characters"};
   for (char const c : continuation)
     if (c < ' ' || c > '~') return detail::refused_argument("the continuation is none that a hub gave");
-  http::request request = make_request({.kind = route_kind::query});
+  http::request request = detail::hub_request(route_kind::query);
   if (!continuation.empty()) request.headers.add("x-ms-continuation", continuation);
   if (page_size != 0) request.headers.add("x-ms-max-item-count", std::to_string(page_size));
   detail::set_json(request, {{"query", text}});
@@ -16918,8 +18188,18 @@ class basic_service_client {
           std::move(completion));
   }
 
+  // --- how many devices there are, enabled and disabled, and how many are connected; a hub may count late
+
   result<registry_statistics> get_registry_statistics() { return run(service_core::get_registry_statistics()); }
+  template <class F>
+  void async_get_registry_statistics(F completion) {
+    begin(service_core::get_registry_statistics(), std::move(completion));
+  }
   result<service_statistics> get_service_statistics() { return run(service_core::get_service_statistics()); }
+  template <class F>
+  void async_get_service_statistics(F completion) {
+    begin(service_core::get_service_statistics(), std::move(completion));
+  }
 
   // --- twins ----------------------------------------------------------------------------------------------------------
 
@@ -16931,6 +18211,10 @@ class basic_service_client {
   template <class F>
   void async_get_twin(std::string_view device_id, F completion) {
     begin(service_core::get_twin(device_id), std::move(completion));
+  }
+  template <class F>
+  void async_get_twin(std::string_view device_id, std::string_view module_id, F completion) {
+    begin(service_core::get_twin(device_id, module_id), std::move(completion));
   }
   // Merges {"tags": {…}, "properties": {"desired": {…}}} into the twin, each part optional; a null deletes. Gives the
   // whole twin as it is then. errc::precondition_failed unless `etag` is the twin's own or any_etag; bad_request for a
@@ -16955,9 +18239,19 @@ class basic_service_client {
                                   std::string_view etag = any_etag) {
     return run(service_core::update_twin(device_id, module_id, patch, etag));
   }
+  template <class F>
+  void async_update_module_twin(std::string_view device_id, std::string_view module_id, json::value const& patch,
+                                std::string_view etag, F completion) {
+    begin(service_core::update_twin(device_id, module_id, patch, etag), std::move(completion));
+  }
   result<twin> replace_module_twin(std::string_view device_id, std::string_view module_id, json::value const& document,
                                    std::string_view etag = any_etag) {
     return run(service_core::replace_twin(device_id, module_id, document, etag));
+  }
+  template <class F>
+  void async_replace_module_twin(std::string_view device_id, std::string_view module_id, json::value const& document,
+                                 std::string_view etag, F completion) {
+    begin(service_core::replace_twin(device_id, module_id, document, etag), std::move(completion));
   }
 
   // --- direct methods -------------------------------------------------------------------------------------------------
@@ -17057,8 +18351,9 @@ class basic_service_client {
     return run_on(state(), std::move(call));
   }
   template <class T, class F>
-    requires std::is_invocable_v<F&, result<T>>
   void begin(result<service_call<T>>&& call, F completion) {
+    static_assert(std::is_invocable_v<F&, result<T>>,
+                  "the completion of async_x is called as void(iothub::result<T>), where result<T> is what x gives");
     using reader = result<T> (*)(http::response&&);
     reader const read = call ? call->read : reader{};
     service_driver::completion done = [f = std::move(completion), read](result<http::response>&& answer) mutable {
