@@ -121,6 +121,40 @@ TEST_F(MqttFace, SendsWhatWasNotAcknowledgedAgainWithDup) {
   EXPECT_THAT(got[1], HasSubstr("publish q1 dup devices/d1/messages/devicebound/"));
 }
 
+TEST_F(MqttFace, AMessageThatIsSentAgainHasTheIdThatItHad) {
+  device.subscribe("devices/d1/messages/devicebound/#");
+  send_c2d({.body = "x"});
+  device.take();
+  EXPECT_EQ(device.last_id, 1);
+  device.puback(1);
+  send_c2d({.body = "y"});
+  device.take();
+  EXPECT_EQ(device.last_id, 2);
+  device.lose();
+  test_device again{hub};
+  EXPECT_THAT(again.connect("d1").at(1), HasSubstr("publish q1 dup devices/d1/messages/devicebound/"));
+  EXPECT_EQ(again.last_id, 2);
+  again.puback(2);
+  EXPECT_EQ(hub.core.get_identity({"d1", {}}).value().cloud_to_device_message_count, 0u);
+}
+
+TEST_F(MqttFace, TheIdsOfMessagesGoAroundAndPassOverTheOneInUse) {
+  device.subscribe("devices/d1/messages/devicebound/#");
+  send_c2d({.body = "never acknowledged"});
+  device.take();
+  for (int i = 2; i <= 65'535; ++i) {
+    send_c2d({});
+    device.take();
+    ASSERT_EQ(device.last_id, i);
+    device.puback(device.last_id);
+  }
+  send_c2d({.body = "x"});
+  EXPECT_THAT(device.take(), ElementsAre(HasSubstr(" x")));
+  EXPECT_EQ(device.last_id, 2);
+  device.puback(2);
+  EXPECT_EQ(hub.core.get_identity({"d1", {}}).value().cloud_to_device_message_count, 1u);
+}
+
 TEST_F(MqttFace, AKeptSessionHoldsItsSubscriptionsToMethodsAndTwin) {
   device.subscribe(methods_filter);
   device.subscribe(twin_responses_filter);
