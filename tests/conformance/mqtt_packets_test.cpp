@@ -184,5 +184,7 @@ TEST(MqttConformance, MQTT_2_3_1_7) {
   EXPECT_EQ(*client.subscribe("a"), 1);
   EXPECT_EQ(*client.unsubscribe("b"), 2);
   EXPECT_EQ(client.says("90 03 0007 01  b0 02 0007"), "") << "of no request";
+  EXPECT_TRUE(client_drops(bytes("90 03 0000 01")));
+  EXPECT_TRUE(client_drops(bytes("b0 02 0000")));
   EXPECT_EQ(client.says("b0 02 0002  90 03 0001 01"), "unsubscribed 2; subscribed 1: 1");
 }

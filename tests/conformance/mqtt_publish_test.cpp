@@ -169,7 +169,7 @@ TEST(MqttConformance, MQTT_3_3_2_2) {
     EXPECT_TRUE(client_drops(publish_of(0x30, bad, 0, "x"))) << bad;
     client_side client;
     client.connect();
-    EXPECT_EQ(client.publish(bad, "x").error(), errc::invalid_argument);
+    EXPECT_EQ(why(client.publish(bad, "x")), "invalid_argument");
     server_side server;
     server.connect();
     EXPECT_FALSE(server.link.session().publish({.topic = bad}));

@@ -118,6 +118,12 @@ struct said : result<std::uint16_t> {
   said(result<std::uint16_t> from) : result<std::uint16_t>{std::move(from)} {}  // NOLINT
 };
 
+// The name of the error; a wrong success is a failure of the test that asks, not the end of the program.
+template <class Result>
+std::string why(Result const& from) {
+  return from ? "no error" : std::string{to_string(from.error().code())};
+}
+
 struct client_side {
   explicit client_side(mqtt::client_options const& options = {}) : session{sink, options} {}
 

@@ -21,7 +21,7 @@ TEST(MqttConformance, MQTT_3_8_3_1) {
     EXPECT_TRUE(server_drops(bytes(bad))) << bad;
   client_side client;
   client.connect();
-  EXPECT_EQ(client.subscribe("\xff").error(), errc::invalid_argument);
+  EXPECT_EQ(why(client.subscribe("\xff")), "invalid_argument");
   EXPECT_EQ(client.sent(), "");
 }
 
@@ -43,7 +43,7 @@ TEST(MqttConformance, MQTT_3_8_3_3) {
   EXPECT_TRUE(server_drops(bytes("82 05 0001 0001 'a'")));
   client_side client;
   client.connect();
-  EXPECT_EQ(client.session.subscribe({}, at(0)).error(), errc::invalid_argument);
+  EXPECT_EQ(why(client.session.subscribe({}, at(0))), "invalid_argument");
   EXPECT_EQ(client.sent(), "");
 }
 
@@ -113,6 +113,7 @@ TEST(MqttConformance, MQTT_3_8_4_5) {
   client.connect();
   client.subscribe("a");
   EXPECT_EQ(client.says("90 04 0001 01 01"), "closed protocol_error");
+  EXPECT_TRUE(client_drops(bytes("90 02 0001")));
 }
 
 // Kept. What was subscribed at QoS 0 comes at QoS 0, what was subscribed at QoS 1 or 2 at QoS 1 at most.
@@ -134,8 +135,8 @@ TEST(MqttConformance, MQTT_3_9_3_1) {
   hub_world w;
   hub_link device{w};
   device.connect();
-  EXPECT_THAT(device.says(subscribe_of(9, {{methods, 0}, {c2d_d1, 1}, {desired_changes, 0}})),
-              ElementsAre("suback 9: 0 1 0"));
+  EXPECT_THAT(device.says(subscribe_of(9, {{methods, 0}, {c2d_d1, 1}, {desired_changes, 1}})),
+              ElementsAre("suback 9: 0 1 1"));
   client_side client;
   client.connect();
   mqtt::subscription const two[] = {{"a", 1}, {"b", 1}};
@@ -182,7 +183,7 @@ TEST(MqttConformance, MQTT_3_10_3_1) {
   std::string_view const two[] = {"a", "bc"};
   ASSERT_TRUE(client.session.unsubscribe(two, at(0)));
   EXPECT_EQ(client.sent(), hex(bytes("a2 09 0001 0001 'a' 0002 'bc'")));
-  EXPECT_EQ(client.unsubscribe("\xff").error(), errc::invalid_argument);
+  EXPECT_EQ(why(client.unsubscribe("\xff")), "invalid_argument");
 }
 
 // Kept. An UNSUBSCRIBE without filter ends the connection, and the client refuses to send it.
@@ -190,7 +191,7 @@ TEST(MqttConformance, MQTT_3_10_3_2) {
   EXPECT_TRUE(server_drops(bytes("a2 02 0001")));
   client_side client;
   client.connect();
-  EXPECT_EQ(client.session.unsubscribe({}, at(0)).error(), errc::invalid_argument);
+  EXPECT_EQ(why(client.session.unsubscribe({}, at(0))), "invalid_argument");
   EXPECT_EQ(client.sent(), "");
 }
 
