@@ -8185,7 +8185,14 @@ inline void mqtt_face::deliver_c2d(c2d_message const& message, bool redelivered)
   p.dup = confirmed && redelivered;
   auto made = append_c2d_topic(front_.topic_, who_.device_id, message);
   p.topic = front_.topic_;
-  auto const id = made ? session_->publish(p) : result<std::uint16_t>{made.error()};
+  // The id comes from the queue's own number, as in azure-iot-protocol-gateway (Util.cs): a message that is sent again
+  // has the id that it had (MQTT-4.4.0-1). Another one where a message of 65535 before is not acknowledged yet.
+  if (confirmed) p.id = static_cast<std::uint16_t>((message.sequence_number - 1) % 65'535 + 1);
+  auto id = made ? session_->publish(p) : result<std::uint16_t>{made.error()};
+  if (!id && id.error() == errc::invalid_argument && confirmed) {
+    p.id = 0;
+    id = session_->publish(p);
+  }
   output_made();
   if (id) {
     if (confirmed) unsettled_.push_back({*id, message.lock_token});
