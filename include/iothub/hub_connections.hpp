@@ -99,6 +99,9 @@ class amqp_protocol {
         last_{now} {
     face_.attach(connection_);
   }
+  amqp_protocol(amqp_protocol const&) = delete;
+  amqp_protocol& operator=(amqp_protocol const&) = delete;
+  ~amqp_protocol() { face_.retire(); }  // while the links are there, which the face's nodes look at
 
   [[nodiscard]] bool wants_input() const noexcept { return connection_.room() != 0; }
   void receive(byte_view bytes, time_point now) { connection_.receive(bytes, last_ = now); }
@@ -129,10 +132,16 @@ class amqp_protocol {
   class waking_face final : public hub::amqp_face {
    public:
     waking_face(hub::amqp_front& front, function<void()> wake) : amqp_face{front}, wake_{std::move(wake)} {}
-    void wake() { wake_(); }
+    void wake() {
+      if (wake_) wake_();
+    }
+    void retire() {
+      wake_ = {};  // nobody will fetch what is still said
+      release();
+    }
 
    private:
-    void output_made() override { wake_(); }
+    void output_made() override { wake(); }
     function<void()> wake_;
   };
   waking_face face_;

@@ -80,7 +80,9 @@ class amqp_face : public amqp::connection_handler {
   explicit amqp_face(amqp_front& front);
   amqp_face(amqp_face const&) = delete;
   amqp_face& operator=(amqp_face const&) = delete;
-  ~amqp_face();
+  ~amqp_face() { release(); }
+  // Ends what the links were for. To be called before the connection that was attached is destroyed.
+  void release() noexcept;
   void attach(amqp::connection& connection) noexcept { connection_ = &connection; }
 
   // What was to be done outside of the connection's callbacks. Call it before connection::step().

@@ -18,7 +18,7 @@ namespace hub {
 
 inline amqp_face::amqp_face(amqp_front& front) : front_{front}, claims_{front.core_, front.policy_keys_} {}
 
-inline amqp_face::~amqp_face() {
+inline void amqp_face::release() noexcept {
   work_.clear();
   nodes_.clear();
 }
