@@ -8791,7 +8791,9 @@ class amqp_face : public amqp::connection_handler {
   explicit amqp_face(amqp_front& front);
   amqp_face(amqp_face const&) = delete;
   amqp_face& operator=(amqp_face const&) = delete;
-  ~amqp_face();
+  ~amqp_face() { release(); }
+  // Ends what the links were for. To be called before the connection that was attached is destroyed.
+  void release() noexcept;
   void attach(amqp::connection& connection) noexcept { connection_ = &connection; }
 
   // What was to be done outside of the connection's callbacks. Call it before connection::step().
@@ -10134,7 +10136,7 @@ namespace hub {
 
 inline amqp_face::amqp_face(amqp_front& front) : front_{front}, claims_{front.core_, front.policy_keys_} {}
 
-inline amqp_face::~amqp_face() {
+inline void amqp_face::release() noexcept {
   work_.clear();
   nodes_.clear();
 }
@@ -10524,6 +10526,9 @@ class amqp_protocol {
         last_{now} {
     face_.attach(connection_);
   }
+  amqp_protocol(amqp_protocol const&) = delete;
+  amqp_protocol& operator=(amqp_protocol const&) = delete;
+  ~amqp_protocol() { face_.retire(); }  // while the links are there, which the face's nodes look at
 
   [[nodiscard]] bool wants_input() const noexcept { return connection_.room() != 0; }
   void receive(byte_view bytes, time_point now) { connection_.receive(bytes, last_ = now); }
@@ -10554,10 +10559,16 @@ class amqp_protocol {
   class waking_face final : public hub::amqp_face {
    public:
     waking_face(hub::amqp_front& front, function<void()> wake) : amqp_face{front}, wake_{std::move(wake)} {}
-    void wake() { wake_(); }
+    void wake() {
+      if (wake_) wake_();
+    }
+    void retire() {
+      wake_ = {};  // nobody will fetch what is still said
+      release();
+    }
 
    private:
-    void output_made() override { wake_(); }
+    void output_made() override { wake(); }
     function<void()> wake_;
   };
   waking_face face_;
