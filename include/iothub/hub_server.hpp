@@ -32,7 +32,7 @@ inline namespace v0 {
 
 struct hub_server_options {
   hub::options hub = {};
-  std::string bind = "127.0.0.1";  // an IP address, or "localhost"
+  std::string bind = "localhost";  // an IP address, or "localhost": 127.0.0.1 and, where there is one, ::1
   std::uint16_t https_port = 443;  // 0: a free one
   std::uint16_t mqtt_port = 8883;
   std::optional<std::uint16_t> amqps_port = {};  // none: no AMQP over TLS
@@ -169,7 +169,7 @@ inline result<void> hub_server::start_amqp(loop& on, hub_server_options const& o
   }
   if (!options.amqp_port) return {};
   bool const loopback = options.bind == "localhost" || options.bind == "::1" || options.bind.starts_with("127.");
-  auto listener = listen(loopback ? options.bind : std::string{"127.0.0.1"}, *options.amqp_port, why);
+  auto listener = listen(loopback ? options.bind : std::string{"localhost"}, *options.amqp_port, why);
   if (!listener) return std::move(listener).error();
   amqp_.emplace(on, std::move(*listener), runtime_.amqp(), as_accepted{}, limits(options, "AMQP without TLS"));
   return amqp_->start();

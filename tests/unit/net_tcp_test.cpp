@@ -43,6 +43,38 @@ std::uint16_t closed_port() {
   return tcp_listener::listen({})->port();
 }
 
+// Whether this machine has an IPv6 loopback; containers may not.
+bool has_ipv6_loopback() {
+  return tcp_listener::listen({.address = "::1"}).has_value();
+}
+
+TEST(TcpListener, OfLocalhostIsReachedOnBothLoopbackAddresses) {
+  net::epoll_loop l;
+  auto listener = tcp_listener::listen({.address = "localhost"}).value();
+  std::uint16_t const port = listener.port();
+  for (char const* const host : {"127.0.0.1", "::1"}) {
+    if (host == std::string{"::1"} && !has_ipv6_loopback()) {
+      std::puts("note: this machine has no ::1");
+      continue;
+    }
+    tcp_stream client;
+    talker peer{l, std::move(client)};
+    ASSERT_TRUE(peer.stream.open({host, port}, l.now())) << host;
+    std::optional<tcp_stream> met;
+    ASSERT_TRUE(l.run_until([&] { return (met = listener.accept()).has_value() || peer.failed; })) << host;
+    EXPECT_TRUE(met.has_value()) << host;
+  }
+}
+
+TEST(TcpListener, OfLocalhostRefusesAPortThatIsSomebodysOnTheOtherAddress) {
+  if (!has_ipv6_loopback()) return void(std::puts("note: this machine has no ::1"));
+  auto const theirs = tcp_listener::listen({.address = "::1"}).value();
+  int refused = 0;
+  EXPECT_EQ(tcp_listener::listen({.address = "localhost", .port = theirs.port()}, &refused).error(), errc::io_error);
+  EXPECT_EQ(refused, EADDRINUSE);
+  EXPECT_TRUE(tcp_listener::listen({.address = "127.0.0.1", .port = theirs.port()}));
+}
+
 TEST(TcpStream, CarriesBytesToALiteralAddressAndToAName) {
   for (char const* const host : {"127.0.0.1", "[127.0.0.1]", "localhost"}) {
     net::epoll_loop l;

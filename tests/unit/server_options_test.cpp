@@ -21,7 +21,7 @@ std::string refusal(std::vector<char const*> arguments) {
 TEST(FakeOptions, ServeHasTheDocumentedDefaults) {
   auto const made = parse({"serve"}).value();
   EXPECT_EQ(made.command, command::serve);
-  EXPECT_EQ(made.bind, "127.0.0.1");
+  EXPECT_EQ(made.bind, "localhost");
   EXPECT_EQ(made.hub_name(), "localhost");
   EXPECT_EQ(made.https, 443);
   EXPECT_EQ(made.mqtt, 8883);

@@ -38,7 +38,7 @@ enum class log_format { text, json };
 
 struct options {
   iothub_fake::command command = command::help;
-  std::string bind = "127.0.0.1";
+  std::string bind = "localhost";
   std::vector<std::string> hostnames = {};  // the first one is the hub's name in connection strings
   std::uint16_t https = 443;
   std::uint16_t mqtt = 8883;
@@ -69,14 +69,14 @@ struct options {
 inline constexpr std::string_view help_text =
     R"(iothub-fake: an Azure IoT Hub for tests, on this machine.
 
-  iothub-fake serve [--bind 127.0.0.1] [--hostname localhost] [--https 443] [--mqtt 8883]
+  iothub-fake serve [--bind localhost] [--hostname localhost] [--https 443] [--mqtt 8883]
                     [--amqps 5671] [--amqp 5672] [--ca DIR] [--ports-file FILE] [--fixture FILE]
                     [--log text|json] [--show-telemetry] [--events telemetry] [--partitions 4]
                     [--retain-events 1000000] [--retain-bytes 67108864]
       Serves devices over MQTT, AMQP and HTTPS and back ends over HTTPS and AMQP, all with TLS; MQTT and
       AMQP in WebSockets on the HTTPS port; and AMQP without TLS to this machine. Prints one line on
       standard output when it can serve; everything else goes to standard error.
-      --bind ADDRESS      the address to listen on
+      --bind ADDRESS      the address to listen on; localhost is 127.0.0.1 and, where there is one, ::1
       --hostname NAME     the hub's name in connection strings; may be given several times, then the
                           certificate holds them all. localhost, hub.localhost, 127.0.0.1, ::1 and
                           *.azure-devices.net are in it anyway
