@@ -23,10 +23,10 @@ inline namespace v0 {
 namespace net {
 
 struct listen_options {
-  // An IP address or "localhost", never another name. localhost is 127.0.0.1, and the same port of ::1 where this machine
-  // has that: resolvers put ::1 first (RFC 6724), and clients such as Node 18 try nothing else then.
+  // An IP address or "localhost", never another name. localhost is 127.0.0.1, and the same port of ::1 where this
+  // machine has that: resolvers put ::1 first (RFC 6724), and clients such as Node 18 try nothing else then.
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;             // 0: the system picks a free one, see tcp_listener::port()
+  std::uint16_t port = 0;  // 0: the system picks a free one, see tcp_listener::port()
   int backlog = 512;
 };
 
