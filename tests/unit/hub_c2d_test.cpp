@@ -21,10 +21,26 @@ struct c2d_world : world {
   iothub::c2d_message fetch() { return hub.receive_c2d("d1", at).value().value(); }
   texts feedback() {
     texts out;
-    for (auto const& f : hub.take_feedback()) out.push_back(f.original_message_id + " " + std::string{to_string(f.status)});
+    for (auto const& f : hub.take_feedback())
+      out.push_back(f.original_message_id + " " + std::string{to_string(f.status)});
     return out;
   }
 };
+
+// Such a message closed the connection of its device again and again, until it expired.
+TEST(HubC2d, PropertiesThatFitIntoNoTopicAreRefused) {
+  c2d_world w;
+  iothub::message m;
+  m.body = "x";
+  m.properties.push_back({"p", std::string(22'000, '"')});  // three bytes each in the topic
+  auto const refused = w.hub.send_c2d("d1", {.content = m}, w.at);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code(), errc::too_large);
+  EXPECT_EQ(w.count(), 0u);
+  m.properties = {};
+  m.properties.push_back({"p", std::string(20'000, '"')});
+  EXPECT_TRUE(w.hub.send_c2d("d1", {.content = m}, w.at).has_value());
+}
 
 TEST(HubC2d, AMessageToAListeningDeviceArrivesAndIsGoneOnceCompleted) {
   c2d_world w;
@@ -293,7 +309,6 @@ TEST(HubC2d, TheAddressIsFilledIn) {
   EXPECT_EQ(m.enqueued_time, start);
   EXPECT_EQ(m.sequence_number, 1u);
 }
-
 
 TEST(HubC2d, SaysInTheLogWhatTheFirstSubscriptionSkips) {
   world w;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iothub/hub/hub_core_interface.hpp>
+#include <iothub/wire/hub_topics.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -25,16 +26,21 @@ inline result<grant> hub_core::authorize_service(operation what, std::string_vie
   if (!outcome) log(log_level::warning, at, "refused", {}, outcome.error().message());
   return outcome;
 }
-inline std::vector<access_policy> const& hub_core::policies() const noexcept { return access_.policies(); }
+inline std::vector<access_policy> const& hub_core::policies() const noexcept {
+  return access_.policies();
+}
 inline access_policy const* hub_core::find_policy(std::string_view name) const noexcept {
   return access_.find_policy(name);
 }
-inline bool hub_core::is_host(std::string_view host) const noexcept { return access_.is_host(host); }
+inline bool hub_core::is_host(std::string_view host) const noexcept {
+  return access_.is_host(host);
+}
 
 // --- identities -----------------------------------------------------------------------------------------------------
 
 inline result<device_identity> hub_core::put_identity(device_identity const& wanted, if_match condition, instant at) {
-  if (auto ok = check_fault(fault_point::registry, {wanted.device_id, wanted.module_id}, at); !ok) return std::move(ok).error();
+  if (auto ok = check_fault(fault_point::registry, {wanted.device_id, wanted.module_id}, at); !ok)
+    return std::move(ok).error();
   auto written = registry_.put(wanted, condition, at.utc);
   if (!written) return std::move(written).error();
   identity_record& record = *written->record;
@@ -68,7 +74,8 @@ inline result<void> hub_core::delete_identity(key_view key, if_match condition, 
   if (auto ok = check_fault(fault_point::registry, key, at); !ok) return ok;
   auto record = registry_.check_erase(key, condition);
   if (!record) return std::move(record).error();
-  device_key const gone{std::string{key.device_id}, std::string{key.module_id}};  // the caller's may be the record's own
+  device_key const gone{std::string{key.device_id},
+                        std::string{key.module_id}};  // the caller's may be the record's own
   if (gone.module_id.empty())
     for_device_and_modules(gone.device_id, [&](identity_record& each) { remove(each, at); });
   else
@@ -119,8 +126,12 @@ inline result<std::vector<device_identity>> hub_core::list_modules(std::string_v
   return out;
 }
 
-inline registry_statistics hub_core::statistics() const noexcept { return registry_.statistics(); }
-inline std::uint64_t hub_core::connected_devices() const noexcept { return connected_; }
+inline registry_statistics hub_core::statistics() const noexcept {
+  return registry_.statistics();
+}
+inline std::uint64_t hub_core::connected_devices() const noexcept {
+  return connected_;
+}
 
 // --- twins ----------------------------------------------------------------------------------------------------------
 
@@ -134,7 +145,8 @@ inline result<identity_record*> hub_core::writable_twin(key_view key, if_match c
   if (auto ok = check_fault(fault_point::service_twin, key, at); !ok) return std::move(ok).error();
   auto record = registry_.get(key);
   if (record && !condition.met_by(twin_etag((*record)->twin)))
-    return refuse(errc::precondition_failed, 412001, "ETag mismatch for device ID '" + std::string{key.device_id} + "'");
+    return refuse(errc::precondition_failed, 412001,
+                  "ETag mismatch for device ID '" + std::string{key.device_id} + "'");
   return record;
 }
 
@@ -148,8 +160,7 @@ inline void hub_core::strip(twin_change& change) {
   change.desired = &change.stripped;
 }
 
-inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update, if_match condition,
-                                         instant at) {
+inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update, if_match condition, instant at) {
   auto found = writable_twin(key, condition, at);
   if (!found) return std::move(found).error();
   identity_record& record = **found;
@@ -162,7 +173,8 @@ inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update
     change.tags_size = *size;
   }
   if (change.desired != nullptr) {
-    auto size = check_patch(state.desired.properties, state.desired.size, *change.desired, twin_part::desired, settings_);
+    auto size =
+        check_patch(state.desired.properties, state.desired.size, *change.desired, twin_part::desired, settings_);
     if (!size) return std::move(size).error();
     change.desired_size = *size;
   }
@@ -182,8 +194,7 @@ inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update
   return describe_twin(record);
 }
 
-inline result<twin> hub_core::replace_twin(key_view key, twin_update const& update, if_match condition,
-                                           instant at) {
+inline result<twin> hub_core::replace_twin(key_view key, twin_update const& update, if_match condition, instant at) {
   auto found = writable_twin(key, condition, at);
   if (!found) return std::move(found).error();
   identity_record& record = **found;
@@ -231,8 +242,8 @@ inline result<void> hub_core::check_method(method_request const& request, method
   if (how.connect_timeout < seconds{0} || how.connect_timeout > seconds{300})
     return refuse(errc::bad_request, 400004, "connectTimeoutInSeconds must be within [0; 300].");
   if (prints_above(request.payload, settings_.limits.method_payload))
-    return refuse(errc::too_large, 413001, "The payload of the method is above " +
-                                               std::to_string(settings_.limits.method_payload) + " bytes");
+    return refuse(errc::too_large, 413001,
+                  "The payload of the method is above " + std::to_string(settings_.limits.method_payload) + " bytes");
   return {};
 }
 
@@ -279,16 +290,24 @@ inline void hub_core::cancel_method(method_ticket ticket) {
 
 // --- cloud to device ------------------------------------------------------------------------------------------------
 
+inline constexpr std::size_t longest_c2d_topic = 65'000;  // the hub's own properties need some of the 65,535
+
 inline result<std::uint64_t> hub_core::send_c2d(std::string_view device_id, c2d_send what, instant at) {
   if (auto ok = check_fault(fault_point::send_c2d, device_id, at); !ok) return std::move(ok).error();
   auto found = registry_.get({device_id, {}});
   if (!found) return std::move(found).error();
   identity_record& record = **found;
   if (size_of(what.content) > settings_.limits.c2d_message)
-    return refuse(errc::too_large, 413001, "The message is above " + std::to_string(settings_.limits.c2d_message) +
-                                               " bytes");
+    return refuse(errc::too_large, 413001,
+                  "The message is above " + std::to_string(settings_.limits.c2d_message) + " bytes");
   if (what.content.expiry_time && *what.content.expiry_time <= at.utc)
     return refuse(errc::forbidden, 403009, "The message has expired already");
+  // A device over MQTT gets the properties percent-encoded in the topic (MQTT 3.1.1 section 1.5.3: 65,535 bytes); what
+  // does not fit could never leave the queue. Unconfirmed for the real hub.
+  std::string topic;
+  if (auto fits = append_c2d_topic(topic, device_id, {.content = what.content}); !fits) return std::move(fits).error();
+  if (topic.size() > longest_c2d_topic)
+    return refuse(errc::too_large, 413001, "The message's properties, percent-encoded, do not fit into an MQTT topic");
   settle_time(record, false, at);
   if (record.queue && record.queue->size() >= settings_.limits.c2d_queue)
     return refuse(errc::queue_full, 403004,
@@ -347,8 +366,8 @@ inline void hub_core::settle_time(identity_record& record, bool connection_ended
 inline void hub_core::depart(identity_record& record, c2d_entry entry, feedback_status status, instant at) {
   if (wants_feedback(entry.message.ack, status)) {
     if (feedback_.size() >= settings_.limits.feedback_records) feedback_.pop_front();
-    feedback_.push_back({entry.message.content.message_id, record.key->device_id, std::to_string(record.generation),
-                         at.utc, status});
+    feedback_.push_back(
+        {entry.message.content.message_id, record.key->device_id, std::to_string(record.generation), at.utc, status});
   }
   if (status == feedback_status::success || status == feedback_status::purged) return;
   log(log_level::info, at, "dead-lettered", {record.key->device_id, {}}, to_string(status));
@@ -421,7 +440,8 @@ inline result<std::uint32_t> hub_core::purge_c2d(std::string_view device_id, ins
 
 inline std::vector<feedback_record> hub_core::take_feedback(std::size_t at_most) {
   std::vector<feedback_record> out;
-  for (; !feedback_.empty() && out.size() != at_most; feedback_.pop_front()) out.push_back(std::move(feedback_.front()));
+  for (; !feedback_.empty() && out.size() != at_most; feedback_.pop_front())
+    out.push_back(std::move(feedback_.front()));
   return out;
 }
 
