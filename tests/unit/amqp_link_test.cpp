@@ -413,6 +413,21 @@ TEST(AmqpLink, ClosesTheConnectionInsideACallback) {
             "disposition l 0 accepted settled | detached l by connection | ended by connection | closed closed");
 }
 
+TEST(AmqpLink, NamesHaveALimit) {
+  for (std::size_t const size : {4096u, 4097u}) {
+    pair p{};
+    amqp::session& on = p.connect();
+    amqp::attach how;
+    std::string const name(size, 'n');
+    how.name = name;
+    how.role = link_role::receiver;
+    how.has_source = true;
+    ASSERT_TRUE(on.attach(how).has_value());
+    p.run();
+    EXPECT_EQ(p.server.finished(), size > 4096) << size;
+  }
+}
+
 TEST(AmqpLink, AcceptsAnAnswerWithoutTerminusOnlyWhereItMay) {
   for (bool const lenient : {false, true}) {
     amqp::connection_options o = named("client");

@@ -115,6 +115,8 @@ inline result<link*> session::attach(amqp::attach const& how) {
 inline void session::receive_attach(amqp::attach const& what) {
   if (what.handle > wire_->options->handle_max)
     return wire_->fail({condition::framing_error, "2.7.2: a handle above handle-max"});
+  // A limit of our own: the name is kept for as long as the link is there, a refused link's until the peer agrees.
+  if (what.name.size() > 4096) return wire_->fail({condition::invalid_field, "2.7.3: a link name above 4096 bytes"});
   if (by_peer_handle(what.handle)) return fail({condition::handle_in_use, "2.7.3: an attach to a handle in use"});
   link_role const role = what.role == link_role::sender ? link_role::receiver : link_role::sender;
   link* asked = find(what.name, role, link::state_type::attaching);

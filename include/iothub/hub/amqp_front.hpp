@@ -103,7 +103,6 @@ class amqp_front {
   static amqp::connection_options options_of(options const& from) {
     amqp::connection_options made;
     made.container_id = from.hostname;
-    made.handle_max = 1023;  // a gateway has several links for each of its devices
     // What the hub refuses by disposition has to be taken first (azure-iot-sdk-csharp issue 2055).
     made.max_message_size = std::uint64_t{1} << 20;
     made.idle_timeout = std::chrono::seconds{480};
