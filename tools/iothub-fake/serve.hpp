@@ -216,7 +216,7 @@ class served_hub {
   int load() {
     if (wanted_.fixture.empty()) return exit_ok;
     bool missing = false;
-    auto text = iothub::net::detail::read_file(wanted_.fixture, missing);
+    auto text = iothub::net::detail::read_file(wanted_.fixture, missing, std::size_t{1} << 30);
     if (!text) return fail(exit_bad_fixture, text.error().message());
     if (missing) return fail(exit_bad_fixture, "there is no file " + wanted_.fixture);
     auto const loaded = load_fixture(*text, hub_->core(), now());

@@ -108,7 +108,7 @@ class folder_lock {
 
 inline constexpr std::size_t max_pem_file = 1u << 20;
 
-inline result<std::string> read_whole(int file, std::string const& path) {
+inline result<std::string> read_whole(int file, std::string const& path, std::size_t limit = max_pem_file) {
   std::string text;
   char block[4096];
   for (;;) {
@@ -117,17 +117,17 @@ inline result<std::string> read_whole(int file, std::string const& path) {
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return file_error("read", path, errno);
     text.append(block, static_cast<std::size_t>(size));
-    if (text.size() > max_pem_file) return error{errc::too_large, path + " is larger than any key or certificate"};
+    if (text.size() > limit) return error{errc::too_large, path + " is above " + std::to_string(limit) + " bytes"};
   }
 }
 
 // The whole file, whatever it is. `missing` is set, and the result is empty, when there is none of that name.
-inline result<std::string> read_file(std::string const& path, bool& missing) {
+inline result<std::string> read_file(std::string const& path, bool& missing, std::size_t limit = max_pem_file) {
   descriptor const file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   missing = file.get() < 0 && errno == ENOENT;
   if (missing) return std::string{};
   if (file.get() < 0) return file_error("read", path, errno);
-  return read_whole(file.get(), path);
+  return read_whole(file.get(), path, limit);
 }
 
 // The same of a file that this user keeps in the CA's folder; it stays open for what is to be done about its mode.
