@@ -4367,6 +4367,8 @@ inline result<link*> session::attach(amqp::attach const& how) {
 inline void session::receive_attach(amqp::attach const& what) {
   if (what.handle > wire_->options->handle_max)
     return wire_->fail({condition::framing_error, "2.7.2: a handle above handle-max"});
+  // A limit of our own: the name is kept for as long as the link is there, a refused link's until the peer agrees.
+  if (what.name.size() > 4096) return wire_->fail({condition::invalid_field, "2.7.3: a link name above 4096 bytes"});
   if (by_peer_handle(what.handle)) return fail({condition::handle_in_use, "2.7.3: an attach to a handle in use"});
   link_role const role = what.role == link_role::sender ? link_role::receiver : link_role::sender;
   link* asked = find(what.name, role, link::state_type::attaching);
@@ -9388,7 +9390,8 @@ class file_checkpoint_store final : public checkpoint_store {
   inline result<std::vector<event_checkpoint>> checkpoints(event_scope const& of) override;
   inline result<void> save(event_scope const& of, event_checkpoint const& what) override;
   inline result<std::vector<partition_claim>> claims(event_scope const& of) override;
-  inline result<void> claim(event_scope const& of, partition_claim const& what, partition_claim const& expected) override;
+  inline result<void> claim(event_scope const& of, partition_claim const& what,
+                            partition_claim const& expected) override;
 
   [[nodiscard]] std::string const& path() const noexcept { return path_; }
 
@@ -9412,9 +9415,7 @@ class file_checkpoint_store final : public checkpoint_store {
     return {errc::io_error, std::string{"cannot "}.append(verb).append(" ").append(path).append(": ").append(
                                 std::strerror(errno))};  // NOLINT(concurrency-mt-unsafe)
   }
-  [[nodiscard]] error no_document() const {
-    return {errc::malformed, path_ + " holds no checkpoints of this library"};
-  }
+  [[nodiscard]] error no_document() const { return {errc::malformed, path_ + " holds no checkpoints of this library"}; }
   result<json::value> load() const;
   result<void> store(json::value const& document) const;
   static checkpoint_table read_table(json::value const* scope);
@@ -9512,8 +9513,11 @@ result<void> file_checkpoint_store::update(event_scope const& of, Change change)
   std::string const lock_path = path_ + ".lock";
   file const lock{::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)};
   if (!lock) return trouble("lock", lock_path);
-  while (::flock(lock.get(), LOCK_EX) != 0)
-    if (errno != EINTR) return trouble("lock", lock_path);
+  // Others hold it for as long as one write takes. Never wait for long: this is the loop's thread.
+  for (int tries = 0; ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0; ++tries) {
+    if ((errno != EWOULDBLOCK && errno != EINTR) || tries == 200) return trouble("lock", lock_path);
+    ::usleep(5'000);
+  }
   auto document = load();
   if (!document) return std::move(document).error();
   checkpoint_table table = read_table(find_scope(*document, of));

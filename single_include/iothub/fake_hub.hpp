@@ -4852,6 +4852,146 @@ inline void hub_core::tell_connection(identity_record const& record, std::string
 // ---- iothub/hub/hub_core_service.hpp
 // The service side of hub_core: access, identities, twins, method calls, cloud-to-device messages, queries.
 
+// ---- iothub/wire/hub_topics.hpp
+// The topics of device_topics.hpp from the hub's side: what devices publish and subscribe, read, and what the hub
+// publishes, built. Sources and spelling are those named there.
+
+namespace iothub {
+inline namespace v0 {
+
+enum class publish_kind : std::uint8_t { unknown, telemetry, method_response, twin_get, reported_patch };
+
+struct device_publish {
+  publish_kind kind = publish_kind::unknown;
+  std::string_view device_id = {};  // telemetry
+  std::string_view module_id = {};  // telemetry of a module
+  std::string_view bag = {};        // telemetry: for read_property_bag()
+  std::string_view rid = {};        // the others; empty where there is none
+  maybe<int> status = {};   // method_response; nothing where it is no 32-bit number
+  std::int64_t version = 0;         // reported_patch of azure-iot-sdk-java: the expected one; else 0
+  friend bool operator==(device_publish const&, device_publish const&) = default;
+};
+
+// What a device publishes. Takes telemetry topics with and without a / at the end. A method response without a request
+// id is unknown; twin requests without one are not, as some hubs apply such a patch without an answer.
+[[nodiscard]] inline device_publish classify_publish(std::string_view topic) noexcept;
+
+enum class filter_kind : std::uint8_t { unknown, c2d, module_inputs, methods, twin_responses, desired_changes };
+
+struct device_filter {
+  filter_kind kind = filter_kind::unknown;
+  std::string_view device_id = {};  // c2d, module_inputs
+  std::string_view module_id = {};  // module_inputs, and c2d as azure-iot-sdk-java's modules ask for it
+  friend bool operator==(device_filter const&, device_filter const&) = default;
+};
+
+// What a device subscribes to: nothing but the filters above, and devices/{d}/modules/{m}/# for all inputs.
+[[nodiscard]] inline device_filter classify_filter(std::string_view filter) noexcept;
+
+// $iothub/methods/POST/{method}/?$rid={rid}, which must be the whole last segment: azure-iot-sdk-c and -csharp take
+// everything behind "?$rid=" for the id.
+template <class Out>
+void append_method_request_topic(Out& out, std::string_view method, std::string_view rid);
+// $iothub/twin/res/{status}/?$rid={rid}[&$version={version}], in this order: azure-iot-sdk-java cuts there.
+template <class Out>
+void append_twin_response_topic(Out& out, int status, std::string_view rid, std::int64_t version = 0);
+// $iothub/twin/PATCH/properties/desired/?$version={version}
+template <class Out>
+void append_desired_change_topic(Out& out, std::int64_t version);
+// devices/{d}/messages/devicebound/{bag}
+template <class Out>
+[[nodiscard]] result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message const& m);
+// devices/{d}/modules/{m}/inputs/{input}/{bag}, always with the / behind the input, which azure-iot-sdk-node wants.
+template <class Out>
+[[nodiscard]] result<void> append_input_topic(Out& out, device_key const& who, std::string_view input,
+                                              message const& m);
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+template <class Out>
+void append_method_request_topic(Out& out, std::string_view method, std::string_view rid) {
+  detail::append_text(out, {"$iothub/methods/POST/", method, "/?$rid=", rid});
+}
+template <class Out>
+void append_twin_response_topic(Out& out, int status, std::string_view rid, std::int64_t version) {
+  detail::append_text(out, {"$iothub/twin/res/", detail::int_text{status}.view(), "/?$rid=", rid});
+  if (version > 0) detail::append_text(out, {"&$version=", detail::int_text{version}.view()});
+}
+template <class Out>
+void append_desired_change_topic(Out& out, std::int64_t version) {
+  detail::append_text(out, {"$iothub/twin/PATCH/properties/desired/?$version=", detail::int_text{version}.view()});
+}
+template <class Out>
+result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message const& m) {
+  return detail::append_c2d_bag(out, {"devices/", device_id, "/messages/devicebound/"}, m, device_id);
+}
+template <class Out>
+result<void> append_input_topic(Out& out, device_key const& who, std::string_view input, message const& m) {
+  return detail::append_input_bag(out, {"devices/", who.device_id, "/modules/", who.module_id, "/inputs/", input, "/"},
+                                  m);
+}
+
+namespace detail {
+
+inline device_publish classify_telemetry(std::string_view text) noexcept {
+  device_publish p;
+  p.device_id = cut_segment(text);
+  if (p.device_id.empty()) return {};
+  if (cut_prefix(text, "modules/")) {
+    p.module_id = cut_segment(text);
+    if (p.module_id.empty()) return {};
+  }
+  if (!cut_prefix(text, "messages/events")) return {};
+  if (!text.empty() && text.front() != '/') return {};
+  p.bag = text.substr(text.empty() ? 0 : 1);
+  p.kind = publish_kind::telemetry;
+  return p;
+}
+
+}  // namespace detail
+
+inline device_publish classify_publish(std::string_view topic) noexcept {
+  using namespace detail;
+  if (cut_prefix(topic, "devices/")) return classify_telemetry(topic);
+  if (!cut_prefix(topic, "$iothub/")) return {};
+  device_publish p;
+  if (cut_prefix(topic, "methods/res/")) {
+    p.status = parse_int<int>(cut_segment(topic));
+    if (!read_topic_query(topic, p.rid, p.version) || p.rid.empty()) return {};
+    p.kind = publish_kind::method_response;
+    return p;
+  }
+  if (cut_prefix(topic, "twin/GET/"))
+    p.kind = publish_kind::twin_get;
+  else if (cut_prefix(topic, "twin/PATCH/properties/reported/"))
+    p.kind = publish_kind::reported_patch;
+  else
+    return {};
+  if (!topic.empty() && !read_topic_query(topic, p.rid, p.version)) return {};
+  return p;
+}
+
+inline device_filter classify_filter(std::string_view filter) noexcept {
+  using namespace detail;
+  if (filter == methods_filter) return {.kind = filter_kind::methods};
+  if (filter == twin_responses_filter) return {.kind = filter_kind::twin_responses};
+  if (filter == desired_changes_filter) return {.kind = filter_kind::desired_changes};
+  if (!cut_prefix(filter, "devices/")) return {};
+  device_filter f;
+  f.device_id = cut_segment(filter);
+  if (f.device_id.empty()) return {};
+  if (cut_prefix(filter, "modules/")) {
+    f.module_id = cut_segment(filter);
+    if (f.module_id.empty()) return {};
+    if (filter == "#" || filter == "inputs/#") f.kind = filter_kind::module_inputs;
+  }
+  if (filter == "messages/devicebound/#") f.kind = filter_kind::c2d;
+  return f.kind == filter_kind::unknown ? device_filter{} : f;
+}
+
+}  // namespace v0
+}  // namespace iothub
+
 namespace iothub {
 inline namespace v0 {
 namespace hub {
@@ -4874,16 +5014,21 @@ inline result<grant> hub_core::authorize_service(operation what, std::string_vie
   if (!outcome) log(log_level::warning, at, "refused", {}, outcome.error().message());
   return outcome;
 }
-inline std::vector<access_policy> const& hub_core::policies() const noexcept { return access_.policies(); }
+inline std::vector<access_policy> const& hub_core::policies() const noexcept {
+  return access_.policies();
+}
 inline access_policy const* hub_core::find_policy(std::string_view name) const noexcept {
   return access_.find_policy(name);
 }
-inline bool hub_core::is_host(std::string_view host) const noexcept { return access_.is_host(host); }
+inline bool hub_core::is_host(std::string_view host) const noexcept {
+  return access_.is_host(host);
+}
 
 // --- identities -----------------------------------------------------------------------------------------------------
 
 inline result<device_identity> hub_core::put_identity(device_identity const& wanted, if_match condition, instant at) {
-  if (auto ok = check_fault(fault_point::registry, {wanted.device_id, wanted.module_id}, at); !ok) return std::move(ok).error();
+  if (auto ok = check_fault(fault_point::registry, {wanted.device_id, wanted.module_id}, at); !ok)
+    return std::move(ok).error();
   auto written = registry_.put(wanted, condition, at.utc);
   if (!written) return std::move(written).error();
   identity_record& record = *written->record;
@@ -4917,7 +5062,8 @@ inline result<void> hub_core::delete_identity(key_view key, if_match condition, 
   if (auto ok = check_fault(fault_point::registry, key, at); !ok) return ok;
   auto record = registry_.check_erase(key, condition);
   if (!record) return std::move(record).error();
-  device_key const gone{std::string{key.device_id}, std::string{key.module_id}};  // the caller's may be the record's own
+  device_key const gone{std::string{key.device_id},
+                        std::string{key.module_id}};  // the caller's may be the record's own
   if (gone.module_id.empty())
     for_device_and_modules(gone.device_id, [&](identity_record& each) { remove(each, at); });
   else
@@ -4968,8 +5114,12 @@ inline result<std::vector<device_identity>> hub_core::list_modules(std::string_v
   return out;
 }
 
-inline registry_statistics hub_core::statistics() const noexcept { return registry_.statistics(); }
-inline std::uint64_t hub_core::connected_devices() const noexcept { return connected_; }
+inline registry_statistics hub_core::statistics() const noexcept {
+  return registry_.statistics();
+}
+inline std::uint64_t hub_core::connected_devices() const noexcept {
+  return connected_;
+}
 
 // --- twins ----------------------------------------------------------------------------------------------------------
 
@@ -4983,7 +5133,8 @@ inline result<identity_record*> hub_core::writable_twin(key_view key, if_match c
   if (auto ok = check_fault(fault_point::service_twin, key, at); !ok) return std::move(ok).error();
   auto record = registry_.get(key);
   if (record && !condition.met_by(twin_etag((*record)->twin)))
-    return refuse(errc::precondition_failed, 412001, "ETag mismatch for device ID '" + std::string{key.device_id} + "'");
+    return refuse(errc::precondition_failed, 412001,
+                  "ETag mismatch for device ID '" + std::string{key.device_id} + "'");
   return record;
 }
 
@@ -4997,8 +5148,7 @@ inline void hub_core::strip(twin_change& change) {
   change.desired = &change.stripped;
 }
 
-inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update, if_match condition,
-                                         instant at) {
+inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update, if_match condition, instant at) {
   auto found = writable_twin(key, condition, at);
   if (!found) return std::move(found).error();
   identity_record& record = **found;
@@ -5011,7 +5161,8 @@ inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update
     change.tags_size = *size;
   }
   if (change.desired != nullptr) {
-    auto size = check_patch(state.desired.properties, state.desired.size, *change.desired, twin_part::desired, settings_);
+    auto size =
+        check_patch(state.desired.properties, state.desired.size, *change.desired, twin_part::desired, settings_);
     if (!size) return std::move(size).error();
     change.desired_size = *size;
   }
@@ -5031,8 +5182,7 @@ inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update
   return describe_twin(record);
 }
 
-inline result<twin> hub_core::replace_twin(key_view key, twin_update const& update, if_match condition,
-                                           instant at) {
+inline result<twin> hub_core::replace_twin(key_view key, twin_update const& update, if_match condition, instant at) {
   auto found = writable_twin(key, condition, at);
   if (!found) return std::move(found).error();
   identity_record& record = **found;
@@ -5080,8 +5230,8 @@ inline result<void> hub_core::check_method(method_request const& request, method
   if (how.connect_timeout < seconds{0} || how.connect_timeout > seconds{300})
     return refuse(errc::bad_request, 400004, "connectTimeoutInSeconds must be within [0; 300].");
   if (prints_above(request.payload, settings_.limits.method_payload))
-    return refuse(errc::too_large, 413001, "The payload of the method is above " +
-                                               std::to_string(settings_.limits.method_payload) + " bytes");
+    return refuse(errc::too_large, 413001,
+                  "The payload of the method is above " + std::to_string(settings_.limits.method_payload) + " bytes");
   return {};
 }
 
@@ -5128,16 +5278,24 @@ inline void hub_core::cancel_method(method_ticket ticket) {
 
 // --- cloud to device ------------------------------------------------------------------------------------------------
 
+inline constexpr std::size_t longest_c2d_topic = 65'000;  // the hub's own properties need some of the 65,535
+
 inline result<std::uint64_t> hub_core::send_c2d(std::string_view device_id, c2d_send what, instant at) {
   if (auto ok = check_fault(fault_point::send_c2d, device_id, at); !ok) return std::move(ok).error();
   auto found = registry_.get({device_id, {}});
   if (!found) return std::move(found).error();
   identity_record& record = **found;
   if (size_of(what.content) > settings_.limits.c2d_message)
-    return refuse(errc::too_large, 413001, "The message is above " + std::to_string(settings_.limits.c2d_message) +
-                                               " bytes");
+    return refuse(errc::too_large, 413001,
+                  "The message is above " + std::to_string(settings_.limits.c2d_message) + " bytes");
   if (what.content.expiry_time && *what.content.expiry_time <= at.utc)
     return refuse(errc::forbidden, 403009, "The message has expired already");
+  // A device over MQTT gets the properties percent-encoded in the topic (MQTT 3.1.1 section 1.5.3: 65,535 bytes); what
+  // does not fit could never leave the queue. Unconfirmed for the real hub.
+  std::string topic;
+  if (auto fits = append_c2d_topic(topic, device_id, {.content = what.content}); !fits) return std::move(fits).error();
+  if (topic.size() > longest_c2d_topic)
+    return refuse(errc::too_large, 413001, "The message's properties, percent-encoded, do not fit into an MQTT topic");
   settle_time(record, false, at);
   if (record.queue && record.queue->size() >= settings_.limits.c2d_queue)
     return refuse(errc::queue_full, 403004,
@@ -5196,8 +5354,8 @@ inline void hub_core::settle_time(identity_record& record, bool connection_ended
 inline void hub_core::depart(identity_record& record, c2d_entry entry, feedback_status status, instant at) {
   if (wants_feedback(entry.message.ack, status)) {
     if (feedback_.size() >= settings_.limits.feedback_records) feedback_.pop_front();
-    feedback_.push_back({entry.message.content.message_id, record.key->device_id, std::to_string(record.generation),
-                         at.utc, status});
+    feedback_.push_back(
+        {entry.message.content.message_id, record.key->device_id, std::to_string(record.generation), at.utc, status});
   }
   if (status == feedback_status::success || status == feedback_status::purged) return;
   log(log_level::info, at, "dead-lettered", {record.key->device_id, {}}, to_string(status));
@@ -5270,7 +5428,8 @@ inline result<std::uint32_t> hub_core::purge_c2d(std::string_view device_id, ins
 
 inline std::vector<feedback_record> hub_core::take_feedback(std::size_t at_most) {
   std::vector<feedback_record> out;
-  for (; !feedback_.empty() && out.size() != at_most; feedback_.pop_front()) out.push_back(std::move(feedback_.front()));
+  for (; !feedback_.empty() && out.size() != at_most; feedback_.pop_front())
+    out.push_back(std::move(feedback_.front()));
   return out;
 }
 
@@ -6059,7 +6218,6 @@ class amqp_front {
   static amqp::connection_options options_of(options const& from) {
     amqp::connection_options made;
     made.container_id = from.hostname;
-    made.handle_max = 1023;  // a gateway has several links for each of its devices
     // What the hub refuses by disposition has to be taken first (azure-iot-sdk-csharp issue 2055).
     made.max_message_size = std::uint64_t{1} << 20;
     made.idle_timeout = std::chrono::seconds{480};
@@ -7484,145 +7642,6 @@ class mqtt_front final : private identity_watcher {
 };
 
 }  // namespace hub
-}  // namespace v0
-}  // namespace iothub
-// ---- iothub/wire/hub_topics.hpp
-// The topics of device_topics.hpp from the hub's side: what devices publish and subscribe, read, and what the hub
-// publishes, built. Sources and spelling are those named there.
-
-namespace iothub {
-inline namespace v0 {
-
-enum class publish_kind : std::uint8_t { unknown, telemetry, method_response, twin_get, reported_patch };
-
-struct device_publish {
-  publish_kind kind = publish_kind::unknown;
-  std::string_view device_id = {};  // telemetry
-  std::string_view module_id = {};  // telemetry of a module
-  std::string_view bag = {};        // telemetry: for read_property_bag()
-  std::string_view rid = {};        // the others; empty where there is none
-  maybe<int> status = {};   // method_response; nothing where it is no 32-bit number
-  std::int64_t version = 0;         // reported_patch of azure-iot-sdk-java: the expected one; else 0
-  friend bool operator==(device_publish const&, device_publish const&) = default;
-};
-
-// What a device publishes. Takes telemetry topics with and without a / at the end. A method response without a request
-// id is unknown; twin requests without one are not, as some hubs apply such a patch without an answer.
-[[nodiscard]] inline device_publish classify_publish(std::string_view topic) noexcept;
-
-enum class filter_kind : std::uint8_t { unknown, c2d, module_inputs, methods, twin_responses, desired_changes };
-
-struct device_filter {
-  filter_kind kind = filter_kind::unknown;
-  std::string_view device_id = {};  // c2d, module_inputs
-  std::string_view module_id = {};  // module_inputs, and c2d as azure-iot-sdk-java's modules ask for it
-  friend bool operator==(device_filter const&, device_filter const&) = default;
-};
-
-// What a device subscribes to: nothing but the filters above, and devices/{d}/modules/{m}/# for all inputs.
-[[nodiscard]] inline device_filter classify_filter(std::string_view filter) noexcept;
-
-// $iothub/methods/POST/{method}/?$rid={rid}, which must be the whole last segment: azure-iot-sdk-c and -csharp take
-// everything behind "?$rid=" for the id.
-template <class Out>
-void append_method_request_topic(Out& out, std::string_view method, std::string_view rid);
-// $iothub/twin/res/{status}/?$rid={rid}[&$version={version}], in this order: azure-iot-sdk-java cuts there.
-template <class Out>
-void append_twin_response_topic(Out& out, int status, std::string_view rid, std::int64_t version = 0);
-// $iothub/twin/PATCH/properties/desired/?$version={version}
-template <class Out>
-void append_desired_change_topic(Out& out, std::int64_t version);
-// devices/{d}/messages/devicebound/{bag}
-template <class Out>
-[[nodiscard]] result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message const& m);
-// devices/{d}/modules/{m}/inputs/{input}/{bag}, always with the / behind the input, which azure-iot-sdk-node wants.
-template <class Out>
-[[nodiscard]] result<void> append_input_topic(Out& out, device_key const& who, std::string_view input,
-                                              message const& m);
-
-// ---------------------------------------------------------------------------------------------------------------------
-
-template <class Out>
-void append_method_request_topic(Out& out, std::string_view method, std::string_view rid) {
-  detail::append_text(out, {"$iothub/methods/POST/", method, "/?$rid=", rid});
-}
-template <class Out>
-void append_twin_response_topic(Out& out, int status, std::string_view rid, std::int64_t version) {
-  detail::append_text(out, {"$iothub/twin/res/", detail::int_text{status}.view(), "/?$rid=", rid});
-  if (version > 0) detail::append_text(out, {"&$version=", detail::int_text{version}.view()});
-}
-template <class Out>
-void append_desired_change_topic(Out& out, std::int64_t version) {
-  detail::append_text(out, {"$iothub/twin/PATCH/properties/desired/?$version=", detail::int_text{version}.view()});
-}
-template <class Out>
-result<void> append_c2d_topic(Out& out, std::string_view device_id, c2d_message const& m) {
-  return detail::append_c2d_bag(out, {"devices/", device_id, "/messages/devicebound/"}, m, device_id);
-}
-template <class Out>
-result<void> append_input_topic(Out& out, device_key const& who, std::string_view input, message const& m) {
-  return detail::append_input_bag(out, {"devices/", who.device_id, "/modules/", who.module_id, "/inputs/", input, "/"},
-                                  m);
-}
-
-namespace detail {
-
-inline device_publish classify_telemetry(std::string_view text) noexcept {
-  device_publish p;
-  p.device_id = cut_segment(text);
-  if (p.device_id.empty()) return {};
-  if (cut_prefix(text, "modules/")) {
-    p.module_id = cut_segment(text);
-    if (p.module_id.empty()) return {};
-  }
-  if (!cut_prefix(text, "messages/events")) return {};
-  if (!text.empty() && text.front() != '/') return {};
-  p.bag = text.substr(text.empty() ? 0 : 1);
-  p.kind = publish_kind::telemetry;
-  return p;
-}
-
-}  // namespace detail
-
-inline device_publish classify_publish(std::string_view topic) noexcept {
-  using namespace detail;
-  if (cut_prefix(topic, "devices/")) return classify_telemetry(topic);
-  if (!cut_prefix(topic, "$iothub/")) return {};
-  device_publish p;
-  if (cut_prefix(topic, "methods/res/")) {
-    p.status = parse_int<int>(cut_segment(topic));
-    if (!read_topic_query(topic, p.rid, p.version) || p.rid.empty()) return {};
-    p.kind = publish_kind::method_response;
-    return p;
-  }
-  if (cut_prefix(topic, "twin/GET/"))
-    p.kind = publish_kind::twin_get;
-  else if (cut_prefix(topic, "twin/PATCH/properties/reported/"))
-    p.kind = publish_kind::reported_patch;
-  else
-    return {};
-  if (!topic.empty() && !read_topic_query(topic, p.rid, p.version)) return {};
-  return p;
-}
-
-inline device_filter classify_filter(std::string_view filter) noexcept {
-  using namespace detail;
-  if (filter == methods_filter) return {.kind = filter_kind::methods};
-  if (filter == twin_responses_filter) return {.kind = filter_kind::twin_responses};
-  if (filter == desired_changes_filter) return {.kind = filter_kind::desired_changes};
-  if (!cut_prefix(filter, "devices/")) return {};
-  device_filter f;
-  f.device_id = cut_segment(filter);
-  if (f.device_id.empty()) return {};
-  if (cut_prefix(filter, "modules/")) {
-    f.module_id = cut_segment(filter);
-    if (f.module_id.empty()) return {};
-    if (filter == "#" || filter == "inputs/#") f.kind = filter_kind::module_inputs;
-  }
-  if (filter == "messages/devicebound/#") f.kind = filter_kind::c2d;
-  return f.kind == filter_kind::unknown ? device_filter{} : f;
-}
-
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/wire/mqtt_user_name.hpp
@@ -12375,7 +12394,7 @@ class folder_lock {
 
 inline constexpr std::size_t max_pem_file = 1u << 20;
 
-inline result<std::string> read_whole(int file, std::string const& path) {
+inline result<std::string> read_whole(int file, std::string const& path, std::size_t limit = max_pem_file) {
   std::string text;
   char block[4096];
   for (;;) {
@@ -12384,17 +12403,17 @@ inline result<std::string> read_whole(int file, std::string const& path) {
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return file_error("read", path, errno);
     text.append(block, static_cast<std::size_t>(size));
-    if (text.size() > max_pem_file) return error{errc::too_large, path + " is larger than any key or certificate"};
+    if (text.size() > limit) return error{errc::too_large, path + " is above " + std::to_string(limit) + " bytes"};
   }
 }
 
 // The whole file, whatever it is. `missing` is set, and the result is empty, when there is none of that name.
-inline result<std::string> read_file(std::string const& path, bool& missing) {
+inline result<std::string> read_file(std::string const& path, bool& missing, std::size_t limit = max_pem_file) {
   descriptor const file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   missing = file.get() < 0 && errno == ENOENT;
   if (missing) return std::string{};
   if (file.get() < 0) return file_error("read", path, errno);
-  return read_whole(file.get(), path);
+  return read_whole(file.get(), path, limit);
 }
 
 // The same of a file that this user keeps in the CA's folder; it stays open for what is to be done about its mode.
