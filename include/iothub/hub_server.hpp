@@ -9,6 +9,8 @@
 // It belongs to the loop's thread. The same core and faces as in fake_hub, with real randomness for keys. What a
 // stranger can make it do is bounded: connections, handshakes and requests have limits of number, size and time, a
 // broken connection ends alone, and names in Host that are not the hub's are refused, so that no web page reaches it.
+// One thing is not bounded by time: an AMQP connection that was opened and shows no token stays as long as its peer
+// speaks, and holds up to 4 MB of an unfinished message.
 #pragma once
 
 #include <cstdint>
