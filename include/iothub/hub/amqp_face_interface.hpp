@@ -80,7 +80,7 @@ class amqp_face : public amqp::connection_handler {
   explicit amqp_face(amqp_front& front);
   amqp_face(amqp_face const&) = delete;
   amqp_face& operator=(amqp_face const&) = delete;
-  ~amqp_face() { release(); }
+  ~amqp_face();
   // Ends what the links were for. To be called before the connection that was attached is destroyed.
   void release() noexcept;
   void attach(amqp::connection& connection) noexcept { connection_ = &connection; }

@@ -18,6 +18,8 @@ namespace hub {
 
 inline amqp_face::amqp_face(amqp_front& front) : front_{front}, claims_{front.core_, front.policy_keys_} {}
 
+inline amqp_face::~amqp_face() { release(); }
+
 inline void amqp_face::release() noexcept {
   work_.clear();
   nodes_.clear();
