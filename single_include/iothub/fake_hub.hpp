@@ -8810,7 +8810,7 @@ class amqp_face : public amqp::connection_handler {
   explicit amqp_face(amqp_front& front);
   amqp_face(amqp_face const&) = delete;
   amqp_face& operator=(amqp_face const&) = delete;
-  ~amqp_face() { release(); }
+  ~amqp_face();
   // Ends what the links were for. To be called before the connection that was attached is destroyed.
   void release() noexcept;
   void attach(amqp::connection& connection) noexcept { connection_ = &connection; }
@@ -10154,6 +10154,8 @@ inline namespace v0 {
 namespace hub {
 
 inline amqp_face::amqp_face(amqp_front& front) : front_{front}, claims_{front.core_, front.policy_keys_} {}
+
+inline amqp_face::~amqp_face() { release(); }
 
 inline void amqp_face::release() noexcept {
   work_.clear();
