@@ -9,8 +9,7 @@
 // It belongs to the loop's thread. The same core and faces as in fake_hub, with real randomness for keys. What a
 // stranger can make it do is bounded: connections, handshakes and requests have limits of number, size and time, a
 // broken connection ends alone, and names in Host that are not the hub's are refused, so that no web page reaches it.
-// One thing is not bounded by time: an AMQP connection that was opened and shows no token stays as long as its peer
-// speaks, and holds up to 4 MB of an unfinished message.
+// What it may hold before it showed a token is bounded per connection, not in all: 4 MB of an unfinished AMQP message.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +46,8 @@ struct hub_server_options {
   // names and *.azure-devices.net are there anyway.
   std::vector<std::string> host_names = {};
   std::size_t max_connections = 10'000;  // on each port
-  // From the accepted connection, before TLS, to CONNECT, AMQP's open or the first request. Strangers reach a socket:
+  // From the accepted connection, before TLS, to CONNECT, AMQP's open or the first request; from AMQP's open to a token
+  // that is good. Strangers reach a socket:
   // this takes the place of hub.connect_wait, which is longer.
   std::chrono::seconds connect_wait{10};
   iothub::hub::log_sink* log = nullptr;  // must outlive the server

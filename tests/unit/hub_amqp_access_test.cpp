@@ -130,6 +130,35 @@ TEST(AmqpSasl, EveryMechanismAndNoneMayConnect) {
   }
 }
 
+// Else strangers fill the port with connections that cost them nothing.
+TEST(AmqpSasl, WhoShowsNoTokenIsNotKept) {
+  amqp_world w;
+  amqp_client silent{w}, refused{w}, shown{w};
+  EXPECT_THAT(refused.put_token("a", "garbage"), Not(HasSubstr("200")));
+  EXPECT_THAT(shown.put_token("a", w.service_token()), HasSubstr("200"));
+  silent.pass(59s);
+  refused.run();
+  EXPECT_TRUE(silent.open() && refused.open());
+  silent.pass(1s);
+  refused.run();
+  shown.run();
+  EXPECT_EQ(silent.closed, "unauthorized");
+  EXPECT_EQ(refused.closed, "unauthorized");
+  EXPECT_TRUE(shown.open());
+  EXPECT_EQ(silent.face_deadline(), iothub::never);
+}
+
+TEST(AmqpSasl, ATokenThatEndsLeavesTheSameTimeForTheNext) {
+  amqp_world w;
+  amqp_client c{w};
+  EXPECT_THAT(c.put_token("a", w.service_token()), HasSubstr("200"));
+  duration const until_its_end = c.face_deadline() - w.at.now;
+  c.pass(until_its_end + 59s);
+  EXPECT_TRUE(c.open());
+  c.pass(1s);
+  EXPECT_EQ(c.closed, "unauthorized");
+}
+
 TEST(AmqpLinks, NeedAToken) {
   amqp_world w;
   w.create("d1");

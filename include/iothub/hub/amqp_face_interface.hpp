@@ -155,6 +155,7 @@ class amqp_face : public amqp::connection_handler {
   std::map<device_key, std::unique_ptr<amqp_device>> devices_;
   std::vector<amqp_node*> work_;
   std::vector<later_settlement> later_;
+  time_point token_due_ = never;  // when a connection that shows none is closed
   time_point now_ = {};  // of the last call, for what goes without one
 };
 

@@ -42,6 +42,12 @@ inline void amqp_face::on_time(time_point now) {
   if (claims_.deadline() <= now) {
     instant const at = touched(now);
     if (claims_.expire(at)) detach_unpermitted(at);
+    if (claims_.empty()) token_due_ = now + connection_->options().open_timeout;
+  }
+  if (token_due_ <= now) {
+    token_due_ = never;
+    front_.log(log_level::warning, touched(now), "refused", {}, "no token was shown on the connection in time");
+    connection_->close({amqp::condition::unauthorized_access, "no token was shown in time"});
   }
   for (std::size_t i = 0; i < later_.size();) {
     if (later_[i].due > now) {
@@ -61,7 +67,7 @@ inline void amqp_face::on_time(time_point now) {
 }
 
 inline time_point amqp_face::deadline() const noexcept {
-  time_point due = claims_.deadline();
+  time_point due = claims_.deadline() < token_due_ ? claims_.deadline() : token_due_;
   for (auto const& each : later_)
     if (each.due < due) due = each.due;
   return due;
@@ -86,7 +92,8 @@ inline std::optional<amqp::sasl_code> amqp_face::on_sasl(amqp::sasl_login const&
   return amqp::sasl_code::auth;
 }
 
-inline void amqp_face::on_open(amqp::open const& peer, time_point) {
+inline void amqp_face::on_open(amqp::open const& peer, time_point now) {
+  if (claims_.empty()) token_due_ = now + connection_->options().open_timeout;
   peer_host_ = host_of_address("amqp://" + std::string{peer.hostname});
 }
 
@@ -97,6 +104,7 @@ inline amqp::request_status amqp_face::put_token(amqp::put_token const& request,
   if (!known) return {400, "this type of token is not supported"};
   auto const good = claims_.add(request.name, request.token, at);
   if (good) {
+    token_due_ = never;
     renew_devices(at);
     return {200, "OK"};
   }
@@ -216,6 +224,7 @@ inline void amqp_face::on_detached(amqp::link& which, amqp::end_reason const&, t
 }
 
 inline void amqp_face::on_closed(error const& reason, amqp::error_view const&, time_point now) {
+  token_due_ = never;
   if (reason == errc::closed || reason == errc::connection_lost) return;  // whoever has the stream knows of that
   front_.log(log_level::info, front_.host_.at(now), "closed", {}, reason.message());
 }

@@ -290,8 +290,6 @@ inline void hub_core::cancel_method(method_ticket ticket) {
 
 // --- cloud to device ------------------------------------------------------------------------------------------------
 
-inline constexpr std::size_t longest_c2d_topic = 65'000;  // the hub's own properties need some of the 65,535
-
 inline result<std::uint64_t> hub_core::send_c2d(std::string_view device_id, c2d_send what, instant at) {
   if (auto ok = check_fault(fault_point::send_c2d, device_id, at); !ok) return std::move(ok).error();
   auto found = registry_.get({device_id, {}});
@@ -302,11 +300,9 @@ inline result<std::uint64_t> hub_core::send_c2d(std::string_view device_id, c2d_
                   "The message is above " + std::to_string(settings_.limits.c2d_message) + " bytes");
   if (what.content.expiry_time && *what.content.expiry_time <= at.utc)
     return refuse(errc::forbidden, 403009, "The message has expired already");
-  // A device over MQTT gets the properties percent-encoded in the topic (MQTT 3.1.1 section 1.5.3: 65,535 bytes); what
-  // does not fit could never leave the queue. Unconfirmed for the real hub.
   std::string topic;
   if (auto fits = append_c2d_topic(topic, device_id, {.content = what.content}); !fits) return std::move(fits).error();
-  if (topic.size() > longest_c2d_topic)
+  if (topic.size() > settings_.limits.c2d_topic)
     return refuse(errc::too_large, 413001, "The message's properties, percent-encoded, do not fit into an MQTT topic");
   settle_time(record, false, at);
   if (record.queue && record.queue->size() >= settings_.limits.c2d_queue)

@@ -27,6 +27,9 @@ enum class on_offence : std::uint8_t { close, tolerate };
 struct limits {
   std::size_t d2c_message = 262'144;         // body, system property values, application property names and values
   std::size_t c2d_message = 65'536;
+  // What a device over MQTT gets of it in the topic, percent-encoded (MQTT 3.1.1, 1.5.3: 65,535 bytes in all; the hub adds
+  // `to`). What is longer is refused when it is sent: it could never leave the queue. Unconfirmed for the real hub.
+  std::size_t c2d_topic = 65'000;
   std::uint32_t c2d_queue = 50;              // messages waiting per device
   std::uint32_t c2d_max_delivery_count = 10; // 1 to 100
   std::size_t method_payload = 131'072;      // JSON bytes, each way
@@ -87,7 +90,9 @@ struct options {
   std::uint8_t disabled_device_code = 3;              // CONNACK return code: 3 or 5
   bool twin_error_body = true;                        // JSON body on twin errors; false: empty, as older hubs
   std::chrono::seconds keep_alive_cap{1767};
-  std::chrono::seconds connect_wait{60};              // how long a connection may live without a CONNECT
+  // How long a connection may live without a CONNECT; over AMQP without `open`, and then without a token (the latter is
+  // unconfirmed for the real hub).
+  std::chrono::seconds connect_wait{60};
 
   // --- twins
   bool refuse_hash_in_twin_names = true;     // Azure IoT Edge's validator refuses '#', and blanks of any kind
