@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "report.hpp"
 #include "world.hpp"
 
 namespace {
@@ -31,7 +32,7 @@ class Scenario : public ::testing::Test {
   verdict play() {
     std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
     verdict const v = run(s, 100);
-    EXPECT_TRUE(v.ok()) << report(v, s, "in scenarios_test.cpp");
+    EXPECT_TRUE(v.ok()) << "A PROMISE OF THE LIBRARY IS BROKEN\n\n" << report(v, s, replay_this_test());
     return v;
   }
   script s;
@@ -161,7 +162,8 @@ TEST_F(Scenario, SurvivesAYearOfOutage) {
 
 // --- tokens
 
-// https://github.com/Azure/azure-iot-sdk-java/issues/304; https://github.com/Azure/azure-iot-sdk-c/issues/2274: a drop every 48 minutes
+// https://github.com/Azure/azure-iot-sdk-java/issues/304, https://github.com/espressif/esp-azure/issues/100;
+// https://github.com/Azure/azure-iot-sdk-c/issues/2274: a drop every 48 minutes
 TEST_F(Scenario, RenewsItsTokenForAMonthWithoutALostOrDoubledMessage) {
   s.length = 30 * days;
   every(10 * minutes, "telemetry");

@@ -1,0 +1,165 @@
+// Famous defects of the IoT SDKs that no script of faults shows (tests/simulation/scenarios_test.cpp has the others): one
+// test each, with the thread that tells of it, against our client in virtual time.
+#include <gmock/gmock.h>
+#include <malloc.h>
+
+#include "flow_world.hpp"
+
+namespace {
+
+using namespace iothub_test;
+
+// --- tokens
+
+// https://github.com/Azure/azure-iot-arduino/issues/60: four minutes dark for each renewal.
+TEST(Defect, ARenewalIsDarkForAFewRoundTripsAtMost) {
+  constexpr duration one_way = 50ms;
+  world<wiring::pipe> w{{.pipes = {.latency = one_way}}};
+  auto device = w.make_device("d");
+  std::optional<time_point> began;
+  duration longest{};
+  int renewals = 0;
+  device.on_connection_change([&](connection_status now, connection_reason why) {
+    if (why != connection_reason::token_renewal) return;
+    if (now == connection_status::connecting) began = w.now();
+    if (now == connection_status::connected && began) {
+      longest = std::max(longest, w.now() - *began);
+      ++renewals;
+    }
+  });
+  device.connect().value();
+  w.run_for(24h);
+  EXPECT_GE(renewals, 24);
+  EXPECT_LE(longest, 8 * one_way);  // CONNECT, SUBSCRIBE, and the twin: there and back
+}
+
+// https://github.com/Azure/azure-iot-sdk-c/issues/51: what each renewal leaves behind.
+TEST(Defect, AThousandRenewalsLeaveNothingBehind) {
+  world<wiring::pipe> w;
+  auto how = w.options();
+  how.token = {.lifetime = 120s, .renewal_margin = 60s, .settle_limit = 5s};
+  auto device = w.make_device("d", how);
+  int renewals = 0;
+  device.on_connection_change([&](connection_status now, connection_reason why) {
+    renewals += now == connection_status::connected && why == connection_reason::token_renewal;
+  });
+  device.connect().value();
+  w.run_for(1h);
+  auto const before = ::mallinfo2().uordblks;
+  int const warm = renewals;
+  w.run_for(20h);
+  EXPECT_GE(renewals - warm, 1000);
+  EXPECT_LT(::mallinfo2().uordblks, before + 16 * 1024);
+}
+
+// https://github.com/Azure/azure-iot-sdk-python/issues/1202: the network goes during a renewal, and no later attempt works.
+TEST(Defect, ARenewalThatFindsNoHubIsMadeUpFor) {
+  world<wiring::pipe> w;
+  auto device = w.make_device("d");
+  bool renewing = false;
+  device.on_connection_change([&](connection_status now, connection_reason why) {
+    if (now != connection_status::connecting || why != connection_reason::token_renewal || renewing) return;
+    renewing = true;
+    w.stop_hub();
+  });
+  device.connect().value();
+  ASSERT_TRUE(w.wait_until([&] { return renewing; }, 2h));
+  w.run_for(3h);  // the old token has ended meanwhile
+  EXPECT_FALSE(device.is_connected());
+  w.start_hub();
+  ASSERT_TRUE(w.wait_until([&] { return device.is_connected(); }, 1min));
+  EXPECT_TRUE(device.send_telemetry({.body = "back"}));
+}
+
+// --- polling
+
+// https://github.com/Azure/azure-iot-sdk-c/issues/126, /648, /2253, /758, /831 and
+// https://github.com/Azure/azure-c-shared-utility/issues/305: half a processor for a client that does nothing.
+TEST(Defect, AnIdleClientWakesForItsKeepAliveOnly) {
+  world<wiring::pipe> w;
+  auto device = w.connect_device("d");
+  w.run_for(1min);
+  time_point const until = add(w.now(), 30min);  // no renewal in it
+  int turns = 0;
+  while (w.get_loop().run_one(until)) ++turns;
+  EXPECT_TRUE(device.is_connected());
+  EXPECT_LE(turns, 60);  // the client's and the hub's together; a poll each millisecond would be 1,800,000
+}
+
+// --- direct methods
+
+// https://github.com/Azure/azure-iot-sdk-c/issues/2353 (sleep(10) so that the answer gets out before the reboot),
+// https://github.com/nanoframework/Home/issues/1176
+TEST(Defect, TheAnswerIsOutBeforeTheDeviceReboots) {
+  world<wiring::pipe> w{{.pipes = {.latency = 50ms}}};
+  auto device = std::make_unique<world<wiring::pipe>::device_client>(w.make_device("d"));
+  device->on_method("reboot", [&](method_request const&) -> method_response {
+    device->after(0s, [&] { device.reset(); });
+    return {.status = 202};
+  });
+  device->connect().value();
+  EXPECT_EQ(w.connect_service().invoke_method("d", {.name = "reboot"}).value().status, 202);
+  EXPECT_EQ(device, nullptr);
+}
+
+// https://github.com/Azure/azure-iot-sdk-java/issues/329 and /85, https://github.com/Azure/azure-iot-sdk-c/issues/717,
+// https://github.com/Azure/azure-iot-sdks/issues/1007, https://github.com/Azure/iotedge/issues/98: one error for all that
+// can go wrong with a call, or one that nobody understands.
+TEST(Defect, EachWayInWhichAMethodCallFailsHasItsError) {
+  world<wiring::pipe> w;
+  auto service = w.connect_service();
+  EXPECT_THAT(service.invoke_method("nobody", {.name = "m"}), FailedWith(errc::device_not_found));
+  auto device = w.make_device("d");
+  EXPECT_THAT(service.invoke_method("d", {.name = "m"}), FailedWith(errc::device_offline));  // 404103
+  device.connect().value();
+  std::vector<responder> kept;
+  device.on_method("silent", [&](method_request const&, responder r) { kept.push_back(std::move(r)); });
+  w.run_for(1s);
+  auto const late = service.invoke_method("d", {.name = "silent"}, {.response_timeout = 5s});
+  ASSERT_THAT(late, FailedWith(errc::device_timeout));  // 504101
+  EXPECT_EQ(late.error().hub_code(), 504101);
+  EXPECT_EQ(service.invoke_method("d", {.name = "unknown"}).value().status, 501);  // the device's own answer
+}
+
+// --- twins
+
+// https://github.com/Azure/azure-iot-sdk-node/issues/28: after a reconnect each request for the twin times out.
+TEST(Defect, TheTwinIsReadAfterAReconnect) {
+  world<wiring::pipe> w;
+  auto device = w.connect_device("d");
+  EXPECT_TRUE(device.get_twin());
+  for (int i = 0; i != 3; ++i) {
+    w.disconnect("d");
+    ASSERT_TRUE(w.wait_until([&] { return !device.is_connected(); }));
+    ASSERT_TRUE(w.wait_until([&] { return device.is_connected(); }));
+    w.set_desired("d", {{"round", i}});
+    EXPECT_EQ(device.get_twin().value().desired.properties["round"], i);
+    device.close();  // and the same with a client that was closed
+    device.connect().value();
+    EXPECT_EQ(device.get_twin().value().desired.properties["round"], i);
+  }
+}
+
+// --- the hub's side: what brokers got wrong
+
+// Eclipse mosquitto CVE-2021-34434: rights stay when they have been taken away.
+TEST(Defect, ADeviceThatIsDisabledLosesItsConnectionAtOnce) {
+  world<wiring::pipe> w;
+  auto device = w.connect_device("d");
+  EXPECT_TRUE(device.send_telemetry({.body = "allowed"}));
+  w.set_status("d", identity_status::disabled);
+  EXPECT_THAT(device.send_telemetry({.body = "no more"}), FailedWith(errc::timeout));  // it waited for better times
+  EXPECT_EQ(w.bodies("d"), std::vector<std::string>{"allowed"});
+  EXPECT_EQ(w.core().connected_devices(), 0u);
+}
+
+// Eclipse mosquitto CVE-2018-12551: an empty password file lets everybody in.
+TEST(Defect, AnEmptyRegistryLetsNobodyIn) {
+  world<wiring::pipe> w;
+  auto const connection = "HostName=" + w.core().options().hostname + ";DeviceId=d;SharedAccessKey=a2V5";
+  auto device = w.device_from(connection, w.options());
+  EXPECT_THAT(device.connect(), FailedWith(errc::unauthorized));
+  EXPECT_EQ(w.core().connected_devices(), 0u);
+}
+
+}  // namespace
