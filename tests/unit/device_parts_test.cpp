@@ -162,6 +162,31 @@ TEST(ReconnectSchedule, ForgetsAttemptsOnlyAfterAConnectionThatLasted) {
   EXPECT_EQ(s.attempts(), 0u);
 }
 
+TEST(ReconnectSchedule, AsksABackOffOfOnesOwn) {
+  reconnect_options o;
+  o.own_delay = [](retry_attempt const& a) -> duration {
+    return a.throttled ? -1s : duration{1s * (1 + a.number)} + duration{static_cast<duration::rep>(a.random % 1000)};
+  };
+  reconnect_schedule s{o, 7};
+  reconnect_schedule again{o, 7};
+  bool drawn = false;
+  for (int n = 1; n != 5; ++n) {
+    duration const d = s.next_delay(retry_class::soon);
+    EXPECT_GE(d, n * 1s);
+    EXPECT_LT(d, n * 1s + 1ms);
+    EXPECT_EQ(d, again.next_delay(retry_class::soon));
+    drawn = drawn || d != n * 1s;
+  }
+  EXPECT_TRUE(drawn);
+  EXPECT_EQ(s.next_delay(retry_class::later), 0s);  // less than nothing is nothing
+  s.connected(start);
+  s.disconnected(start + 60s);
+  EXPECT_LT(s.next_delay(retry_class::soon), 1s + 1ms);
+  for (int n = 0; n != 100; ++n) (void)s.next_delay(retry_class::later);
+  EXPECT_GE(s.next_delay(retry_class::soon), 65s);
+  EXPECT_LT(s.next_delay(retry_class::soon), 65s + 1ms);
+}
+
 TEST(ReconnectSchedule, NeverOverflows) {
   reconnect_schedule s{{.min_delay = 1s, .base_delay = 1h, .max_delay = duration::max() / 4,
                         .throttled_base_delay = 2h, .throttled_max_delay = duration::max() / 4},

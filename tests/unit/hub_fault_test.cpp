@@ -77,6 +77,47 @@ TEST(HubFault, ARuleMayNameADeviceSkipSomeAndEnd) {
   EXPECT_TRUE(w.hub.faults().empty());
 }
 
+TEST(HubFault, AThrottleLetsSoManyASecondGoBy) {
+  fault_world w;
+  w.hub.faults().throttle(fault_point::send_telemetry, 4);
+  auto const taken = [&](int wanted) {
+    int count = 0;
+    for (int i = 0; i != wanted; ++i) {
+      auto const sent = w.send();
+      count += sent.has_value();
+      EXPECT_EQ(sent.has_value() ? 0 : hub_code(sent), sent.has_value() ? 0 : 429001);
+    }
+    return count;
+  };
+  EXPECT_EQ(taken(10), 4);
+  EXPECT_EQ(taken(1), 0);
+  w.advance(milliseconds{249});
+  EXPECT_EQ(taken(1), 0);
+  w.advance(milliseconds{1});
+  EXPECT_EQ(taken(2), 1);
+  w.advance(seconds{3600});  // it fills no further than a burst
+  EXPECT_EQ(taken(10), 4);
+  EXPECT_TRUE(w.hub.get_device_twin(w.link, w.at).has_value());
+  w.hub.faults().clear();
+  w.hub.faults().throttle(fault_point::send_telemetry, 1, 3);
+  EXPECT_EQ(taken(10), 3);
+  w.advance(seconds{2});
+  EXPECT_EQ(taken(10), 2);
+}
+
+TEST(HubFault, AThrottleTellsADeviceThatItMayNotConnectNow) {
+  fault_world w;
+  w.create("d2");
+  recording_link other;
+  w.hub.faults().throttle(fault_point::connect, 1, 1);
+  EXPECT_TRUE(w.hub.connect(other, {"d2", {}}, {}, {}, w.at).has_value());
+  w.hub.disconnect(other, ih::ending::graceful, w.at);
+  EXPECT_EQ(w.hub.connect(other, {"d2", {}}, {}, {}, w.at).error(), errc::throttled);
+  w.advance(seconds{1});
+  EXPECT_TRUE(w.hub.connect(other, {"d2", {}}, {}, {}, w.at).has_value());
+  w.hub.disconnect(other, ih::ending::graceful, w.at);
+}
+
 TEST(HubFault, ARuleMayEndTheConnection) {
   fault_world w;
   for (auto const where : {fault_point::send_telemetry, fault_point::get_device_twin}) {

@@ -12,6 +12,13 @@
 namespace iothub {
 inline namespace v0 {
 
+// What a back-off of one's own is told.
+struct retry_attempt {
+  unsigned number = 0;       // how many were made since a connection last proved good; stays at 64
+  bool throttled = false;    // the hub asked for less, or said that it is unavailable
+  std::uint64_t random = 0;  // of the client's own seeded generator
+};
+
 // The wait before attempt n after a loss is drawn evenly from min_delay to min(max_delay, base_delay * 2^n): full
 // jitter, so that a fleet that lost its hub does not come back as one wave. After a throttle or a "server unavailable"
 // the throttled pair is used instead. n starts at 0 again only after a connection lasted `proven_after`: two clients
@@ -24,6 +31,9 @@ struct reconnect_options {
   duration throttled_max_delay = std::chrono::seconds{60}; // at least throttled_base_delay
   duration proven_after = std::chrono::seconds{60};
   duration give_up_after = duration{0};                    // since the connection was lost; 0: never
+  // The wait before an attempt in place of all that; less than 0 counts as 0. Without jitter a fleet comes back as one
+  // wave: draw from `random`.
+  duration (*own_delay)(retry_attempt const& attempt) = nullptr;
 };
 
 // A token is renewed by a planned reconnect, since MQTT carries it in CONNECT only; over AMQP it is shown on the same

@@ -70,6 +70,12 @@ class reconnect_schedule {
 
 inline duration reconnect_schedule::next_delay(retry_class how) noexcept {
   bool const later = how == retry_class::later;
+  if (options_.own_delay != nullptr) {
+    retry_attempt const attempt{.number = attempts_, .throttled = later, .random = random_()};
+    if (attempts_ != 64) ++attempts_;
+    duration const wanted = options_.own_delay(attempt);
+    return wanted > duration{0} ? wanted : duration{0};
+  }
   duration ceiling = later ? options_.throttled_base_delay : options_.base_delay;
   duration const most = later ? options_.throttled_max_delay : options_.max_delay;
   for (unsigned n = 0; n != attempts_ && ceiling < most; ++n) ceiling = ceiling > most / 2 ? most : ceiling * 2;

@@ -2,6 +2,7 @@
 //
 //   hub.faults().reject_next(fault_point::send_telemetry, errc::throttled, 3);
 //   hub.faults().reject_randomly(fault_point::connect, errc::service_unavailable, {.seed = 7, .one_in = 10});
+//   hub.faults().throttle(fault_point::connect, 100);  // an S1 hub's connections, per second
 //
 // A rule is consulted in the order in which rules were added; the first that applies decides. An idle plan costs one
 // comparison per operation.
@@ -48,6 +49,8 @@ struct fault_rule {
   std::uint64_t skip = 0;            // how many matching operations go by before
   std::uint64_t one_in = 1;          // above 1: applies to one in so many, drawn from `seed`
   std::uint64_t seed = 0;
+  std::uint64_t per_second = 0;      // above 0: lets so many a second go by, and applies to those above; at most 1e9
+  std::uint64_t burst = 0;           // ... and so many at once, at most 1e9; 0: what a second lets go by
   time_point until = never;          // applies before that
   // What happens. With code unset the operation goes on, after `delay` where that can be (telemetry: the receipt).
   bool rejects = true;
@@ -123,6 +126,18 @@ class fault_plan {
     rule.seed = odds.seed;
     add(std::move(rule));
   }
+  // Refuses what is above so many operations a second, from now on, as the hub's tiers do (Microsoft docs "IoT Hub quotas
+  // and throttling"). A device over MQTT is told by CONNACK 3 that it may not connect now; that the real hub says it this
+  // way is unconfirmed.
+  void throttle(fault_point where, std::uint64_t per_second, std::uint64_t burst = 0) {
+    fault_rule rule;
+    rule.where = where;
+    rule.code = errc::throttled;
+    rule.times = ~std::uint64_t{0};
+    rule.per_second = per_second;
+    rule.burst = burst;
+    add(std::move(rule));
+  }
   void delay_next(fault_point where, duration delay, std::uint64_t times = 1) {
     fault_rule rule;
     rule.where = where;
@@ -151,6 +166,7 @@ class fault_plan {
         continue;
       }
       if (rule.one_in > 1 && rules_[i].dice.below(rule.one_in) != 0) continue;
+      if (rule.per_second != 0 && rules_[i].admits(now)) continue;
       std::uint64_t const count = ++rules_[i].count;
       bool const endless = rule.times == ~std::uint64_t{0};
       decision = {rule.rejects,  rule.drops_link, rule.code, rule.hub_code,
@@ -167,6 +183,26 @@ class fault_plan {
     fault_rule rule;
     prng dice;
     std::uint64_t count = 0;
+    // A token bucket, in millionths of an operation; full when it is first asked.
+    std::uint64_t level = 0;
+    time_point filled = never;
+
+    bool admits(time_point now) noexcept {
+      constexpr std::uint64_t one = 1'000'000, most = 1'000'000'000;
+      std::uint64_t const rate = rule.per_second < most ? rule.per_second : most;
+      std::uint64_t const wanted = rule.burst != 0 ? rule.burst : rate;
+      std::uint64_t const room = (wanted < most ? wanted : most) * one;
+      if (filled == never || filled > now) {
+        level = filled == never ? room : level;
+      } else {
+        auto const elapsed = static_cast<std::uint64_t>((now - filled).count());
+        level = elapsed > (room - level) / rate ? room : level + elapsed * rate;
+      }
+      filled = now;
+      if (level < one) return false;
+      level -= one;
+      return true;
+    }
   };
   struct requested {
     requested_kind kind;
