@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "report.hpp"
 #include "world.hpp"
 
 namespace {
@@ -13,7 +14,7 @@ namespace sim = iothub::sim;
 void holds(std::string const& text) {
   script const s = parse(text);
   verdict const v = run(s, 100);
-  EXPECT_TRUE(v.ok()) << report(v, s, "in cases_test.cpp");
+  EXPECT_TRUE(v.ok()) << "A PROMISE OF THE LIBRARY IS BROKEN\n\n" << report(v, s, replay_this_test());
 }
 
 // A message that was in flight when the client was refused for good was reported failed, and sent by the next connect().

@@ -1,47 +1,82 @@
-// sim: the tests of the simulation, and a program that runs seeds.
-//
-//   sim                                    the tests
-//   sim --seeds 2000 [--first 1] [--jobs 2] [--quick]   runs seeds, tells how it goes, ends at the first failure
-//   sim --seed 17                          one seed, judged
-//   sim --replay 17                        the same, with every event
-//   sim --shrink 17                        the smallest script that fails as the seed does
-//   sim --draw 17                          its script
-//   sim --script FILE                      runs a script
-//   sim --speed                            simulated device-hours per minute of CPU
+// sim: the tests of the simulation, and a program that runs seeds, judges them, plays them again and makes them small.
+// `sim --help` says how. Exit codes: 0 all held, 1 a promise was broken, 2 it was asked for what it does not know.
 #include <gtest/gtest.h>
 
 #include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <deque>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "report.hpp"
 #include "world.hpp"
 
 namespace iothub_test {
 namespace {
 
 namespace sim = iothub::sim;
+using ull = unsigned long long;
 
-double cpu_seconds() {
+constexpr char const usage[] =
+    "sim puts the library through bad weather that is drawn from a seed, and judges it by twenty promises\n"
+    "(docs/simulation.md, and `sim --promises`). The same seed gives the same run, on every machine.\n"
+    "\n"
+    "  sim                       the unit tests of the simulation; --gtest_... as ever\n"
+    "  sim --seeds N             runs N seeds; says of the first that fails which promise broke, and how to replay it\n"
+    "      [--first N]           beginning with this seed (1)\n"
+    "      [--jobs N]            so many at a time (as many as there are cores)\n"
+    "      [--minutes N]         no longer than this, however many seeds that is\n"
+    "      [--keep-going]        does not end at the first that fails, but at the twentieth\n"
+    "      [--quick]             need not reach every kind of fault, as few seeds do not\n"
+    "  sim --seed N              one seed, with the last 200 events if it fails\n"
+    "  sim --replay N            one seed, with every event; [--events N]: with the last N\n"
+    "  sim --shrink N            the smallest script found that breaks what the seed breaks\n"
+    "  sim --draw N              the script that the seed stands for\n"
+    "  sim --script FILE         runs a script, as --replay does; - is standard input\n"
+    "  sim --hashes N            hash and seed of N runs, one a line, to compare machines and compilers [--first N]\n"
+    "  sim --speed               simulated device-hours per minute of CPU\n"
+    "  sim --promises            the twenty promises\n";
+
+double seconds_of(clockid_t which) {
   timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  clock_gettime(which, &t);
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
-double wall_seconds() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+double cpu_seconds() { return seconds_of(CLOCK_PROCESS_CPUTIME_ID); }
+double wall_seconds() { return seconds_of(CLOCK_MONOTONIC); }
+
+// A run that takes more CPU than this has hung. (The longest of a hundred thousand takes a second, optimised.)
+constexpr int most_cpu = 120;
+void limit_cpu(int seconds) {
+  itimerval t{};
+  t.it_value.tv_sec = seconds;
+  setitimer(ITIMER_PROF, &t, nullptr);
 }
+std::string how_it_died(int status) {
+  if (!WIFSIGNALED(status)) return "ended the program with status " + std::to_string(WEXITSTATUS(status));
+  if (WTERMSIG(status) == SIGPROF) return "hung: more than " + std::to_string(most_cpu) + " s of CPU";
+  return "crashed: " + std::string{strsignal(WTERMSIG(status))};
+}
+
+struct options {
+  std::string self;
+  std::uint64_t first = 1, seeds = 0, events = 10'000'000, minutes = 0;
+  int jobs = 1;
+  bool quick = false, keep_going = false;
+  [[nodiscard]] std::string replay(std::uint64_t seed) const { return self + " --replay " + std::to_string(seed); }
+};
 
 // What a worker says of one seed.
 struct outcome {
@@ -70,102 +105,202 @@ outcome judge_seed(std::uint64_t seed, bool twice) {
   return o;
 }
 
-int explain(std::uint64_t seed, std::string const& self) {
-  script const s = draw(seed);
-  verdict const v = run(s);
-  if (v.ok()) {
-    std::printf("seed %llu holds: %llu events, %.1f device-hours, hash %016llx\n", static_cast<unsigned long long>(seed),
-                static_cast<unsigned long long>(v.events), v.device_hours, static_cast<unsigned long long>(v.hash));
-    return 0;
+// --- one run, explained
+
+// Runs it in a child, which may not live to tell; with a trace it writes each event down as it happens.
+int run_apart(script const& s, std::FILE* trace) {
+  std::fflush(nullptr);
+  pid_t const child = fork();
+  if (child == 0) {
+    live_trace = trace;
+    if (trace != nullptr) std::setvbuf(trace, nullptr, _IOLBF, 1 << 16);
+    limit_cpu(most_cpu);
+    (void)run(s, 0);
+    _exit(0);
   }
-  std::printf("seed %llu FAILS\n%s", static_cast<unsigned long long>(seed),
-              report(v, s, self + " --replay " + std::to_string(seed)).c_str());
-  return 1;
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
+}
+// How a run crashed; "ok" when it did not.
+verdict autopsy(script const& s, std::size_t keep) {
+  verdict v;
+  if (run_apart(s, nullptr) == 0) return v;
+  std::FILE* const trace = std::tmpfile();
+  int const status = run_apart(s, trace);
+  v.broken = "crash";
+  v.what = "the process " + how_it_died(status);
+  std::rewind(trace);
+  std::deque<std::string> last;
+  char* line = nullptr;
+  std::size_t room = 0;
+  for (ssize_t n; (n = getline(&line, &room, trace)) > 0; ++v.events) {
+    last.emplace_back(line, static_cast<std::size_t>(n) - 1);
+    if (last.size() > keep) last.pop_front();
+  }
+  std::free(line);
+  std::fclose(trace);
+  v.last.assign(last.begin(), last.end());
+  if (!last.empty()) v.at = static_cast<std::int64_t>(std::strtod(last.back().c_str(), nullptr) * 1000);
+  return v;
 }
 
-// A worker of its own for each job: a crash in one seed is that seed's failure, and says which.
-int run_seeds(std::uint64_t first, std::uint64_t count, int jobs, bool quick, std::string const& self) {
-  std::vector<int> pipes;
-  std::vector<pid_t> workers;
-  std::vector<std::uint64_t> at(static_cast<std::size_t>(jobs), 0);
-  for (int j = 0; j != jobs; ++j) {
-    int ends[2];
-    if (pipe(ends) != 0) return 2;
-    pid_t const child = fork();
-    if (child == 0) {
-      close(ends[0]);
-      for (std::uint64_t n = static_cast<std::uint64_t>(j); n < count; n += static_cast<std::uint64_t>(jobs)) {
-        outcome const o = judge_seed(first + n, n % 50 == 0);
-        if (write(ends[1], &o, sizeof o) != sizeof o || !o.ok || !o.same) _exit(0);
-      }
-      _exit(0);
-    }
-    close(ends[1]);
-    pipes.push_back(ends[0]);
-    workers.push_back(child);
+// Prints the report; true when everything held.
+bool explain(std::string const& name, script const& s, std::size_t keep, bool always_events, std::string const& replay) {
+  verdict v = autopsy(s, keep);
+  if (v.ok()) v = run(s, keep);
+  if (!v.ok()) {
+    std::printf("%s BREAKS A PROMISE\n\n%s", name.c_str(), report(v, s, replay).c_str());
+    return false;
   }
+  if (always_events)
+    for (auto const& line : v.last) std::printf("  %s\n", line.c_str());
+  std::printf("%s holds: %zu steps, %d devices, %s of virtual time, %llu events, %llu messages and calls, hash %016llx\n",
+              name.c_str(), s.steps.size(), s.devices,
+              duration_text(static_cast<std::int64_t>(v.device_hours / s.devices * 3'600'000)).c_str(), static_cast<ull>(v.events),
+              static_cast<ull>(v.messages), static_cast<ull>(v.hash));
+  return true;
+}
+
+// I20: where two runs of one seed part.
+void explain_difference(std::uint64_t seed, options const& o) {
+  script const s = draw(seed);
+  verdict const one = run(s, 10'000'000), two = run(s, 10'000'000);
+  std::printf("seed %llu BREAKS A PROMISE\n\n  promise   I20: %s\n", static_cast<ull>(seed), std::string{words_of("I20")}.c_str());
+  std::size_t k = 0;
+  while (k < one.last.size() && k < two.last.size() && one.last[k] == two.last[k]) ++k;
+  for (std::size_t at = k > 5 ? k - 5 : 0; at < k; ++at) std::printf("  both      %s\n", one.last[at].c_str());
+  std::printf("  first     %s\n", k < one.last.size() ? one.last[k].c_str() : "(ends)");
+  std::printf("  second    %s\n", k < two.last.size() ? two.last[k].c_str() : "(ends)");
+  std::printf("  replay    %s --hashes 2 --first %llu\n", o.self.c_str(), static_cast<ull>(seed));
+}
+
+// --- many runs
+
+struct worker {
+  int from = -1;  // its pipe
+  pid_t process = 0;
+  std::uint64_t next = 0;  // index of the seed that it tells of next
+};
+
+// Tells of the seeds with the indices n, n + jobs, ...
+worker start_worker(std::uint64_t n, options const& o) {
+  int ends[2];
+  worker w;
+  w.next = n;
+  if (pipe(ends) != 0) return w;
+  std::fflush(nullptr);
+  w.process = fork();
+  if (w.process == 0) {
+    close(ends[0]);
+    for (; n < o.seeds; n += static_cast<std::uint64_t>(o.jobs)) {
+      limit_cpu(most_cpu);
+      outcome const what = judge_seed(o.first + n, n % 50 == 0);
+      if (write(ends[1], &what, sizeof what) != sizeof what) break;
+      if ((!what.ok || !what.same) && !o.keep_going) break;
+    }
+    _exit(0);
+  }
+  close(ends[1]);
+  w.from = ends[0];
+  return w;
+}
+bool hear(worker const& w, outcome& into) {
+  std::size_t got = 0;
+  while (got != sizeof into) {
+    auto const n = read(w.from, reinterpret_cast<char*>(&into) + got, sizeof into - got);
+    if (n <= 0) return false;
+    got += static_cast<std::size_t>(n);
+  }
+  return true;
+}
+void stop(worker& w) {
+  if (w.from < 0) return;
+  close(w.from);
+  w.from = -1;
+  kill(w.process, SIGKILL);
+  waitpid(w.process, nullptr, 0);
+}
+
+// Workers of their own for each job: a crash in one seed is that seed's failure. They are heard in turn, so that seeds
+// count in their order, whatever the number of jobs.
+int run_seeds(options const& o) {
+  std::vector<worker> workers;
+  for (int j = 0; j != o.jobs; ++j) workers.push_back(start_worker(static_cast<std::uint64_t>(j), o));
   double const began = wall_seconds();
   double told = began, cpu = 0, hours = 0;
-  std::uint64_t done = 0, messages = 0, failed = 0;
-  bool crashed = false, differs = false;
+  std::uint64_t held = 0, messages = 0;
+  std::vector<std::uint64_t> failed;
   sim::fault_counts all;
-  std::vector<bool> open(pipes.size(), true);
-  for (std::size_t left = pipes.size(); left != 0 && failed == 0;) {
-    for (std::size_t j = 0; j != pipes.size() && failed == 0; ++j) {
-      if (!open[j]) continue;
-      outcome o;
-      std::size_t got = 0;
-      while (got != sizeof o) {
-        auto const n = read(pipes[j], reinterpret_cast<char*>(&o) + got, sizeof o - got);
-        if (n <= 0) break;
-        got += static_cast<std::size_t>(n);
+  bool in_time = true;
+  auto const progress = [&] {
+    std::printf("%llu of %llu seeds hold, %zu kinds of faults, %.0f device-hours, %.0f per CPU-minute\n", static_cast<ull>(held),
+                static_cast<ull>(o.seeds), all.kinds(), hours, cpu > 0 ? hours / cpu * 60 : 0);
+    std::fflush(stdout);
+  };
+  for (std::uint64_t n = 0; n != o.seeds && in_time && (failed.empty() || (o.keep_going && failed.size() < 20)); ++n) {
+    worker& w = workers[n % static_cast<std::uint64_t>(o.jobs)];
+    outcome what;
+    bool const lived = w.from >= 0 && hear(w, what);
+    if (lived && what.ok && what.same) {
+      ++held;
+      all += what.faults;
+      cpu += what.cpu;
+      hours += what.device_hours;
+      messages += what.messages;
+    } else {
+      std::uint64_t const seed = o.first + n;
+      failed.push_back(seed);
+      std::printf("after %llu seeds that hold: ", static_cast<ull>(held));
+      if (lived && what.ok) {
+        explain_difference(seed, o);
+      } else if (explain("seed " + std::to_string(seed), draw(seed), 200, false, o.replay(seed))) {
+        std::printf("... alone, but not after the seeds before it\n  replay    %s --seeds %llu --first %llu --jobs 1\n", o.self.c_str(),
+                    static_cast<ull>(n + 1), static_cast<ull>(o.first));
+      } else {
+        std::printf("  smaller   %s --shrink %llu\n", o.self.c_str(), static_cast<ull>(seed));
       }
-      if (got != sizeof o) {
-        open[j] = false;
-        --left;
-        int status = 0;
-        waitpid(workers[j], &status, 0);
-        if (!WIFEXITED(status)) failed = first + static_cast<std::uint64_t>(j) + at[j] * pipes.size(), crashed = true;
-        continue;
-      }
-      ++at[j];
-      ++done;
-      all += o.faults;
-      cpu += o.cpu;
-      hours += o.device_hours;
-      messages += o.messages;
-      if (!o.ok || !o.same) failed = o.seed, differs = o.ok != 0;
-    }
-    if (wall_seconds() - told > 5) {
-      told = wall_seconds();
-      std::printf("%llu of %llu seeds hold, %zu kinds of faults, %.0f device-hours per CPU-minute\n",
-                  static_cast<unsigned long long>(done), static_cast<unsigned long long>(count), all.kinds(),
-                  cpu > 0 ? hours / cpu * 60 : 0);
       std::fflush(stdout);
+      if (!lived && o.keep_going) {
+        stop(w);
+        w = start_worker(n + static_cast<std::uint64_t>(o.jobs), o);
+      }
     }
+    double const now = wall_seconds();
+    if (now - told > (now - began < 60 ? 5 : 60)) told = now, progress();
+    in_time = o.minutes == 0 || now - began < static_cast<double>(o.minutes) * 60;
   }
-  if (failed != 0) {
-    for (std::size_t j = 0; j != workers.size(); ++j)
-      if (open[j]) kill(workers[j], SIGKILL), waitpid(workers[j], nullptr, 0);
-    std::printf("after %llu seeds: ", static_cast<unsigned long long>(done));
-    if (crashed) std::printf("seed %llu CRASHES; play it again: %s --replay %llu\n", static_cast<unsigned long long>(failed), self.c_str(), static_cast<unsigned long long>(failed));
-    else if (differs) std::printf("I20: seed %llu does not give the same run twice\n", static_cast<unsigned long long>(failed));
-    else explain(failed, self);
+  for (worker& w : workers) stop(w);
+  if (!failed.empty()) {
+    if (failed.size() > 1) {
+      std::printf("%zu seeds failed, %llu held:", failed.size(), static_cast<ull>(held));
+      for (auto const seed : failed) std::printf(" %llu", static_cast<ull>(seed));
+      std::printf("\n");
+    }
     return 1;
   }
-  std::printf("%llu seeds hold in %.0f s (%.0f s of CPU): %llu messages, %.0f device-hours, %.0f per CPU-minute\n",
-              static_cast<unsigned long long>(done), wall_seconds() - began, cpu, static_cast<unsigned long long>(messages),
-              hours, cpu > 0 ? hours / cpu * 60 : 0);
+  std::printf("%llu seeds hold in %.0f s (%.0f s of CPU): %llu messages and calls, %.0f device-hours, %.0f per CPU-minute\n",
+              static_cast<ull>(held), wall_seconds() - began, cpu, static_cast<ull>(messages), hours, cpu > 0 ? hours / cpu * 60 : 0);
   std::size_t missing = 0;
   for (std::size_t i = 0; i != sim::fault_kinds; ++i) {
     auto const f = static_cast<sim::fault>(i);
-    std::printf("  %-26s %llu\n", std::string{to_string(f)}.c_str(), static_cast<unsigned long long>(all[f]));
-    if (f != sim::fault::allocation_failure && all[f] == 0) ++missing;
+    bool const drawn = f != sim::fault::allocation_failure;  // has tests of its own
+    if (drawn) std::printf("  %-26s %llu\n", std::string{to_string(f)}.c_str(), static_cast<ull>(all[f]));
+    missing += drawn && all[f] == 0;
   }
   std::printf("%zu kinds of faults happened\n", all.kinds());
-  if (missing == 0 || quick) return 0;
-  std::printf("%zu kinds were never reached: run more seeds, or the drawing is wrong\n", missing);
+  if (missing == 0 || o.quick || !in_time) return 0;
+  std::printf("%zu kinds were never reached: run more seeds, or the drawing is wrong (script.cpp)\n", missing);
   return 1;
+}
+
+int hashes(options const& o) {
+  for (std::uint64_t n = 0; n != o.seeds; ++n) {
+    script s = draw(o.first + n);
+    if (s.tls) continue;  // not the same twice
+    std::printf("%016llx %llu\n", static_cast<ull>(run(s, 0).hash), static_cast<ull>(o.first + n));
+  }
+  return 0;
 }
 
 // 1 message in 10 s, 1 method and 1 twin patch a minute for each device, over bytes, nothing wrong.
@@ -182,61 +317,124 @@ int speed() {
   verdict const v = run(s, 0);
   double const cpu = cpu_seconds() - began;
   std::printf("%.0f device-hours in %.2f s of CPU: %.0f device-hours per CPU-minute, judged (%s)\n", v.device_hours, cpu,
-              v.device_hours / cpu * 60, v.ok() ? "all invariants hold" : v.what.c_str());
+              v.device_hours / cpu * 60, v.ok() ? "all promises hold" : v.what.c_str());
   return v.ok() ? 0 : 1;
 }
 
-int command(int argc, char** argv) {
-  std::string const self = argv[0];
-  std::map<std::string, std::string> said;
-  for (int i = 1; i < argc; ++i) {
-    std::string const word = argv[i];
-    if (word.rfind("--", 0) == 0) said[word.substr(2)] = i + 1 < argc && argv[i + 1][0] != '-' ? argv[++i] : "1";
+int shrink_seed(std::uint64_t seed, options const& o) {
+  script const s = draw(seed);
+  verdict const lived = autopsy(s, 0);
+  if (!lived.ok()) {
+    std::printf("seed %llu: %s, which cannot be made small; replay it: %s\n", static_cast<ull>(seed), lived.what.c_str(), o.replay(seed).c_str());
+    return 1;
   }
-  auto const number = [&](char const* name, std::uint64_t otherwise) {
+  verdict const v = run(s, 0);
+  if (v.ok()) return std::printf("seed %llu holds: there is nothing to make small\n", static_cast<ull>(seed)), 0;
+  script const less = shrink(s, v);
+  verdict const how = run(less, 0);
+  std::printf("# %s: %s\n# %s\n# seed %llu made small, from %zu steps to %zu; put it into a file and play it: %s --script FILE\n%s",
+              how.broken.c_str(), std::string{words_of(how.broken)}.c_str(), how.what.c_str(), static_cast<ull>(seed), s.steps.size(),
+              less.steps.size(), o.self.c_str(), print(less).c_str());
+  return 1;
+}
+
+// --- the command line
+
+int refuse(std::string const& why) {
+  std::fprintf(stderr, "sim: %s\n`sim --help` says what it takes\n", why.c_str());
+  return 2;
+}
+
+int run_file(std::string const& file, options const& o) {
+  std::string text;
+  if (file == "-") {
+    text.assign(std::istreambuf_iterator<char>{std::cin}, {});
+  } else {
+    std::ifstream in{file};
+    if (in) text.assign(std::istreambuf_iterator<char>{in}, {});
+    if (!in || in.bad()) return refuse("cannot read " + file + ": " + std::strerror(errno));
+  }
+  script s;
+  if (auto const wrong = parse(text, s); !wrong.empty()) return std::fprintf(stderr, "%s:%s\n", file.c_str(), wrong.c_str()), 2;
+  return explain(file, s, o.events, true, o.self + " --script " + file) ? 0 : 1;
+}
+
+int command(int argc, char** argv) {
+  constexpr char const* verbs[] = {"seeds", "seed", "replay", "shrink", "draw", "script", "hashes", "speed", "promises", "help"};
+  constexpr char const* bare[] = {"speed", "promises", "help", "quick", "keep-going"};
+  constexpr char const* others[] = {"first", "jobs", "minutes", "events", "quick", "keep-going"};
+  auto const one_of = [](std::string const& word, auto const& list) {
+    for (char const* each : list)
+      if (word == each) return true;
+    return false;
+  };
+  std::map<std::string, std::string> said;
+  std::string verb;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    if (word == "-h") word = "--help";
+    if (word.rfind("--", 0) != 0) return refuse("\"" + word + "\" is not expected here");
+    word = word.substr(2);
+    std::string value;
+    auto const equals = word.find('=');
+    bool const attached = equals != std::string::npos;
+    if (attached) value = word.substr(equals + 1), word = word.substr(0, equals);
+    if (one_of(word, verbs)) {
+      if (!verb.empty()) return refuse("--" + verb + " and --" + word + " are two things; ask for one");
+      verb = word;
+    } else if (!one_of(word, others)) {
+      return refuse("there is no option --" + word);
+    }
+    if (!one_of(word, bare) && !attached) {
+      if (i + 1 == argc) return refuse("--" + word + (word == "script" ? " wants a file" : " wants a number"));
+      value = argv[++i];
+    }
+    if (said.count(word) != 0) return refuse("--" + word + " is said twice");
+    if (!one_of(word, bare) && word != "script") {
+      bool digits = !value.empty();
+      for (char const c : value) digits = digits && c >= '0' && c <= '9';
+      errno = 0;
+      if (!digits || (std::strtoull(value.c_str(), nullptr, 10), errno == ERANGE))
+        return refuse("--" + word + " wants a number from 0 to 18446744073709551615, not \"" + value + "\"");
+    }
+    said[word] = value;
+  }
+  auto const number = [&](std::string const& name, std::uint64_t otherwise) {
     auto const found = said.find(name);
     return found == said.end() ? otherwise : std::strtoull(found->second.c_str(), nullptr, 10);
   };
-  if (said.count("seeds") != 0)
-    return run_seeds(number("first", 1), number("seeds", 1), static_cast<int>(number("jobs", 2)), said.count("quick") != 0, self);
-  if (said.count("seed") != 0) return explain(number("seed", 1), self);
-  if (said.count("replay") != 0) {
-    script const s = draw(number("replay", 1));
-    verdict const v = run(s, 10'000'000);
-    std::fputs(report(v, s, self + " --replay " + said["replay"]).c_str(), stdout);
-    return v.ok() ? 0 : 1;
-  }
-  if (said.count("draw") != 0) return std::fputs(print(draw(number("draw", 1))).c_str(), stdout), 0;
-  if (said.count("shrink") != 0) {
-    script const s = draw(number("shrink", 1));
-    verdict const v = run(s, 0);
-    if (v.ok()) return std::puts("the seed holds"), 1;
-    script const less = shrink(s, v);
-    std::printf("# %s: %s\n%s", v.broken.c_str(), v.what.c_str(), print(less).c_str());
-    return 0;
-  }
-  if (said.count("script") != 0) {
-    std::ifstream in{said["script"]};
-    std::string const text{std::istreambuf_iterator<char>{in}, {}};
-    script const s = parse(text);
-    verdict const v = run(s, 10'000'000);
-    std::fputs(report(v, s, self + " --script " + said["script"]).c_str(), stdout);
-    return v.ok() ? 0 : 1;
-  }
-  if (said.count("speed") != 0) return speed();
-  return -1;
+  if (verb.empty()) return refuse("say what to do: --seeds, --replay, ...");
+  options o;
+  o.self = argv[0];
+  o.first = number("first", 1);
+  o.seeds = number(verb, 1);
+  o.events = number("events", o.events);
+  o.minutes = number("minutes", 0);
+  auto const cores = static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (number("jobs", cores) == 0 || number("jobs", cores) > 1000) return refuse("--jobs: 1 to 1000");
+  o.jobs = static_cast<int>(number("jobs", cores));
+  o.quick = said.count("quick") != 0;
+  o.keep_going = said.count("keep-going") != 0;
+  std::uint64_t const seed = number(verb, 1);
+  if (verb == "help") return std::fputs(usage, stdout), 0;
+  if (verb == "seeds") return o.seeds == 0 ? refuse("--seeds: at least one") : run_seeds(o);
+  if (verb == "seed") return explain("seed " + std::to_string(seed), draw(seed), 200, false, o.replay(seed)) ? 0 : 1;
+  if (verb == "replay") return explain("seed " + std::to_string(seed), draw(seed), o.events, true, o.replay(seed)) ? 0 : 1;
+  if (verb == "shrink") return shrink_seed(seed, o);
+  if (verb == "draw") return std::fputs(print(draw(seed)).c_str(), stdout), 0;
+  if (verb == "script") return run_file(said["script"], o);
+  if (verb == "hashes") return hashes(o);
+  if (verb == "speed") return speed();
+  for (promise const& p : promises)
+    if (p.name[0] == 'I') std::printf("%-4s %s\n", p.name, p.words);
+  return 0;
 }
 
 }  // namespace
 }  // namespace iothub_test
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::strncmp(argv[1], "--gtest", 7) != 0) {
-    int const ended = iothub_test::command(argc, argv);
-    if (ended >= 0) return ended;
-    std::fputs("sim: see the head of tests/simulation/main.cpp for what it takes\n", stderr);
-    return 2;
-  }
+  if (argc > 1 && std::strncmp(argv[1], "--gtest", 7) != 0) return iothub_test::command(argc, argv);
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

@@ -10,7 +10,7 @@
 //   I7  reported properties are those that were confirmed   I16 no expired token, no secret in any text
 //   I8  desired properties arrive, in order, the last one   I17 connection notices make sense
 //   I9  messages are settled after their handler, none lost I18 every packet is MQTT, by a second decoder
-//   I19 the hub keeps its own rules                         I20 the same seed gives the same run (see seeds.cpp)
+//   I19 the hub keeps its own rules                         I20 the same seed gives the same run (see main.cpp)
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,7 @@
 #include <iothub/json/value.hpp>
 #include <iothub/wire/sas_token.hpp>
 
+#include "promises.hpp"
 #include "script.hpp"
 #include "strict_mqtt.hpp"
 
@@ -73,6 +74,7 @@ class oracle {
     mix(static_cast<std::uint64_t>(now_));
     for (char const* c = what; *c != 0; ++c) hash_ = (hash_ ^ static_cast<unsigned char>(*c)) * 1099511628211u;
     mix(static_cast<std::uint64_t>(device) << 48 ^ static_cast<std::uint64_t>(a) << 20 ^ static_cast<std::uint64_t>(b));
+    if (live_trace != nullptr) std::fprintf(live_trace, "%s\n", event_line(now_, device, what, a, b, text.substr(0, 300)).c_str());
     if (keep_ == 0) return;
     if (ring_.size() < keep_) ring_.emplace_back();
     event& e = ring_[next_++ % keep_];
@@ -82,12 +84,7 @@ class oracle {
     std::vector<std::string> lines;
     for (std::size_t i = 0; i != ring_.size(); ++i) {
       event const& e = ring_[(next_ + i) % ring_.size()];
-      char head[160];
-      std::snprintf(head, sizeof head, "%12.6f  d%-3d %-18s %lld %lld ", static_cast<double>(e.at) / 1e6, e.device, e.what,
-                    static_cast<long long>(e.a), static_cast<long long>(e.b));
-      std::string line = head;
-      for (char const c : e.text) line += c >= 32 && c < 127 ? c : '.';
-      lines.push_back(std::move(line));
+      lines.push_back(event_line(e.at, e.device, e.what, e.a, e.b, e.text));
     }
     return lines;
   }

@@ -133,31 +133,66 @@ std::string print(script const& s) {
 
 script parse(std::string const& text) {
   script s;
-  std::istringstream in{text};
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream words{line};
-    std::string name;
-    if (!(words >> name) || name[0] == '#') continue;
-    if (name[0] >= '0' && name[0] <= '9') {
-      step t;
-      t.at = std::atoll(name.c_str());
-      if (!(words >> t.what >> t.device >> t.lasting >> t.amount)) std::abort();
-      s.steps.push_back(std::move(t));
-      continue;
-    }
-    std::uint64_t value = 0;
-    if (!(words >> value)) std::abort();
-    if (name == "seed") s.seed = value;
-    else if (name == "devices") s.devices = static_cast<int>(value);
-    else if (name == "tls") s.tls = value != 0;
-    else {
-      bool known = false;
-      for (auto const& [each, member] : numbers)
-        if (name == each) s.*member = static_cast<std::int64_t>(value), known = true;
-      if (!known) std::fprintf(stderr, "no such line in a script: %s\n", line.c_str()), std::abort();
-    }
-  }
+  if (auto const wrong = parse(text, s); !wrong.empty()) std::fprintf(stderr, "%s\n", wrong.c_str()), std::abort();
   return s;
+}
+
+namespace {
+
+bool is_step(std::string const& what) {
+  for (char const* verb : {"telemetry", "report", "read_twin", "desired", "tags", "method", "c2d", "look", "ask_fault", "connect", "flap"})
+    if (what == verb) return true;
+  return sim::fault_from(what) != sim::fault::count;
+}
+std::string parse_line(std::string const& line, script& s) {
+  std::istringstream words{line};
+  std::string name, rest;
+  if (!(words >> name) || name[0] == '#') return {};
+  if (name[0] >= '0' && name[0] <= '9') {
+    step t;
+    std::istringstream time{name};
+    if (!(time >> t.at) || time.get() != std::istringstream::traits_type::eof()) return "\"" + name + "\" is no time in milliseconds";
+    if (!(words >> t.what >> t.device >> t.lasting >> t.amount))
+      return "a step is five words: milliseconds, what, number of the device, lasting (ms), amount";
+    if (!is_step(t.what)) return "there is no step \"" + t.what + "\"; script.hpp and iothub/simulation/fault.hpp have them all";
+    s.steps.push_back(std::move(t));
+  } else {
+    std::uint64_t value = 0;
+    bool known = name == "seed" || name == "devices" || name == "tls";
+    for (auto const& [each, member] : numbers) known = known || name == each;
+    if (!known) return "there is no setting \"" + name + "\"; script.hpp has them all";
+    if (!(words >> value)) return "\"" + name + "\" wants a number";
+    if (name == "devices" && (value == 0 || value > 10'000)) return "devices: 1 to 10000";
+    if (name == "seed") s.seed = value;
+    if (name == "devices") s.devices = static_cast<int>(value);
+    if (name == "tls") s.tls = value != 0;
+    for (auto const& [each, member] : numbers)
+      if (name == each) s.*member = static_cast<std::int64_t>(value);
+  }
+  if (words >> rest && rest[0] != '#') return "\"" + rest + "\" is one word too many";
+  return {};
+}
+
+}  // namespace
+
+std::string parse(std::string const& text, script& into) {
+  script s;
+  std::istringstream in{text};
+  std::vector<std::size_t> lines;  // of the steps
+  std::size_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    if (auto const wrong = parse_line(line, s); !wrong.empty()) return std::to_string(number) + ": " + wrong;
+    while (lines.size() < s.steps.size()) lines.push_back(number);
+  }
+  for (std::size_t k = 0; k != s.steps.size(); ++k) {
+    if (s.steps[k].device < 0 || s.steps[k].device >= s.devices)
+      return std::to_string(lines[k]) + ": there is no device " + std::to_string(s.steps[k].device) + "; say \"devices " +
+             std::to_string(s.steps[k].device + 1) + "\" above";
+  }
+  std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
+  into = std::move(s);
+  return {};
 }
 
 }  // namespace iothub_test

@@ -42,7 +42,9 @@ struct script {
 
 script draw(std::uint64_t seed);
 std::string print(script const& s);
-// Aborts on what is no script: they are written by print().
+// Aborts on what is no script: for those that print() wrote.
 script parse(std::string const& text);
+// The same for what a person wrote: empty, or what is wrong, with the number of the line.
+std::string parse(std::string const& text, script& into);
 
 }  // namespace iothub_test

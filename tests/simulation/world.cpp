@@ -708,12 +708,4 @@ script shrink(script const& failing, verdict const& how, int tries) {
   return best;
 }
 
-std::string report(verdict const& v, script const& s, std::string const& replay) {
-  std::string text = v.broken + " does not hold at " + std::to_string(static_cast<double>(v.at) / 1000) + " s: " + v.what + "\n";
-  for (auto const& line : v.last) text += "  " + line + "\n";
-  text += v.broken + " does not hold at " + std::to_string(static_cast<double>(v.at) / 1000) + " s: " + v.what + "\n";
-  text += std::to_string(s.steps.size()) + " steps, " + std::to_string(s.devices) + " devices; play it again: " + replay + "\n";
-  return text;
-}
-
 }  // namespace iothub_test

@@ -31,7 +31,4 @@ verdict run(script const& what, std::size_t keep = 200);
 // The smallest script found that still breaks the same invariant; runs it at most `tries` times.
 script shrink(script const& failing, verdict const& how, int tries = 400);
 
-// What a person wants to read of a failure; ends with the command that plays it again.
-std::string report(verdict const& v, script const& s, std::string const& replay);
-
 }  // namespace iothub_test
