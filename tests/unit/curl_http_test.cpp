@@ -18,12 +18,14 @@
 #include <iothub/net/tcp_listener.hpp>
 
 #include "http_test_server.hpp"
+#include "tls_test_channel.hpp"
 
 namespace {
 
 using namespace iothub;
 using namespace std::chrono_literals;
 using http::request;
+using iothub_test::tls_test_channel;
 using net::curl_http;
 
 net::certificate_authority const& authority_of_this_run() {
@@ -33,7 +35,6 @@ net::certificate_authority const& authority_of_this_run() {
 
 struct free_ssl {
   void operator()(SSL_CTX* c) const { SSL_CTX_free(c); }
-  void operator()(SSL* s) const { SSL_free(s); }
 };
 
 // The server's context: the certificates are PEM in memory.
@@ -93,56 +94,7 @@ net::certificate_authority make_self_signed(char const* alternative_name) {
   return made;
 }
 
-// TLS on an accepted socket, as little as the server above needs.
-class tls_channel {
- public:
-  tls_channel(net::tcp_stream stream, SSL_CTX* context) : stream_{std::move(stream)}, ssl_{SSL_new(context)} {
-    SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    SSL_set_accept_state(ssl_.get());
-  }
-  io_result read(byte_span into, time_point now) {
-    char wire[4096];
-    for (;;) {
-      int const size = SSL_read(ssl_.get(), into.data(), static_cast<int>(into.size()));
-      int const problem = size > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), size);
-      ERR_clear_error();
-      flush(now);
-      if (size > 0) return {io_status::done, static_cast<std::size_t>(size)};
-      if (problem != SSL_ERROR_WANT_READ) return {io_status::end, 0};
-      io_result const got = stream_.read(wire, now);
-      if (got.status != io_status::done) return got;
-      BIO_write(SSL_get_rbio(ssl_.get()), wire, static_cast<int>(got.size));
-    }
-  }
-  io_result write(byte_view from, time_point now) {
-    if (!flush(now)) return {};
-    int const size = SSL_write(ssl_.get(), from.data(), static_cast<int>(from.size()));
-    ERR_clear_error();
-    flush(now);
-    return size > 0 ? io_result{io_status::done, static_cast<std::size_t>(size)} : io_result{};
-  }
-  void close() { stream_.close(); }
-  void attach(loop& on, participant& whom) { stream_.attach(on, whom); }
-
- private:
-  bool flush(time_point now) {
-    char* bytes = nullptr;
-    long const size = BIO_get_mem_data(SSL_get_wbio(ssl_.get()), &bytes);
-    if (size > 0) out_.append({bytes, static_cast<std::size_t>(size)});
-    (void)BIO_reset(SSL_get_wbio(ssl_.get()));
-    while (!out_.empty()) {
-      io_result const put = stream_.write(out_.view(), now);
-      if (put.status != io_status::done) return false;
-      out_.consume(put.size);
-    }
-    return true;
-  }
-  net::tcp_stream stream_;
-  std::unique_ptr<SSL, free_ssl> ssl_;
-  byte_buffer out_;
-};
-
-using server_type = iothub_test::http_test_server<net::tcp_listener, tls_channel>;
+using server_type = iothub_test::http_test_server<net::tcp_listener, tls_test_channel>;
 
 struct CurlHttp : testing::Test {
   net::epoll_loop loop;
@@ -150,7 +102,7 @@ struct CurlHttp : testing::Test {
   net::tcp_listener listener = net::tcp_listener::listen({}).value();
   endpoint const hub{"localhost", listener.port()};
   server_type server{loop, std::move(listener), [this](net::tcp_stream&& s) {
-                       return tls_channel{std::move(s), context.get()};
+                       return tls_test_channel{std::move(s), context.get()};
                      }};
 
   static net::curl_http_options trusting(std::string pem = authority_of_this_run().ca_pem) {

@@ -78,6 +78,21 @@ TEST_F(Trust, RefusesWhatHoldsNoCertificate) {
   EXPECT_EQ(resolve_trust({.ca_pem = "x"}).error().code(), errc::malformed);
 }
 
+TEST_F(Trust, TakesRevocationListsBesideAnyCertificates) {
+  std::string const list = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+  temporary_file const file{list};
+  auto const t = resolve_trust({.crl_file = file.path, .crl_pem = list});
+  ASSERT_TRUE(t);
+  EXPECT_TRUE(t->is_system());
+  EXPECT_EQ(t->crl_pem, list + "\n" + list);
+  EXPECT_EQ(t->crl_origin, file.path);
+  EXPECT_EQ(resolve_trust({.crl_pem = pem}).error().code(), errc::malformed);
+  temporary_file const certificate{pem};
+  EXPECT_EQ(resolve_trust({.crl_file = certificate.path}).error().message(),
+            "the CRL file " + certificate.path + " holds no PEM revocation list");
+  EXPECT_EQ(resolve_trust({.crl_file = "/does/not/exist.crl"}).error().code(), errc::io_error);
+}
+
 TEST_F(Trust, FailsEveryExchangeOfCurlWhenItCannotBeRead) {
   net::curl_http http{{.trust = {.ca_file = "/does/not/exist.pem"}}};
   EXPECT_EQ(http.ready().error().code(), errc::io_error);

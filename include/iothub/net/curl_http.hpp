@@ -5,10 +5,10 @@
 // the time is deadline(). step() tells libcurl what became ready and collects what is done. Callbacks only store: no
 // user code runs in them and no exception leaves them, since both would cross C frames.
 //
-// Safety is not an option here: the peer's certificate and name are always checked (also against OpenSSL's own name
-// check where libcurl uses the same OpenSSL as we do, since libcurl alone accepts a name in the subject), TLS is 1.2 or
-// newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are
-// limited.
+// Safety is not an option here: the peer's certificate and name are always checked, on every connection anew, TLS is 1.2
+// or newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are
+// limited. Where libcurl uses the same OpenSSL as we do, its context gets the rules of the TLS stream (tls_rules.hpp):
+// libcurl alone takes a name in the subject, and what the system's configuration of OpenSSL allows.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +35,7 @@
 #include <iothub/io/fd_watcher.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/net/curl_support.hpp>
+#include <iothub/net/tls_rules.hpp>
 #include <iothub/net/trust.hpp>
 #include <iothub/policy/endpoint.hpp>
 #include <iothub/policy/http_transport.hpp>
@@ -59,7 +60,8 @@ class curl_http {
  public:
   explicit curl_http(curl_http_options options = {}) : core_{make_owned<core>(std::move(options))} {}
 
-  // Whether the trusted certificates could be read; if not, every exchange ends with this error.
+  // Whether the trusted certificates and revocation lists could be read; if not, every exchange ends with this error.
+  // errc::unsupported: revocation lists, and libcurl has another TLS library than OpenSSL.
   [[nodiscard]] result<void> ready() const { return core_->ready(); }
 
   // The outcomes of an exchange: errc::host_not_found, connection_refused, certificate_rejected, tls_failed, timeout,
@@ -87,6 +89,7 @@ class curl_http {
     CURL* easy;
     exchange_id id = 0;
     std::string host = {};
+    trust const* trusted = nullptr;
     http::request request = {};
     http::response response = {};
     curl_slist* fields = nullptr;
@@ -163,6 +166,12 @@ class curl_http {
 inline curl_http::core::core(curl_http_options options)
     : options_{std::move(options)}, trust_{resolve_trust(options_.trust)} {
   detail::curl_start_up();
+  if (trust_ && !trust_->crl_pem.empty()) {
+    auto readable = detail::curl_shares_openssl()
+                        ? detail::read_revocations(*trust_, [](X509_CRL*) {})
+                        : result<void>{error{errc::unsupported, "this libcurl can take no revocation lists"}};
+    if (!readable) trust_ = std::move(readable).error();
+  }
   multi_ = curl_multi_init();
   if (multi_ == nullptr) return;
   curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &on_socket);
@@ -249,6 +258,15 @@ inline void curl_http::core::set_limits(exchange& e) {
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  // Only roots are anchors, as in the TLS stream.
+  curl_easy_setopt(easy, CURLOPT_SSL_OPTIONS, static_cast<long>(CURLSSLOPT_NO_PARTIALCHAIN));
+#if LIBCURL_VERSION_NUM >= 0x075700
+  // libcurl may put a store of its own in the place of the one that on_tls() gives the lists to.
+  if (!trust_->crl_pem.empty()) curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
+  // A resumed session would not show the certificate again, which may have ended or been revoked since;
+  // libcurl from 8.12 on keeps sessions beyond one exchange.
+  curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
   if (!trust_->is_system()) {
     curl_blob blob{const_cast<char*>(trust_->pem.data()), trust_->pem.size(), CURL_BLOB_NOCOPY};  // NOLINT: C interface
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
@@ -258,6 +276,7 @@ inline void curl_http::core::set_limits(exchange& e) {
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, &on_tls);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &e);
   }
+  e.trusted = &*trust_;
   e.max_head = options_.max_head;
   e.max_body = options_.max_body;
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_head);
@@ -437,14 +456,23 @@ inline void curl_http::core::read_head_line(http::response& into, std::string_vi
   if (field.found) into.headers.add(trim(field.before), trim(field.after));
 }
 
-// OpenSSL's own name check beside libcurl's: never the subject, no partial wildcards (RFC 6125 section 6.4).
+// OpenSSL's own name check beside libcurl's: never the subject, no partial wildcards (RFC 9525 section 6).
 inline CURLcode curl_http::core::on_tls(CURL*, void* context, void* self) noexcept {
   exchange const& e = *static_cast<exchange const*>(self);
-  X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(static_cast<SSL_CTX*>(context));
-  X509_VERIFY_PARAM_set_hostflags(rules, host_check_flags);
-  bool const address = X509_VERIFY_PARAM_set1_ip_asc(rules, e.host.c_str()) == 1;
-  if (!address && X509_VERIFY_PARAM_set1_host(rules, e.host.c_str(), e.host.size()) != 1) return CURLE_SSL_CERTPROBLEM;
-  return CURLE_OK;
+  auto* const c = static_cast<SSL_CTX*>(context);
+  auto const act = [&] {
+    if (!detail::set_tls_rules(c)) return CURLE_SSL_CIPHER;
+    X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(c);
+    X509_VERIFY_PARAM_set_hostflags(rules, host_check_flags);
+    std::string_view host = e.host;
+    if (host.ends_with('.')) host.remove_suffix(1);  // a rooted name; certificates leave the dot out
+    bool const address = X509_VERIFY_PARAM_set1_ip_asc(rules, e.host.c_str()) == 1;
+    if (!address && X509_VERIFY_PARAM_set1_host(rules, host.data(), host.size()) != 1) return CURLE_SSL_CERTPROBLEM;
+    return detail::use_revocations(c, *e.trusted) ? CURLE_OK : CURLE_SSL_CRL_BADFILE;
+  };
+  CURLcode const code = detail::guarded(act, [] { return CURLE_OUT_OF_MEMORY; });
+  ERR_clear_error();
+  return code;
 }
 
 static_assert(http_transport<curl_http>);

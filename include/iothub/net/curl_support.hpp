@@ -41,6 +41,7 @@ inline errc from_curl(CURLcode code) noexcept {
     case CURLE_SSL_CIPHER:
     case CURLE_USE_SSL_FAILED: return errc::tls_failed;
     case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT: return errc::io_error;
     case CURLE_OPERATION_TIMEDOUT: return errc::timeout;

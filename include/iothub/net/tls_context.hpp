@@ -1,9 +1,6 @@
 // What TLS connections share: whom they trust, who they are, and which protocol they speak. A context costs some
 // hundred kilobytes, so clients with the same trust share one in the whole process; a connection costs what is its own.
-//
-// The rules, which no option can loosen (NIST SP 800-52r2, RFC 9325, RFC 9525 and OpenSSL's manual pages):
-//   TLS 1.2 at least; at 1.2 only ECDHE with an AEAD cipher; no compression, no renegotiation (RFC 9325 sections 3 and
-//   4); security level 2 (no RSA below 2048 bits, no SHA-1); a client always verifies the chain and the name.
+// What no option can loosen stands in tls_rules.hpp.
 #pragma once
 
 #include <openssl/err.h>
@@ -23,6 +20,7 @@
 #include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/shared_cell.hpp>
+#include <iothub/net/tls_rules.hpp>
 #include <iothub/net/trust.hpp>
 
 namespace iothub {
@@ -52,8 +50,8 @@ struct tls_server_options {
 // A handle on shared state; copies are cheap. Safe to copy and destroy in several threads.
 class tls_context {
  public:
-  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate; the message
-  // names it. errc::invalid_argument for a certificate and key that are none or do not belong together.
+  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate, and alike for
+  // revocation lists; the message names the file. errc::invalid_argument for a certificate and key that are none or do not belong together.
   static result<tls_context> client(tls_client_options const& options = {});
   // errc::io_error, errc::malformed, errc::invalid_argument as above.
   static result<tls_context> server(tls_server_options const& options);
@@ -80,50 +78,14 @@ class tls_context {
 
 namespace detail {
 
-struct openssl_free {
-  void operator()(BIO* p) const noexcept { BIO_free(p); }
-  void operator()(X509* p) const noexcept { X509_free(p); }
-  void operator()(EVP_PKEY* p) const noexcept { EVP_PKEY_free(p); }
-  void operator()(SSL_CTX* p) const noexcept { SSL_CTX_free(p); }
-  void operator()(SSL* p) const noexcept { SSL_free(p); }
-};
-template <class T>
-using openssl_ptr = owned<T, openssl_free>;
-
-// The last reason that OpenSSL queued. Empties the queue, which belongs to the thread and must never leak into somebody
-// else's call.
-inline std::string take_openssl_error() {
-  char text[160] = "no reason given";
-  if (unsigned long const code = ERR_peek_last_error(); code != 0) {
-    char const* const reason = ERR_reason_error_string(code);
-    if (reason != nullptr)
-      std::snprintf(text, sizeof text, "%s", reason);
-    else
-      ERR_error_string_n(code, text, sizeof text);
-  }
-  ERR_clear_error();
-  return text;
-}
-
-// A memory BIO over text that outlives it.
-inline openssl_ptr<BIO> read_only(std::string_view text) noexcept {
-  return openssl_ptr<BIO>{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
-}
-// Keys in PEM files with a pass phrase are refused instead of asking at the terminal.
-inline int no_pass_phrase(char*, int, int, void*) noexcept {
-  return -1;
-}
-
 inline openssl_ptr<SSL_CTX> make_context(tls_role role) noexcept {
   openssl_ptr<SSL_CTX> made{SSL_CTX_new(role == tls_role::client ? TLS_client_method() : TLS_server_method())};
   if (!made) return made;
   SSL_CTX* const c = made.get();
-  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
-  SSL_CTX_set_security_level(c, 2);
-  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  if (SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1) made.reset();
+  if (!set_tls_rules(c)) made.reset();
   return made;
 }
 
@@ -161,6 +123,7 @@ inline std::string trusted_by(SSL_CTX* c) {
 }
 
 inline result<void> use_trust(SSL_CTX* c, trust const& whom) {
+  if (auto revoked = use_revocations(c, whom); !revoked) return revoked;
   auto origin = make_owned<std::string>(whom.origin);
   if (SSL_CTX_set_ex_data(c, trust_slot(), origin.get()) == 1) (void)origin.release();
   ERR_clear_error();
@@ -242,6 +205,7 @@ inline result<tls_context> tls_context_cache::find_or_make(trust const& whom) {
   if (whom.is_system())
     for (char const* const name : {"SSL_CERT_DIR", "SSL_CERT_FILE"})
       if (char const* const value = std::getenv(name)) key.append(name).append(value);  // NOLINT(concurrency-mt-unsafe)
+  if (!whom.crl_pem.empty()) key.append("\n\n").append(whom.crl_pem);
   lock const guard{busy};
   for (entry const& e : entries)
     if (e.trusted == key) return e.context;
