@@ -136,6 +136,9 @@ class basic_fake_hub {
   void refuse_connections(bool on) noexcept { state_->direct_peer.refuse(on); }
   // The wires of the two pipe wirings, with their latency and faults.
   [[nodiscard]] memory::pipe_network& pipes() { return state_->wires().network(); }
+  // What serves them, and what serves the direct wiring: for wirings of a test's own.
+  [[nodiscard]] pipe_wires& wires() { return state_->wires(); }
+  [[nodiscard]] direct_mqtt_peer& direct_peer() noexcept { return state_->direct_peer; }
   // What clients of the TLS wiring trust, as PEM.
   [[nodiscard]] std::string const& ca_pem() { return state_->wires().ca_pem(); }
 

@@ -36,6 +36,8 @@
 #include <iothub/simulation/line.hpp>
 #include <iothub/simulation/mqtt_wire.hpp>
 #include <iothub/simulation/secure_stream.hpp>
+#include <iothub/simulation/station.hpp>
+#include <iothub/simulation/value_wire.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -60,6 +62,11 @@ class simulation final : private participant {
   };
   using service_client =
       basic_service_client<stream_http<sim::http_wire<sim::secure_stream>, make_http_wire>, loop_clock, seeded_crypto>;
+  // The same with packets and requests as values: faster, and blind for what happens to bytes (simulation/value_wire.hpp).
+  using value_transport = sim::value_wire<memory::direct_mqtt<direct_mqtt_peer>>;
+  using value_device_client = basic_device_client<over_mqtt<value_transport>, sim::device_clock, seeded_crypto>;
+  using value_http_transport = sim::value_http<memory::direct_http<hub::http_face>>;
+  using value_service_client = basic_service_client<value_http_transport, loop_clock, seeded_crypto>;
 
   explicit simulation(simulation_options options = {});
   simulation(simulation const&) = delete;
@@ -78,6 +85,27 @@ class simulation final : private participant {
     return client;
   }
   [[nodiscard]] service_client connect_service(std::string_view policy = "iothubowner");
+  // Clients over values. Templates, so that who uses none does not pay for them when compiling.
+  template <class Client = value_device_client>
+  [[nodiscard]] Client make_value_device(std::string_view id, std::optional<device_options> options = {});
+  template <class Client = value_service_client>
+  [[nodiscard]] Client connect_value_service(std::string_view policy = "iothubowner");
+
+  // Where clients of other kinds stand: a device on its line, or a back end on a line of its own, by which inject() and
+  // observe() know it. iothub/simulation_amqp.hpp makes clients there.
+  [[nodiscard]] sim::station device_station(std::string_view id);
+  [[nodiscard]] sim::station back_end_station(std::string_view name, std::string_view policy = "iothubowner");
+  // The same, with the hub listening for AMQP.
+  template <class Protocol = amqp_protocol>
+  [[nodiscard]] sim::station amqp_device(std::string_view id) {
+    listen_for_amqp<Protocol>();
+    return device_station(id);
+  }
+  template <class Protocol = amqp_protocol>
+  [[nodiscard]] sim::station amqp_back_end(std::string_view name, std::string_view policy = "iothubowner") {
+    listen_for_amqp<Protocol>();
+    return back_end_station(name, policy);
+  }
 
   // --- trouble
 
@@ -91,7 +119,7 @@ class simulation final : private participant {
   // The profile's faults come, or come no longer; those under way stay.
   void set_weather(sim::fault_profile const& profile);
   // Calms down and runs until every device that wants to be is connected and nothing is pending; false when that takes
-  // longer than `limit`.
+  // longer than `limit`. Back ends over AMQP are not asked.
   bool settle(duration limit = std::chrono::minutes{30});
 
   // What is known of a device's line: whether the hub accepted the present connection, and how much telemetry was sent
@@ -137,6 +165,7 @@ class simulation final : private participant {
     sim::line way;
     sim::clock_error wrong = {};
     std::string primary_key = {};  // while it is deleted
+    bool device = true;            // not a rival, nor a back end
   };
   struct promised {
     time_point at;
@@ -147,6 +176,13 @@ class simulation final : private participant {
   device_place& place(std::string_view id);
   device_client make_client(device_place& at, std::string_view id, device_options options);
   [[nodiscard]] device_place* find(std::string_view id) noexcept;
+  template <class Protocol>
+  void listen_for_amqp() {
+    if (options_.tls)
+      hub_.wires().template with_amqps<Protocol>();
+    else
+      hub_.wires().template with_amqp<Protocol>();
+  }
   net::tls_context const* context();
   bool at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);
   bool to_clock(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);

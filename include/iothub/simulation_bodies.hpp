@@ -83,6 +83,43 @@ inline simulation::device_client simulation::make_device(std::string_view id, st
   return make_client(at, id, options ? *std::move(options) : options_.hub.device);
 }
 
+inline sim::station simulation::device_station(std::string_view id) {
+  device_place& at = place(id);
+  device_key const key{std::string{id}, {}};
+  if (!hub_.core().get_identity(key)) hub_.create_device(id);
+  auto const seed = makes_();
+  return {&hub_.loop(), &at.way, &at.wrong, context(), hub_.connection_string_for(id), seed, makes_()};
+}
+inline sim::station simulation::back_end_station(std::string_view name, std::string_view policy) {
+  device_place& at = place(name);
+  at.device = false;
+  at.way.drop_at_hub = {};
+  auto const seed = makes_();
+  return {&hub_.loop(), &at.way, &at.wrong, context(), hub_.service_connection_string(policy), seed, makes_()};
+}
+
+template <class Client>
+Client simulation::make_value_device(std::string_view id, std::optional<device_options> options) {
+  sim::station const at = device_station(id);
+  device_options how = options ? *std::move(options) : options_.hub.device;
+  if (how.seed == 0) how.seed = at.seed;
+  return Client::create(
+             *at.on, parse_device_connection_string(at.connection).value(),
+             [this, way = at.way] { return value_transport{*way, hub_.direct_peer()}; },
+             sim::device_clock{*at.on, *at.wrong}, seeded_crypto{at.crypto_seed}, how)
+      .value();
+}
+template <class Client>
+Client simulation::connect_value_service(std::string_view policy) {
+  service_options how = options_.hub.service;
+  if (how.seed == 0) how.seed = makes_();
+  places_[0]->way.values = true;
+  return Client::create(hub_.loop(), hub_.service_connection_string(policy),
+                        [this] { return value_http_transport{places_[0]->way, hub_.runtime().http()}; },
+                        loop_clock{hub_.loop()}, seeded_crypto{makes_()}, how)
+      .value();
+}
+
 inline simulation::service_client simulation::connect_service(std::string_view policy) {
   service_options how = options_.hub.service;
   if (how.seed == 0) how.seed = makes_();
@@ -150,15 +187,21 @@ inline void simulation::stop_hub(duration lasting) {
   hub_away_ = true;
   hub_.pipes().refuse(~std::size_t{0});
   hub_.pipes().reset_all();
+  for (auto const& p : places_) {
+    if (!p->way.values) continue;
+    p->way.peer_away = true;
+    p->way.wake_client_at(now());
+  }
   later(lasting, [this] { start_hub(); });
 }
 inline void simulation::start_hub() {
   hub_away_ = false;
   hub_.pipes().refuse(0);
+  for (auto const& p : places_) p->way.peer_away = false;
 }
 
 inline void simulation::bring_back(device_place& d) {
-  if (d.id.empty()) return;
+  if (d.id.empty() || !d.device) return;
   device_key const key{d.id, {}};
   auto identity = hub_.core().get_identity(key);
   if (!identity) {
@@ -174,7 +217,7 @@ inline void simulation::bring_back(device_place& d) {
 inline bool simulation::at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount) {
   using sim::fault;
   bool const everybody = what == fault::hub_restart || what == fault::hub_restart_forgets || what == fault::failover;
-  if (!everybody && d.id.empty()) return false;
+  if (!everybody && (d.id.empty() || !d.device)) return false;
   device_key const key{d.id, {}};
   auto const known = everybody ? result<device_identity>{device_identity{}} : hub_.core().get_identity(key);
   if (!known) return false;  // deleted for now
@@ -244,6 +287,7 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
     case fault::takeover: {
       device_place& elsewhere = place(d.id + " (rival)");
       elsewhere.way.drop_at_hub = {};
+      elsewhere.device = false;
       rival_.emplace(make_client(elsewhere, d.id, {}));
       rival_->async_connect([](result<void>) {});
       later(lasting, [this] { rival_.reset(); });
@@ -298,7 +342,7 @@ inline void simulation::calm() {
     p->way.calm();
     p->wrong.offset = duration{0};
     p->wrong.drift_ppm = 0;
-    if (p->id.find(" (rival)") == std::string::npos) bring_back(*p);
+    bring_back(*p);
   }
 }
 
@@ -310,7 +354,7 @@ inline bool simulation::settle(duration limit) {
       [&] {
         for (auto const& p : places_) {
           auto const& known = p->way.known;
-          if (p->id.empty()) continue;
+          if (p->id.empty() || !p->device) continue;
           if (!known.connected && known.last_attempt > began) return false;
           if (known.unacknowledged != 0) return false;
         }

@@ -62,6 +62,11 @@ class line final : public participant {
   // where there is none. Without TLS connections go to the hub's plain ports.
   bool secure = false;
   std::uint16_t bad_ports[6] = {};
+  // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down, which
+  // pipes find out by themselves.
+  bool values = false;
+  bool peer_away = false;
+  static constexpr memory::connection_id no_pipe = ~memory::connection_id{0};
 
   // --- for the client's streams
 
@@ -145,11 +150,13 @@ inline void line::arm(fault what, duration lasting_for, std::uint64_t amount) {
 
 // What needs no occasion; false: it has to wait.
 inline bool line::apply(armed_fault const& f, time_point now) {
+  if (values && f.what != fault::outage) return false;
   switch (f.what) {
     case fault::outage:
       lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount});
       count(f.what);
-      if (current_ == 0) return true;
+      if (values) wake_client_at(now);
+      if (current_ == 0 || values) return true;
       network_.hold(current_);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_up);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_down);

@@ -151,11 +151,11 @@ class rough_stream {
   }
   result<void> connect(time_point now) {
     endpoint where = where_;
-    bool const mqtt = where.port == 8883;
+    bool const mqtt = where.port == 8883, amqp = where.port == 5671;
     if (!line_->secure)
-      where.port = mqtt ? 1883 : 80;
+      where.port = mqtt ? 1883 : amqp ? 5672 : 80;
     else
-      for (std::size_t i = 0; mqtt && i != 6; ++i)
+      for (std::size_t i = 0; (mqtt || amqp) && i != 6; ++i)
         if (line_->bad_ports[i] != 0 && line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
           where.port = line_->bad_ports[i];
     auto opened = pipe_.open(where, now);
