@@ -1,0 +1,207 @@
+// The judge: what passes on the lines.
+#include "oracle.hpp"
+
+#include <iothub/wire/sas_token.hpp>
+
+namespace iothub_test {
+
+// --- every kind of connection
+
+void oracle::attempt(int d) {
+  device_state& x = devices_[i(d)];
+  note("attempt", d);
+  ++attempts_;
+  if (x.explicit_connect) {
+    x.attempts_unproven = 0;
+    x.gaps.clear();
+  } else if (!x.said_goodbye) {
+    micros const gap = now_ - x.gone_at;
+    if (gap < script_.min_delay * 1000)
+      fail("I12", d, "an attempt " + std::to_string(gap / 1000) + " ms after the last failure");
+    backoff(d, x, gap);
+  }
+  x.explicit_connect = x.said_goodbye = false;
+  x.up_buffer_connect = true;
+  x.link_open = x.must_end = false;
+  x.owed.clear();
+  x.rids.clear();
+  x.filters = 0;
+  x.asked.clear();
+}
+
+void oracle::gone(int d) {
+  device_state& x = devices_[i(d)];
+  note("link gone", d);
+  if (x.link_open) {
+    silence(d, x);
+    if (now_ - x.link_since >= 60 * second) {  // proven
+      x.attempts_unproven = 0;
+      x.gaps.clear();
+    }
+  }
+  for (auto const& [id, n] : x.ids)
+    if (n < x.sends.size()) ++x.sends[n].breaks;
+  x.link_open = false;
+  x.gone_at = now_;
+}
+
+void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
+  device_state& x = devices_[i(d)];
+  seen_packet const p = read_packet(bytes, true);
+  note("up", d, p.type, p.id, p.type == 3 ? p.topic : std::string_view{});
+  if (p.wrong != nullptr) return fail("I18", d, std::string{"the client sent what is not MQTT: "} + p.wrong);
+  if (x.up_buffer_connect != (p.type == 1)) return fail("I18", d, "MQTT-3.1.0-1: CONNECT comes first and once");
+  if (x.must_end) return fail("I18", d, "MQTT-4.8.0-1: the client goes on after what is not MQTT");
+  if (x.link_open) silence(d, x);
+  x.last_up = now_;
+  switch (p.type) {
+    case 1: return up_connect(d, x, p, client_utc);
+    case 3: return up_publish(d, x, p);
+    case 4: return up_puback(d, x, p.id);
+    case 8:
+      if (x.ids.count(p.id) != 0) fail("I15", d, "a SUBSCRIBE has the packet id of a message in flight");
+      x.asked[p.id] = p.filters.size();
+      return;
+    case 14: x.said_goodbye = true; return;
+    default: return;
+  }
+}
+
+void oracle::down(int d, std::string_view bytes) {
+  device_state& x = devices_[i(d)];
+  seen_packet const p = read_packet(bytes, false);
+  note("down", d, p.type, p.id, p.type == 3 ? p.topic : std::string_view{});
+  x.last_down = now_;
+  if (p.wrong != nullptr || x.must_end) return;  // a client ends the connection there, and reads no further
+  switch (p.type) {
+    case 2:
+      if (p.code != 0 || x.link_open) return;
+      x.link_open = true;
+      x.link_since = x.last_up = now_;
+      x.session_present = p.session_present;
+      x.sent_on_link.clear();
+      if (!p.session_present)
+        for (auto it = x.ids.begin(); it != x.ids.end();) it = x.sends[it->second].ended ? x.ids.erase(it) : std::next(it);
+      return;
+    case 3: return down_publish(d, x, p);
+    case 4: x.ids.erase(p.id); return;
+    case 9: {
+      auto const asked = x.asked.find(p.id);
+      if (asked == x.asked.end() || asked->second != p.codes.size()) return;
+      for (int const code : p.codes) x.filters += code < 0x80;
+      x.asked.erase(asked);
+      return;
+    }
+    default: return;
+  }
+}
+
+void oracle::look_around() {
+  for (std::size_t d = 0; d != devices_.size(); ++d)
+    if (devices_[d].link_open) silence(static_cast<int>(d), devices_[d]);
+}
+
+void oracle::backoff(int d, device_state& x, micros gap) {
+  ++x.attempts_unproven;
+  micros cap = script_.base_delay * 1000;
+  for (int n = 1; n < x.attempts_unproven && cap < script_.max_delay * 1000; ++n) cap *= 2;
+  if (cap > script_.max_delay * 1000) cap = script_.max_delay * 1000;
+  if (cap < script_.max_delay * 1000) return;
+  // Twelve waits drawn evenly up to `cap` sum up to less than one of them once in 479 million times.
+  x.gaps.push_back(gap);
+  if (x.gaps.size() < 12) return;
+  micros sum = 0;
+  for (std::size_t k = x.gaps.size() - 12; k != x.gaps.size(); ++k) sum += x.gaps[k];
+  if (sum < cap)
+    fail("I12", d, "the last 12 of " + std::to_string(x.attempts_unproven) + " waits were " + std::to_string(sum / 1000) +
+                       " ms together; one alone may be " + std::to_string(cap / 1000));
+}
+
+void oracle::silence(int d, device_state& x) {
+  if (x.must_end && now_ > x.last_down + 5 * second) return fail("I18", d, "MQTT-4.8.0-1: a connection lives on after what is not MQTT");
+  if (script_.keep_alive == 0 || stalled_at_ >= x.last_up || stalled_at_ >= x.last_down) return;
+  if (now_ - x.last_up > script_.keep_alive * second + second)
+    fail("I14", d, "nothing was sent for " + std::to_string((now_ - x.last_up) / second) + " s");
+  micros const heard = x.last_down > x.link_since ? x.last_down : x.link_since;
+  if (now_ - heard > script_.keep_alive * second * 3 / 2 + 31 * second)
+    fail("I14", d, "a dead link was not noticed for " + std::to_string((now_ - heard) / second) + " s");
+}
+
+void oracle::up_connect(int d, device_state& x, seen_packet const& p, std::int64_t client_utc) {
+  x.up_buffer_connect = false;
+  if (p.client_id != "d" + std::to_string(d)) return fail("I18", d, "another's client id");
+  auto const token = iothub::parse_sas_token(p.password);
+  if (!token) return fail("I16", d, "CONNECT without a token");
+  if (token->expiry <= client_utc) return fail("I16", d, "CONNECT with an expired token");
+  if (p.keep_alive != script_.keep_alive) fail("I14", d, "another keep-alive than was asked for");
+}
+
+void oracle::up_publish(int d, device_state& x, seen_packet const& p) {
+  std::string const own = "devices/d" + std::to_string(d) + "/messages/events/";
+  if (p.topic.substr(0, own.size()) == own) return up_telemetry(d, x, p);
+  if (p.qos != 0) return fail("I18", d, "QoS 1 on a topic that is not telemetry");
+  constexpr std::string_view response = "$iothub/methods/res/";
+  if (p.topic.substr(0, response.size()) == response) {
+    auto const at = p.topic.find("$rid=");
+    std::string const rid{at == std::string_view::npos ? std::string_view{} : p.topic.substr(at + 5)};
+    auto const found = x.rids.find(rid);
+    if (found == x.rids.end()) return fail("I5", d, "an answer to a call that this connection never had");
+    if (found->second-- <= 0) return fail("I5", d, "a second answer to one call");
+    return;
+  }
+  if (p.topic.substr(0, 13) != "$iothub/twin/") fail("I18", d, "a strange topic: " + std::string{p.topic});
+}
+
+void oracle::up_telemetry(int d, device_state& x, seen_packet const& p) {
+  if (p.qos != 1) return fail("I3", d, "telemetry at QoS 0");
+  std::uint64_t n = 0;
+  std::size_t at = p.payload.find('.');
+  for (at = at == std::string_view::npos ? p.payload.size() : at + 1; at < p.payload.size() && p.payload[at] >= '0' && p.payload[at] <= '9'; ++at)
+    n = n * 10 + static_cast<std::uint64_t>(p.payload[at] - '0');
+  auto const [it, fresh] = x.ids.try_emplace(p.id, n);
+  if (!fresh && it->second != n)
+    return fail("I15", d, "packet id " + std::to_string(p.id) + " of message " + std::to_string(it->second) +
+                              " is in flight and was used for message " + std::to_string(n));
+  bool const before = !x.sent_on_session.insert(n).second;
+  if (!x.sent_on_link.insert(n).second) return fail("I3", d, "message " + std::to_string(n) + " was sent twice on one connection");
+  if (!before && p.dup) fail("I3", d, "MQTT-3.3.1-1: the first sending of a message has DUP");
+  if (before && x.session_present && !p.dup)
+    fail("I3", d, "MQTT-3.3.1-1: message " + std::to_string(n) + " was sent again in the same session without DUP");
+  if (before && n < x.sends.size() && x.sends[n].ended) fail("I3", d, "message " + std::to_string(n) + " has ended and was sent again");
+}
+
+void oracle::up_puback(int d, device_state& x, std::uint16_t id) {
+  for (std::size_t k = 0; k != x.owed.size(); ++k) {
+    if (x.owed[k].first != id) continue;
+    std::uint64_t const n = x.owed[k].second;
+    x.owed.erase(x.owed.begin() + static_cast<std::ptrdiff_t>(k));
+    if (n < x.messages.size() && x.messages[n].accepted == 0)
+      fail("I9", d, "message " + std::to_string(n) + " was acknowledged before its handler accepted it");
+    return;
+  }
+  fail("I9", d, "a PUBACK for what was never received");
+}
+
+void oracle::down_publish(int d, device_state& x, seen_packet const& p) {
+  std::string_view const topic = p.topic;
+  if (topic.substr(0, 8) == "devices/") {
+    std::string const own = "devices/d" + std::to_string(d) + "/messages/devicebound/";
+    if (topic.substr(0, own.size()) != own) return fail("I19", d, "a message of another device");
+    std::uint64_t n = 0;
+    for (std::size_t at = 1; at < p.payload.size() && p.payload[at] >= '0' && p.payload[at] <= '9'; ++at)
+      n = n * 10 + static_cast<std::uint64_t>(p.payload[at] - '0');
+    if (p.qos == 1) x.owed.emplace_back(p.id, n);
+    return;
+  }
+  constexpr std::string_view request = "$iothub/methods/POST/";
+  if (topic.substr(0, request.size()) != request) return;
+  auto const at = topic.find("$rid=");
+  if (at == std::string_view::npos) return;
+  if (++x.rids[std::string{topic.substr(at + 5)}] > 1) fail("I19", d, "the hub sent one call twice");
+  std::uint64_t call = 0;
+  for (char const c : p.payload)
+    if (c >= '0' && c <= '9') call = call * 10 + static_cast<std::uint64_t>(c - '0');
+  if (call < calls_.size() && calls_[call].device == d) ++calls_[call].delivered;
+}
+
+}  // namespace iothub_test
