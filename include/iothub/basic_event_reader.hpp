@@ -45,8 +45,10 @@
 #include <iothub/base/prng.hpp>
 #include <iothub/base/uuid.hpp>
 #include <iothub/crypto/crypto.hpp>
+#include <iothub/policy/client_handle.hpp>
 #include <iothub/policy/amqp_transport.hpp>
 #include <iothub/policy/clock.hpp>
+#include <iothub/policy/held.hpp>
 #include <iothub/service/event_reader_driver.hpp>
 #include <iothub/service/sas_passes.hpp>
 
@@ -58,9 +60,10 @@ template <class Transport, class Clock, class Crypto>
 class event_reader_state;
 }  // namespace detail
 
-// Transport, Clock and Crypto are policies: values, or references to what the caller keeps.
+// Transport, Clock and Crypto are policies: values, or references to what the caller keeps. The destructor calls no handler
+// and saves no checkpoint: close() does.
 template <class Transport, class Clock, class Crypto>
-class basic_event_reader {
+class basic_event_reader : public client_handle<detail::event_reader_state<Transport, Clock, Crypto>> {
   static_assert(amqp_transport<std::remove_reference_t<Transport>>,
                 "basic_event_reader: Transport must be an amqp_transport; see iothub/policy/amqp_transport.hpp");
   static_assert(clock<std::remove_reference_t<Clock>>,
@@ -95,17 +98,6 @@ class basic_event_reader {
   {
     return self_made(on, nullptr, text, options);
   }
-
-  basic_event_reader(basic_event_reader&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_event_reader& operator=(basic_event_reader&& other) noexcept {
-    if (this != &other) {
-      drop();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  // Calls no handler, and saves no checkpoint: close() does.
-  ~basic_event_reader() { drop(); }
 
   // --- reading --------------------------------------------------------------------------------------------------------
 
@@ -170,36 +162,13 @@ class basic_event_reader {
   [[nodiscard]] std::uint64_t events() const noexcept { return state().core().events(); }
   [[nodiscard]] std::uint64_t missed() const noexcept { return state().core().missed(); }
 
-  // --- time and running -----------------------------------------------------------------------------------------------
-
-  bool run_for(duration time) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_for(time).has_value(); });
-  }
-  // Runs the loop until done() says true, at most until `limit`: whether it did.
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-  }
-  void poll() {
-    auto& s = state();
-    s.run([&] { s.on().poll(); });
-  }
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] std::remove_reference_t<Transport>& transport() noexcept { return state().transport(); }
 
  private:
   using state_type = detail::event_reader_state<Transport, Clock, Crypto>;
-  explicit basic_event_reader(state_type* state) noexcept : state_{state} {}
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void drop() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
+  using handle = client_handle<state_type>;
+  explicit basic_event_reader(state_type* of) noexcept : handle{of} {}
+  using handle::state;
   template <class T, class C, class K>
   static result<basic_event_reader> make(loop& on, owned<loop> own, std::string_view text, T&& transport, C&& clock,
                                          K&& crypto, event_reader_options const& options) {
@@ -222,8 +191,6 @@ class basic_event_reader {
                 [&] { return std::remove_reference_t<Clock>{on}; }, [] { return std::remove_reference_t<Crypto>{}; },
                 options);
   }
-
-  state_type* state_;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
@@ -231,8 +198,8 @@ class basic_event_reader {
 namespace detail {
 
 template <class Transport, class Clock, class Crypto>
-class event_reader_state final : private amqp_policies<Transport, Clock, Crypto>, public event_reader_driver {
-  using policies = amqp_policies<Transport, Clock, Crypto>;
+class event_reader_state final : private held_policies<Transport, Clock, Crypto>, public event_reader_driver {
+  using policies = held_policies<Transport, Clock, Crypto>;
   using transport_type = std::remove_reference_t<Transport>;
   using passes_type = sas_passes<std::remove_reference_t<Crypto>&>;
 
@@ -250,7 +217,7 @@ class event_reader_state final : private amqp_policies<Transport, Clock, Crypto>
     passes_.emplace(*std::move(passes));
     source.key.clear();
     lifetime_ = options.token_lifetime;
-    options.seed = back_end_seed(options.seed, this->crypto_);
+    options.seed = make_seed(options.seed, this->crypto_);
     if (options.reader_name.empty()) {
       char bytes[uuid_bytes];
       if (!this->crypto_.fill_random(byte_span{bytes, sizeof bytes})) prng{options.seed}.fill(bytes);

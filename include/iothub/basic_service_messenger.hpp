@@ -31,8 +31,10 @@
 #include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/crypto/crypto.hpp>
+#include <iothub/policy/client_handle.hpp>
 #include <iothub/policy/amqp_transport.hpp>
 #include <iothub/policy/clock.hpp>
+#include <iothub/policy/held.hpp>
 #include <iothub/service/messenger_driver.hpp>
 #include <iothub/service/sas_passes.hpp>
 
@@ -46,7 +48,7 @@ class messenger_state;
 
 // Transport, Clock and Crypto are policies: values, or references to what the caller keeps.
 template <class Transport, class Clock, class Crypto>
-class basic_service_messenger {
+class basic_service_messenger : public client_handle<detail::messenger_state<Transport, Clock, Crypto>> {
   static_assert(amqp_transport<std::remove_reference_t<Transport>>,
                 "basic_service_messenger: Transport must be an amqp_transport; see iothub/policy/amqp_transport.hpp");
   static_assert(clock<std::remove_reference_t<Clock>>,
@@ -82,17 +84,6 @@ class basic_service_messenger {
   {
     return self_made(on, nullptr, text, options);
   }
-
-  basic_service_messenger(basic_service_messenger&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_service_messenger& operator=(basic_service_messenger&& other) noexcept {
-    if (this != &other) {
-      drop();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  // Calls no user code and gives up what is pending.
-  ~basic_service_messenger() { drop(); }
 
   // --- to devices -----------------------------------------------------------------------------------------------------
 
@@ -138,34 +129,14 @@ class basic_service_messenger {
 
   // Ends everything pending with errc::closed and says good-bye. It stays usable.
   void close() { state().close(); }
-  bool run_for(duration time) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_for(time).has_value(); });
-  }
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-  }
-  void poll() {
-    auto& s = state();
-    s.run([&] { s.on().poll(); });
-  }
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] std::size_t pending_operations() const noexcept { return state().core().pending(); }
   [[nodiscard]] std::remove_reference_t<Transport>& transport() noexcept { return state().transport(); }
 
  private:
   using state_type = detail::messenger_state<Transport, Clock, Crypto>;
-  explicit basic_service_messenger(state_type* state) noexcept : state_{state} {}
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void drop() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
+  using handle = client_handle<state_type>;
+  explicit basic_service_messenger(state_type* of) noexcept : handle{of} {}
+  using handle::state;
   result<void> settle(messenger_core::stream of, back_end_lock lock, bool complete) {
     return state().core().settle(of, lock, complete);
   }
@@ -188,8 +159,6 @@ class basic_service_messenger {
                 [&] { return std::remove_reference_t<Clock>{on}; }, [] { return std::remove_reference_t<Crypto>{}; },
                 options);
   }
-
-  state_type* state_;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
@@ -197,8 +166,8 @@ class basic_service_messenger {
 namespace detail {
 
 template <class Transport, class Clock, class Crypto>
-class messenger_state final : private amqp_policies<Transport, Clock, Crypto>, public messenger_driver {
-  using policies = amqp_policies<Transport, Clock, Crypto>;
+class messenger_state final : private held_policies<Transport, Clock, Crypto>, public messenger_driver {
+  using policies = held_policies<Transport, Clock, Crypto>;
   using transport_type = std::remove_reference_t<Transport>;
   using passes_type = sas_passes<std::remove_reference_t<Crypto>&>;
 
@@ -216,7 +185,7 @@ class messenger_state final : private amqp_policies<Transport, Clock, Crypto>, p
     if (!passes) return std::move(passes).error();
     passes_.emplace(*std::move(passes));
     lifetime_ = options.token_lifetime;
-    options.seed = back_end_seed(options.seed, this->crypto_);
+    options.seed = make_seed(options.seed, this->crypto_);
     endpoint hub{connection.connect_host(), options.amqps_port};
     start(port_, std::move(hub), connection.host_name, std::move(options));
     return {};

@@ -33,6 +33,7 @@
 #include <iothub/device/device_driver.hpp>
 #include <iothub/device/device_options.hpp>
 #include <iothub/device/transport.hpp>
+#include <iothub/policy/client_handle.hpp>
 #include <iothub/policy/clock.hpp>
 #include <iothub/policy/loop_clock.hpp>
 #include <iothub/wire/connection_string.hpp>
@@ -62,7 +63,7 @@ class device_state;
 
 // Transport, Clock and Crypto are policies: values, or references to what the caller keeps.
 template <class Transport, class Clock, class Crypto>
-class basic_device_client {
+class basic_device_client : public client_handle<detail::device_state<Transport, Clock, Crypto>> {
   static_assert(offers_dialect<std::remove_reference_t<Transport>>,
                 "basic_device_client: Transport has no member `dialect& device_dialect()`; "
                 "wrap an MQTT transport in over_mqtt<M> and an HTTP transport in over_https<H>");
@@ -96,16 +97,6 @@ class basic_device_client {
   [[nodiscard]] static result<basic_device_client> from_connection_string(loop& on, std::string_view text,
                                                                           device_options const& options = {})
     requires self_made_transport<Transport>;
-
-  basic_device_client(basic_device_client&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_device_client& operator=(basic_device_client&& other) noexcept {
-    if (this != &other) {
-      release();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  ~basic_device_client() { release(); }
 
   // --- connecting -----------------------------------------------------------------------------------------------------
 
@@ -228,16 +219,6 @@ class basic_device_client {
   }
   bool cancel_timer(timer_id id) { return state().cancel_timer(id); }
 
-  // Runs the loop for that long; false when stop() ended it early.
-  bool run_for(duration time);
-  // Runs the loop until done() says true, at most until `limit`: whether it did.
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never);
-  // Does all that can be done without waiting.
-  void poll();
-  // Ends all runs of the loop, and with them blocking calls (errc::cancelled).
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] time_point now() const { return state().clock().now(); }
   [[nodiscard]] utc_time utc_now() const { return state().clock().utc_now(); }
 
@@ -256,18 +237,11 @@ class basic_device_client {
 
  private:
   using state_type = detail::device_state<Transport, Clock, Crypto>;
-  explicit basic_device_client(state_type* state) noexcept : state_{state} {}
+  using handle = client_handle<state_type>;
+  explicit basic_device_client(state_type* of) noexcept : handle{of} {}
   static result<basic_device_client> make(loop& on, owned<loop> own, std::string_view text,
                                           device_options const& options);
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void release() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
-
-  state_type* state_;
+  using handle::state;
 };
 
 }  // namespace v0

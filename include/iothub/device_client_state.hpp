@@ -3,6 +3,7 @@
 
 #include <iothub/base/owned.hpp>
 #include <iothub/device_client.hpp>
+#include <iothub/policy/held.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -26,34 +27,9 @@ inline connection_parameters make_parameters(connection_string const& connection
   return p;
 }
 
-template <class Crypto>
-std::uint64_t make_seed(device_options const& options, Crypto& crypto) {
-  std::uint64_t seed = options.seed;
-  char bytes[sizeof seed];
-  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
-  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
-  return seed;
-}
-
-// Policies first, so that the driver's base finds its dialect alive.
 template <class Transport, class Clock, class Crypto>
-struct device_policies {
-  template <class T, class C, class K>
-  device_policies(owned<loop> own, T&& transport, C&& clock, K&& crypto)
-      : own_loop(std::move(own)),
-        transport_(make_policy<Transport>(std::forward<T>(transport))),
-        clock_(make_policy<Clock>(std::forward<C>(clock))),
-        crypto_(make_policy<Crypto>(std::forward<K>(crypto))) {}
-
-  owned<loop> own_loop;  // goes last
-  Transport transport_;
-  Clock clock_;
-  Crypto crypto_;
-};
-
-template <class Transport, class Clock, class Crypto>
-class device_state final : private device_policies<Transport, Clock, Crypto>, public device_driver {
-  using policies = device_policies<Transport, Clock, Crypto>;
+class device_state final : private held_policies<Transport, Clock, Crypto>, public device_driver {
+  using policies = held_policies<Transport, Clock, Crypto>;
   using clock_ref = std::remove_reference_t<Clock>&;
   using crypto_ref = std::remove_reference_t<Crypto>&;
 
@@ -66,7 +42,7 @@ class device_state final : private device_policies<Transport, Clock, Crypto>, pu
       : policies(std::move(own), std::forward<T>(transport), std::forward<C>(clock), std::forward<K>(crypto)),
         device_driver(on, this->transport_.device_dialect(),
                       make_parameters(connection, options, std::remove_reference_t<Transport>::port(options)), options,
-                      make_seed(options, this->crypto_)) {
+                      make_seed(options.seed, this->crypto_)) {
     start(this->transport_.device_dialect());
   }
 
@@ -295,25 +271,6 @@ void basic_device_client<Transport, Clock, Crypto>::on_message(F handler) {
     }
   };
   state().enable(feature::messages);
-}
-
-template <class Transport, class Clock, class Crypto>
-bool basic_device_client<Transport, Clock, Crypto>::run_for(duration time) {
-  auto& s = state();
-  return s.run([&] { return s.on().run_for(time).has_value(); });
-}
-
-template <class Transport, class Clock, class Crypto>
-template <class Predicate>
-bool basic_device_client<Transport, Clock, Crypto>::run_until(Predicate done, time_point limit) {
-  auto& s = state();
-  return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-}
-
-template <class Transport, class Clock, class Crypto>
-void basic_device_client<Transport, Clock, Crypto>::poll() {
-  auto& s = state();
-  s.run([&] { s.on().poll(); });
 }
 
 }  // namespace v0

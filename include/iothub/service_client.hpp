@@ -34,8 +34,10 @@
 #include <iothub/base/time.hpp>
 #include <iothub/crypto/crypto.hpp>
 #include <iothub/fwd.hpp>
+#include <iothub/policy/client_handle.hpp>
 #include <iothub/policy/loop_clock.hpp>
 #include <iothub/policy/clock.hpp>
+#include <iothub/policy/held.hpp>
 #include <iothub/policy/http_transport.hpp>
 #include <iothub/service/pager.hpp>
 #include <iothub/service/service_core.hpp>
@@ -66,7 +68,7 @@ class service_state;
 
 // Http, Clock and Crypto are policies: values, or references to what the caller keeps.
 template <class Http, class Clock, class Crypto>
-class basic_service_client {
+class basic_service_client : public client_handle<detail::service_state<Http, Clock, Crypto>> {
   static_assert(http_transport<std::remove_reference_t<Http>>,
                 "basic_service_client: Http must be an http_transport; see iothub/policy/http_transport.hpp");
   static_assert(clock<std::remove_reference_t<Clock>>,
@@ -117,16 +119,6 @@ class basic_service_client {
   {
     return self_made(on, nullptr, text, options);
   }
-
-  basic_service_client(basic_service_client&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_service_client& operator=(basic_service_client&& other) noexcept {
-    if (this != &other) {
-      drop();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  ~basic_service_client() { drop(); }
 
   // --- identities -----------------------------------------------------------------------------------------------------
 
@@ -330,25 +322,6 @@ class basic_service_client {
 
   // Ends everything pending with errc::closed and runs those completions. The client stays usable.
   void close() { state().close(); }
-  // Runs the loop for that long; false when stop() ended it early.
-  bool run_for(duration time) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_for(time).has_value(); });
-  }
-  // Runs the loop until done() says true, at most until `limit`: whether it did.
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-  }
-  // Does all that can be done without waiting.
-  void poll() {
-    auto& s = state();
-    s.run([&] { s.on().poll(); });
-  }
-  // Ends all runs of the loop, and with them blocking calls (errc::cancelled).
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] utc_time utc_now() const { return state().clock().utc_now(); }
   [[nodiscard]] std::string const& host_name() const noexcept { return state().host(); }
   [[nodiscard]] std::size_t pending_operations() const noexcept { return state().pending(); }
@@ -356,18 +329,26 @@ class basic_service_client {
 
  private:
   using state_type = detail::service_state<Http, Clock, Crypto>;
-  explicit basic_service_client(state_type* state) noexcept : state_{state} {}
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void drop() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
+  using handle = client_handle<state_type>;
+  explicit basic_service_client(state_type* of) noexcept : handle{of} {}
+  using handle::state;
 
   template <class T>
   static service_driver::submission submit(service_call<T>& call) {
     return {.request = std::move(call.request), .only_reads = call.only_reads, .hub_time = call.hub_time};
+  }
+  // For a completion, which is called whatever happens.
+  template <class T>
+  static result<T> read_or_say(result<T> (*read)(http::response&&), http::response&& answer) {
+#if IOTHUB_EXCEPTIONS
+    try {
+      return read(std::move(answer));
+    } catch (std::bad_alloc const&) {
+      return error{errc::out_of_memory, "no memory was left to read the hub's answer"};
+    }
+#else
+    return read(std::move(answer));
+#endif
   }
   template <class T>
   static result<T> run_on(state_type& s, result<service_call<T>>&& call) {
@@ -387,7 +368,7 @@ class basic_service_client {
     using reader = result<T> (*)(http::response&&);
     reader const read = call ? call->read : reader{};
     service_driver::completion done = [f = std::move(completion), read](result<http::response>&& answer) mutable {
-      f(answer ? read(*std::move(answer)) : result<T>{std::move(answer).error()});
+      f(answer ? read_or_say(read, *std::move(answer)) : result<T>{std::move(answer).error()});
     };
     if (call)
       state().begin(submit(*call), std::move(done));
@@ -413,54 +394,15 @@ class basic_service_client {
         on, std::move(own), *connection, [&] { return service_transport<Http>::make(options); },
         [&] { return Clock{on}; }, [] { return Crypto{}; }, options);
   }
-
-  state_type* state_;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
-// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
-template <class Policy, class Source>
-Policy make_service_policy(Source&& source) {
-  if constexpr (std::is_reference_v<Policy>) {
-    return source;
-  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
-    return std::forward<Source>(source)();
-  } else {
-    return Policy(std::forward<Source>(source));
-  }
-}
-
-template <class Crypto>
-std::uint64_t make_service_seed(service_options const& options, Crypto& crypto) {
-  std::uint64_t seed = options.seed;
-  char bytes[sizeof seed];
-  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
-  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
-  return seed;
-}
-
-// Policies first, so that they outlive the driver's base; the loop, where it is this client's own, outlives all.
 template <class Http, class Clock, class Crypto>
-struct service_policies {
-  template <class H, class C, class K>
-  service_policies(owned<loop> own, H&& http, C&& clock, K&& crypto)
-      : own_loop(std::move(own)),
-        http_(make_service_policy<Http>(std::forward<H>(http))),
-        clock_(make_service_policy<Clock>(std::forward<C>(clock))),
-        crypto_(make_service_policy<Crypto>(std::forward<K>(crypto))) {}
-
-  owned<loop> own_loop;
-  Http http_;
-  Clock clock_;
-  Crypto crypto_;
-};
-
-template <class Http, class Clock, class Crypto>
-class service_state final : private service_policies<Http, Clock, Crypto>, public service_driver {
-  using policies = service_policies<Http, Clock, Crypto>;
+class service_state final : private held_policies<Http, Clock, Crypto>, public service_driver {
+  using policies = held_policies<Http, Clock, Crypto>;
   using signer = basic_sas_signer<std::remove_reference_t<Clock>&, std::remove_reference_t<Crypto>&>;
 
  public:
@@ -468,7 +410,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
   service_state(loop& on, owned<loop> own, H&& http, C&& clock, K&& crypto, std::string const& host,
                 service_options const& options)
       : policies(std::move(own), std::forward<H>(http), std::forward<C>(clock), std::forward<K>(crypto)),
-        service_driver(on, host, named(options), make_service_seed(options, this->crypto_)) {
+        service_driver(on, host, named(options), make_seed(options.seed, this->crypto_)) {
     start();
   }
 
@@ -488,7 +430,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
     return {};
   }
 
-  [[nodiscard]] std::remove_reference_t<Http>& transport() noexcept { return this->http_; }
+  [[nodiscard]] std::remove_reference_t<Http>& transport() noexcept { return this->transport_; }
   [[nodiscard]] std::remove_reference_t<Clock> const& clock() const noexcept { return this->clock_; }
 
  private:
@@ -509,15 +451,15 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
     return std::string_view{token_};
   }
   exchange_id start_exchange(endpoint const& where, http::request&& what, time_point now) override {
-    return this->http_.start(where, std::move(what), now);
+    return this->transport_.start(where, std::move(what), now);
   }
-  void cancel_exchange(exchange_id id) override { this->http_.cancel(id); }
-  void step_transport(time_point now) override { this->http_.step(now); }
-  std::optional<http_completion> next_completion() override { return this->http_.next_completion(); }
+  void cancel_exchange(exchange_id id) override { this->transport_.cancel(id); }
+  void step_transport(time_point now) override { this->transport_.step(now); }
+  std::optional<http_completion> next_completion() override { return this->transport_.next_completion(); }
   [[nodiscard]] time_point transport_deadline() const override {
-    return static_cast<std::remove_reference_t<Http> const&>(this->http_).deadline();
+    return static_cast<std::remove_reference_t<Http> const&>(this->transport_).deadline();
   }
-  void attach_transport(loop& on, participant& whom) override { this->http_.attach(on, whom); }
+  void attach_transport(loop& on, participant& whom) override { this->transport_.attach(on, whom); }
 
   std::optional<signer> signer_;
   std::string token_;

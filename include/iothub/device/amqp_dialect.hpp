@@ -23,6 +23,7 @@
 #include <iothub/device/dialect.hpp>
 #include <iothub/device/transport.hpp>
 #include <iothub/policy/amqp_transport.hpp>
+#include <iothub/policy/held.hpp>
 
 namespace iothub {
 inline namespace v0 {

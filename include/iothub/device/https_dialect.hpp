@@ -18,6 +18,7 @@
 #include <iothub/base/result.hpp>
 #include <iothub/device/dialect.hpp>
 #include <iothub/device/transport.hpp>
+#include <iothub/policy/held.hpp>
 #include <iothub/policy/http_transport.hpp>
 #include <iothub/wire/api_version.hpp>
 #include <iothub/wire/hub_errors.hpp>

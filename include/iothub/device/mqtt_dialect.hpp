@@ -30,6 +30,7 @@
 #include <iothub/base/result.hpp>
 #include <iothub/device/dialect.hpp>
 #include <iothub/device/transport.hpp>
+#include <iothub/policy/held.hpp>
 #include <iothub/policy/mqtt_transport.hpp>
 #include <iothub/version.hpp>
 #include <iothub/wire/device_topics.hpp>

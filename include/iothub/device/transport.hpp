@@ -34,21 +34,5 @@ concept self_made_transport = device_transport<T> && requires(device_options con
   T(T::prepare(options).value(), options);
 };
 
-namespace detail {
-
-// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
-template <class Policy, class Source>
-Policy make_policy(Source&& source) {
-  if constexpr (std::is_reference_v<Policy>) {
-    return source;
-  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
-    return std::forward<Source>(source)();
-  } else {
-    return Policy(std::forward<Source>(source));
-  }
-}
-
-}  // namespace detail
-
 }  // namespace v0
 }  // namespace iothub

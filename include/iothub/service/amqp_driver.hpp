@@ -134,46 +134,5 @@ class amqp_driver {
   bool released_ = false;
 };
 
-namespace detail {
-
-// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
-template <class Policy, class Source>
-Policy make_back_end_policy(Source&& source) {
-  if constexpr (std::is_reference_v<Policy>) {
-    return source;
-  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
-    return std::forward<Source>(source)();
-  } else {
-    return Policy(std::forward<Source>(source));
-  }
-}
-
-// Eight random bytes, unless there is a seed already.
-template <class Crypto>
-std::uint64_t back_end_seed(std::uint64_t seed, Crypto& crypto) {
-  char bytes[sizeof seed];
-  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
-  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
-  return seed;
-}
-
-// The policies of a client, which outlive its driver; the loop, where it is the client's own, outlives all.
-template <class Transport, class Clock, class Crypto>
-struct amqp_policies {
-  template <class T, class C, class K>
-  amqp_policies(owned<loop> own, T&& transport, C&& clock, K&& crypto)
-      : own_loop(std::move(own)),
-        transport_(make_back_end_policy<Transport>(std::forward<T>(transport))),
-        clock_(make_back_end_policy<Clock>(std::forward<C>(clock))),
-        crypto_(make_back_end_policy<Crypto>(std::forward<K>(crypto))) {}
-
-  owned<loop> own_loop;
-  Transport transport_;
-  Clock clock_;
-  Crypto crypto_;
-};
-
-}  // namespace detail
-
 }  // namespace v0
 }  // namespace iothub
