@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -44,10 +45,22 @@ class temporary_folder {
   std::string path_;
 };
 
+// For tests/security/scan.py, which reads what programs printed: the command on the first line, then the text.
+inline void add_transcript(std::string const& command, std::string const& text) {
+  char const* const folder = std::getenv("IOTHUB_TRANSCRIPTS");
+  if (folder == nullptr) return;
+  static int count = 0;
+  std::ofstream{std::string{folder} + "/transcript-" + std::to_string(::getpid()) + "-" + std::to_string(++count),
+                std::ios::binary}
+      << command << "\n"
+      << text;
+}
+
 // Runs while the object lives; all output goes to a file.
 class process {
  public:
-  process(std::vector<std::string> const& command, std::string const& output) {
+  process(std::vector<std::string> const& command, std::string const& output) : output_{output} {
+    for (auto const& word : command) command_ += word + " ";
     std::vector<char*> arguments;
     for (auto const& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
@@ -72,10 +85,13 @@ class process {
     int status = 0;
     ::waitpid(id_, &status, 0);
     id_ = 0;
+    std::ifstream in{output_, std::ios::binary};
+    add_transcript(command_, {std::istreambuf_iterator<char>{in}, std::istreambuf_iterator<char>{}});
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   }
 
  private:
+  std::string output_, command_;
   ::pid_t id_ = 0;
 };
 

@@ -42,6 +42,7 @@ class ServedHub:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(TIMEOUT)
+        add_transcript(["iothub-fake serve"], f"{self.ready}\n{self.log()}")
         self.folder.cleanup()
         return status
 
@@ -52,13 +53,24 @@ class ServedHub:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+            add_transcript(["iothub-fake serve"], f"{self.ready}\n{self.log()}")
         self.folder.cleanup()
+
+
+def add_transcript(command, text):
+    """For tests/security/scan.py, which reads what programs printed: the command on the first line, then the text."""
+    folder = os.environ.get("IOTHUB_TRANSCRIPTS")
+    if folder and text:
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix="transcript-", delete=False) as out:
+            out.write(" ".join(str(word) for word in command) + "\n" + text)
 
 
 def run(command, environment, status=0):
     """Runs to the end; the output when the exit status is the wanted one."""
     done = subprocess.run([str(word) for word in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, timeout=TIMEOUT)
+    add_transcript(command, done.stdout)
+    add_transcript(["standard error of", *command], done.stderr)
     if status is not None and done.returncode != status:
         raise AssertionError(f"{command} ended with {done.returncode}, not {status}:\n{done.stdout}{done.stderr}")
     return done
@@ -85,6 +97,7 @@ class Running:
         self.process.send_signal(with_signal)
         rest = self.process.stdout.read()
         ended = self.process.wait(TIMEOUT)
+        add_transcript(self.command, "\n".join([*self.lines, rest]))
         if ended != status:
             raise AssertionError(f"{self.command} ended with {ended}, not {status}: {self.lines[-5:]}{rest}")
 

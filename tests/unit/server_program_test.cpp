@@ -18,6 +18,8 @@
 #include <iothub/net/tcp_listener.hpp>
 #include <iothub/wire/connection_string.hpp>
 
+#include <process.hpp>
+
 #ifndef IOTHUB_BIN_DIR
 #define IOTHUB_BIN_DIR "build/bin"
 #endif
@@ -34,7 +36,8 @@ using words = std::vector<std::string>;
 // A running iothub-fake; standard error goes to a file.
 class program {
  public:
-  program(words arguments, std::string const& error_file) {
+  program(words arguments, std::string const& error_file) : error_file_{error_file} {
+    for (auto const& argument : arguments) command_ += " " + argument;
     int out[2];
     if (::pipe2(out, O_CLOEXEC) != 0) std::abort();
     posix_spawn_file_actions_t actions;
@@ -59,6 +62,7 @@ class program {
   std::string line() {
     std::string text;
     for (char c; ::read(out_, &c, 1) == 1 && c != '\n';) text += c;
+    said_ += text + "\n";
     return text;
   }
   // The exit status; -1 for a death by a signal.
@@ -66,6 +70,9 @@ class program {
     int status = 0;
     ::waitpid(pid_, &status, 0);
     pid_ = -1;
+    std::ifstream errors{error_file_};
+    iothub_test::add_transcript("standard error of " + command_, {std::istreambuf_iterator<char>{errors}, {}});
+    iothub_test::add_transcript(command_, said_);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
   int end(int signal) {
@@ -76,6 +83,7 @@ class program {
  private:
   pid_t pid_ = -1;
   int out_ = -1;
+  std::string error_file_, command_ = "iothub-fake", said_;
 };
 
 class FakeProgram : public testing::Test {
