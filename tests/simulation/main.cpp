@@ -155,11 +155,33 @@ bool explain(std::string const& name, script const& s, std::size_t keep, bool al
   }
   if (always_events)
     for (auto const& line : v.last) std::printf("  %s\n", line.c_str());
-  std::printf("%s holds: %zu steps, %d devices, %s of virtual time, %llu events, %llu messages and calls, hash %016llx\n",
+  std::printf("%s holds: %zu steps, %d device(s), %s of virtual time, %llu events, %llu messages and calls, hash %016llx\n",
               name.c_str(), s.steps.size(), s.devices,
               duration_text(static_cast<std::int64_t>(v.device_hours / s.devices * 3'600'000)).c_str(), static_cast<ull>(v.events),
               static_cast<ull>(v.messages), static_cast<ull>(v.hash));
   return true;
+}
+
+// The few steps that are enough, where they are few and quickly found.
+void tell_small(std::uint64_t seed, options const& o) {
+  std::printf("  smaller   %s --shrink %llu\n", o.self.c_str(), static_cast<ull>(seed));
+  std::fflush(nullptr);
+  pid_t const child = fork();
+  if (child == 0) {
+    limit_cpu(5);
+    script const s = draw(seed);
+    verdict const v = run(s, 0);
+    if (v.ok()) _exit(0);
+    script const less = shrink(s, v, 200);
+    if (less.steps.size() > 12) _exit(0);
+    std::printf("  enough    %zu of its %zu steps (milliseconds, what, device, lasting, amount)\n", less.steps.size(), s.steps.size());
+    for (step const& t : less.steps)
+      std::printf("              %lld %s %d %lld %llu\n", static_cast<long long>(t.at), t.what.c_str(), t.device,
+                  static_cast<long long>(t.lasting), static_cast<ull>(t.amount));
+    std::fflush(nullptr);
+    _exit(0);
+  }
+  waitpid(child, nullptr, 0);
 }
 
 // I20: where two runs of one seed part.
@@ -258,7 +280,7 @@ int run_seeds(options const& o) {
         std::printf("... alone, but not after the seeds before it\n  replay    %s --seeds %llu --first %llu --jobs 1\n", o.self.c_str(),
                     static_cast<ull>(n + 1), static_cast<ull>(o.first));
       } else {
-        std::printf("  smaller   %s --shrink %llu\n", o.self.c_str(), static_cast<ull>(seed));
+        tell_small(seed, o);
       }
       std::fflush(stdout);
       if (!lived && o.keep_going) {

@@ -26,6 +26,7 @@
 
 #include "promises.hpp"
 #include "script.hpp"
+#include "strict_amqp.hpp"
 #include "strict_mqtt.hpp"
 
 namespace iothub_test {
@@ -40,6 +41,9 @@ inline std::string telemetry_body(int device, std::uint64_t n) {
     body += static_cast<char>(x & 255);
   return body;
 }
+
+// What can be seen of a device's connection.
+enum class seen_as : std::uint8_t { packets, frames, values };
 
 class oracle {
  public:
@@ -67,6 +71,7 @@ class oracle {
   [[nodiscard]] std::vector<std::string> last() const;
 
   // --- the application's side of a device
+  void wired(int d, seen_as how) { devices_[i(d)].how = how; }
   void client_made(int d);
   void client_gone(int d, bool closed_in_order);
   void connecting(int d);
@@ -105,6 +110,10 @@ class oracle {
   std::uint64_t message_sent(int d);
   void message_seen(int d, std::uint64_t n);
   void message_accepted(int d, std::uint64_t n) { ++devices_[i(d)].messages[n].accepted; }
+  // A messenger sends it: it may be lost until that says that the hub has it. Feedback is asked for, or not.
+  void message_by_messenger(int d, std::uint64_t n, bool wants_feedback);
+  void message_taken(int d, std::uint64_t n, bool ok, std::string_view why);
+  void feedback(int d, std::uint64_t n, bool success);
   // `waiting`: how many the hub still holds for it.
   void final_messages(int d, std::size_t waiting);
 
@@ -114,6 +123,7 @@ class oracle {
   // --- the wire
   void attempt(int d);
   void gone(int d);
+  void goodbye(int d) { devices_[i(d)].said_goodbye = true; }
   void up(int d, std::string_view bytes, std::int64_t client_utc);
   void down(int d, std::string_view bytes);
   // From time to time: what cannot be seen at an event.
@@ -145,7 +155,10 @@ class oracle {
   };
   struct c2d {
     std::uint64_t seen = 0, accepted = 0;
-    bool excused = false;
+    bool excused = false;  // it may be lost
+    bool wants_feedback = false, taken = false;
+    bool gone = false;     // its device was deleted
+    std::uint64_t feedback = 0;
   };
   struct call_state {
     int device;
@@ -167,13 +180,16 @@ class oracle {
     std::int64_t last_desired = 0;
     std::vector<c2d> messages;
     // the link
+    seen_as how = seen_as::packets;
+    amqp_witness witness = {};
+    std::set<std::uint64_t> open_sends;  // of whatever connection
     bool explicit_connect = true, said_goodbye = false, up_buffer_connect = false, link_open = false, session_present = false,
-         must_end = false, busy = false;
+         must_end = false, busy = false, subscribed = false;
     micros anew_at = 0, gone_at = 0, link_since = 0, last_up = 0, last_down = 0;
     std::map<std::uint16_t, std::uint64_t> ids;     // in flight: packet id, message
     std::set<std::uint64_t> sent_on_session;        // messages that went out once
     std::set<std::uint64_t> sent_on_link;
-    std::vector<std::pair<std::uint16_t, std::uint64_t>> owed;  // packet id, message
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> owed;  // packet id or delivery, message
     std::map<std::string, int> rids;                // delivered on this connection, and how often unanswered
     std::map<std::uint16_t, std::size_t> asked;
     std::size_t filters = 0;
@@ -194,6 +210,10 @@ class oracle {
   void up_telemetry(int d, device_state& x, seen_packet const& p);
   void up_puback(int d, device_state& x, std::uint16_t id);
   void down_publish(int d, device_state& x, seen_packet const& p);
+  void up_frame(int d, device_state& x, std::string_view bytes, std::int64_t client_utc);
+  void down_frame(int d, device_state& x, std::string_view bytes);
+  void frame_silence(int d, device_state& x);
+  void call_delivered(int d, device_state& x, std::string rid, std::string_view payload);
 
   script const& script_;
   std::size_t keep_;

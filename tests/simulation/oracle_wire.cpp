@@ -27,6 +27,7 @@ void oracle::attempt(int d) {
   x.rids.clear();
   x.filters = 0;
   x.asked.clear();
+  x.witness = {};
 }
 
 void oracle::gone(int d) {
@@ -41,12 +42,15 @@ void oracle::gone(int d) {
   }
   for (auto const& [id, n] : x.ids)
     if (n < x.sends.size()) ++x.sends[n].breaks;
+  if (x.how != seen_as::packets)
+    for (auto const n : x.open_sends) ++x.sends[n].breaks;
   x.link_open = false;
   x.gone_at = now_;
 }
 
 void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
   device_state& x = devices_[i(d)];
+  if (x.how == seen_as::frames) return up_frame(d, x, bytes, client_utc);
   seen_packet const p = read_packet(bytes, true);
   note("up", d, p.type, p.id, p.type == 3 ? p.topic : std::string_view{});
   if (p.wrong != nullptr) return fail("I18", d, std::string{"the client sent what is not MQTT: "} + p.wrong);
@@ -59,7 +63,8 @@ void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
     case 3: return up_publish(d, x, p);
     case 4: return up_puback(d, x, p.id);
     case 8:
-      if (x.ids.count(p.id) != 0) fail("I15", d, "a SUBSCRIBE has the packet id of a message in flight");
+      if (x.ids.count(p.id) != 0 || x.asked.count(p.id) != 0) fail("I15", d, "a SUBSCRIBE has a packet id that is in flight");
+      x.subscribed = true;
       x.asked[p.id] = p.filters.size();
       return;
     case 14: x.said_goodbye = true; return;
@@ -69,6 +74,7 @@ void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
 
 void oracle::down(int d, std::string_view bytes) {
   device_state& x = devices_[i(d)];
+  if (x.how == seen_as::frames) return down_frame(d, x, bytes);
   seen_packet const p = read_packet(bytes, false);
   note("down", d, p.type, p.id, p.type == 3 ? p.topic : std::string_view{});
   x.last_down = now_;
@@ -77,6 +83,7 @@ void oracle::down(int d, std::string_view bytes) {
     case 2:
       if (p.code != 0 || x.link_open) return;
       x.link_open = true;
+      x.subscribed = false;
       x.link_since = x.last_up = now_;
       x.session_present = p.session_present;
       x.sent_on_link.clear();
@@ -118,8 +125,12 @@ void oracle::backoff(int d, device_state& x, micros gap) {
 }
 
 void oracle::silence(int d, device_state& x) {
+  if (x.how == seen_as::frames) return frame_silence(d, x);
+  if (x.how == seen_as::values) return;
   if (x.must_end && now_ > x.last_down + 5 * second) return fail("I18", d, "MQTT-4.8.0-1: a connection lives on after what is not MQTT");
   if (script_.keep_alive == 0 || stalled_at_ >= x.last_up || stalled_at_ >= x.last_down) return;
+  if (!x.subscribed && now_ > x.link_since + 5 * second && !x.must_end)
+    fail("I17", d, "connected for " + std::to_string((now_ - x.link_since) / second) + " s without a SUBSCRIBE: nothing from the hub can come");
   if (now_ - x.last_up > script_.keep_alive * second + second)
     fail("I14", d, "nothing was sent for " + std::to_string((now_ - x.last_up) / second) + " s");
   micros const heard = x.last_down > x.link_since ? x.last_down : x.link_since;
@@ -153,7 +164,7 @@ void oracle::up_publish(int d, device_state& x, seen_packet const& p) {
 }
 
 void oracle::up_telemetry(int d, device_state& x, seen_packet const& p) {
-  if (p.qos != 1) return fail("I3", d, "telemetry at QoS 0");
+  if (p.qos != 1) return fail("I1", d, "telemetry goes out at QoS 0, which the hub never confirms");
   std::uint64_t n = 0;
   std::size_t at = p.payload.find('.');
   for (at = at == std::string_view::npos ? p.payload.size() : at + 1; at < p.payload.size() && p.payload[at] >= '0' && p.payload[at] <= '9'; ++at)
@@ -196,10 +207,13 @@ void oracle::down_publish(int d, device_state& x, seen_packet const& p) {
   constexpr std::string_view request = "$iothub/methods/POST/";
   if (topic.substr(0, request.size()) != request) return;
   auto const at = topic.find("$rid=");
-  if (at == std::string_view::npos) return;
-  if (++x.rids[std::string{topic.substr(at + 5)}] > 1) fail("I19", d, "the hub sent one call twice");
+  if (at != std::string_view::npos) call_delivered(d, x, std::string{topic.substr(at + 5)}, p.payload);
+}
+
+void oracle::call_delivered(int d, device_state& x, std::string rid, std::string_view payload) {
+  if (++x.rids[std::move(rid)] > 1) fail("I19", d, "the hub sent one call twice");
   std::uint64_t call = 0;
-  for (char const c : p.payload)
+  for (char const c : payload)
     if (c >= '0' && c <= '9') call = call * 10 + static_cast<std::uint64_t>(c - '0');
   if (call < calls_.size() && calls_[call].device == d) ++calls_[call].delivered;
 }

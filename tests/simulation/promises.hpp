@@ -29,7 +29,7 @@ inline constexpr promise promises[] = {
     {"I14", "the line is never silent for longer than keep-alive, and a dead one is noticed"},
     {"I15", "a packet id is never 0, and never shared by two packets in flight"},
     {"I16", "no expired token is used, and no text holds a token or a key"},
-    {"I17", "connection notices make sense: \"connected\" only with every subscription made"},
+    {"I17", "every connection subscribes, and notices of it make sense: \"connected\" only when all that is made"},
     {"I18", "every packet is correct MQTT, by a second decoder, and nothing follows one that is not"},
     {"I19", "the hub keeps its own rules: versions, tags, whose message is whose"},
     {"I20", "the same seed gives the same run"},

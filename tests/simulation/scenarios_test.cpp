@@ -32,7 +32,7 @@ class Scenario : public ::testing::Test {
   verdict play() {
     std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
     verdict const v = run(s, 100);
-    EXPECT_TRUE(v.ok()) << "A PROMISE OF THE LIBRARY IS BROKEN\n\n" << report(v, s, replay_this_test());
+    if (!v.ok()) ADD_FAILURE() << "A PROMISE OF THE LIBRARY IS BROKEN\n\n" << report(v, s, replay_this_test());
     return v;
   }
   script s;

@@ -114,6 +114,13 @@ script draw(std::uint64_t seed) {
     s.steps.push_back(std::move(t));
   }
   if (dice.chance(1, 4)) s.steps.push_back({dice.between(0, s.length / 2), "flap", 0, 0, 10 + dice.below(25)});
+  // A device that talks all the time, and hears nothing for a while: keep-alive has to listen, too.
+  if (dice.chance(1, 5)) {
+    int const d = static_cast<int>(dice.below(static_cast<std::uint64_t>(s.devices)));
+    std::int64_t const gap = s.keep_alive * 1000 / 4, from = dice.between(0, s.length / 2);
+    for (std::int64_t k = 0; k != 16 && from + k * gap < s.length; ++k) s.steps.push_back({from + k * gap, "telemetry", d, 1000, 1});
+    s.steps.push_back({from + 1, pick(dice, {"black_hole_down", "half_open", "black_hole_up"}), d, 4 * s.keep_alive * 1000, 0});
+  }
   std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
   return s;
 }
