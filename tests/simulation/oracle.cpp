@@ -172,7 +172,7 @@ void oracle::stored(int d, std::string_view body, std::string_view property) {
 void oracle::report_ended(int d, std::uint64_t n, bool ok, std::int64_t version) {
   device_state& x = devices_[i(d)];
   note(ok ? "reported" : "report failed", d, static_cast<std::int64_t>(n), version);
-  if (!ok) return;
+  if (!ok || (x.anew_at != 0 && x.link_since <= x.anew_at)) return;  // the latter: it was of the device that was deleted
   auto& key = x.reports[n % 6];
   if (static_cast<std::int64_t>(n) > key.confirmed) key.confirmed = static_cast<std::int64_t>(n);
   // Answers may come in another order than the patches were applied in.
