@@ -1,5 +1,6 @@
 // Any bytes into the MQTT decoder. The packets must be the same however the bytes are cut; what was decoded must encode
-// to bytes that decode to the same again; an error is final. The first byte of the input is the size of the pieces.
+// to bytes that decode to the same again; an error is final. A second decoder, written from the standard alone, finds the
+// same in them. The first byte of the input is the size of the pieces.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -8,6 +9,8 @@
 
 #include <iothub/mqtt/codec.hpp>
 #include <iothub/mqtt/decoder.hpp>
+
+#include "../simulation/strict_mqtt.hpp"
 
 namespace {
 
@@ -21,6 +24,27 @@ std::string encoded(mqtt::packet const& what) {
   byte_buffer out;
   encode(what, out);
   return std::string{out.view()};
+}
+
+// What the strict decoder says of a packet that ours took.
+void compare(mqtt::packet const& ours, std::string_view bytes) {
+  iothub_test::seen_packet const theirs = iothub_test::read_packet(bytes, false);
+  require(theirs.wrong == nullptr && theirs.type == static_cast<int>(ours.type));
+  switch (ours.type) {
+    case mqtt::packet_type::connect:
+      require(theirs.client_id == ours.connect.client_id && theirs.keep_alive == ours.connect.keep_alive);
+      return;
+    case mqtt::packet_type::publish:
+      require(theirs.topic == ours.publish.topic && theirs.payload == ours.publish.payload);
+      require(theirs.qos == ours.publish.qos && theirs.dup == ours.publish.dup && theirs.retain == ours.publish.retain);
+      require(theirs.id == (ours.publish.qos == 0 ? 0 : ours.publish.id));
+      return;
+    case mqtt::packet_type::subscribe:
+      require(theirs.filters.size() == ours.subscribe.filters.size());
+      for (std::size_t i = 0; i != theirs.filters.size(); ++i) require(theirs.filters[i] == ours.subscribe.filters[i].filter);
+      return;
+    default: return;
+  }
 }
 
 struct outcome {
@@ -40,6 +64,7 @@ outcome run(std::string_view bytes, std::size_t piece) {
     while ((found = in.next(what)) == mqtt::decode_status::complete) {
       if (what.type == mqtt::packet_type::connect && what.connect.protocol_level != 4) continue;
       std::string const once = encoded(what);
+      compare(what, once);
       mqtt::packet again;
       mqtt::filter_scratch scratch;
       mqtt::decoded const redecoded = decode(once, 1u << 20, again, scratch);
