@@ -99,6 +99,21 @@ twin_timeout 10
 293746 device_deleted 0 27185 61044
 )");
 }
+// The answer about the twin of a device that was deleted while the answer was under way says nothing of the new one's.
+TEST(SimulationCase, AnAnswerOfADeletedDeviceIsPast) {
+  holds(R"(
+seed 1051947258986393817
+length 108325
+latency 700
+jitter 0
+keep_alive 60
+connect_timeout 10
+publish_timeout 10
+twin_timeout 10
+105950 report 0 7000 367
+107325 device_deleted 0 59901 951871
+)");
+}
 // A packet that is illegal on a connection is none where the first CONNACK never came.
 TEST(SimulationCase, ASecondConnackIsTheFirstWhereTheFirstWasLost) {
   holds(R"(
