@@ -222,7 +222,8 @@ class oracle {
   std::set<std::string> secrets_;
   std::vector<event> ring_;
   std::size_t next_ = 0;
-  micros now_ = 0;
+  micros now_ = 0, moment_ = -1;
+  std::uint64_t at_moment_ = 0;  // events
   micros stalled_at_ = -1;
   std::uint64_t last_op_ = 0, count_ = 0, messages_ = 0, duplicates_ = 0, renewals_ = 0, attempts_ = 0, failures_ = 0;
   std::uint64_t hash_ = 14695981039346656037u;
