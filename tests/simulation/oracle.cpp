@@ -21,6 +21,9 @@ void oracle::mix(std::uint64_t v) noexcept {
 
 void oracle::note(char const* what, int device, std::int64_t a, std::int64_t b, std::string_view text) {
   ++count_;
+  if (now_ != moment_) moment_ = now_, at_moment_ = 0;
+  if (++at_moment_ == 500'000) fail("I13", device, "half a million events at one moment: something goes round in circles");
+  if (at_moment_ > 1'000'000) std::abort();  // and does not come out
   mix(static_cast<std::uint64_t>(now_));
   for (char const* c = what; *c != 0; ++c) hash_ = (hash_ ^ static_cast<unsigned char>(*c)) * 1099511628211u;
   mix(static_cast<std::uint64_t>(device) << 48 ^ static_cast<std::uint64_t>(a) << 20 ^ static_cast<std::uint64_t>(b));
