@@ -6,10 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include <iothub/base/config.hpp>
 #include <iothub/base/owned.hpp>
 
 namespace iothub {
@@ -35,6 +37,7 @@ enum class errc : std::uint8_t {
   cancelled,
   stalled,               // virtual time only: nothing can ever happen again; the text says who waits for what
   io_error,              // a file or the operating system said no
+  out_of_memory,         // this process had none left; the outcome is unknown (a blocking call throws std::bad_alloc)
 
   // The peer broke a protocol.
   protocol_error,        // bytes that no correct peer sends
@@ -66,17 +69,23 @@ enum class errc : std::uint8_t {
 // The code's own name, for logs and tests: "device_offline".
 constexpr std::string_view to_string(errc code) noexcept;
 
+// Making and copying one never throws: where there is no memory for its text, the code is left, and says enough for a
+// program. So whoever must say what went wrong can.
 class error {
  public:
   error(errc code) noexcept : code_{code} {}  // NOLINT(google-explicit-constructor): an errc is an error
-  error(errc code, std::string message) : code_{code}, details_{new details{std::move(message), {}, 0, 0}} {}
-  error(errc code, char const* message) : error(code, std::string(message)) {}
+  error(errc code, std::string message) noexcept
+      : code_{code}, details_{new (std::nothrow) details{std::move(message), {}, 0, 0}} {}
+  error(errc code, char const* message) noexcept : code_{code} {
+    details_.reset(describe([message] { return new details{message, {}, 0, 0}; }));
+  }
 
   error(error&&) noexcept = default;
   error& operator=(error&&) noexcept = default;
-  error(error const& other)
-      : code_{other.code_}, details_{other.details_ ? new details{*other.details_} : nullptr} {}
-  error& operator=(error const& other) {
+  error(error const& other) noexcept : code_{other.code_} {
+    if (other.details_) details_.reset(describe([&other] { return new details{*other.details_}; }));
+  }
+  error& operator=(error const& other) noexcept {
     if (this != &other) *this = error{other};
     return *this;
   }
@@ -95,8 +104,9 @@ class error {
     return details_ ? std::string_view{details_->tracking_id} : std::string_view{};
   }
 
-  error& with_http(int status, int hub_code, std::string tracking_id) {
-    if (!details_) details_.reset(new details{});
+  error& with_http(int status, int hub_code, std::string tracking_id) noexcept {
+    if (!details_) details_.reset(new (std::nothrow) details{});
+    if (!details_) return *this;
     details_->http_status = status;
     details_->hub_code = hub_code;
     details_->tracking_id = std::move(tracking_id);
@@ -112,6 +122,18 @@ class error {
     int http_status;
     int hub_code;
   };
+  template <class Make>
+  static details* describe(Make make) noexcept {
+#if IOTHUB_EXCEPTIONS
+    try {
+      return make();
+    } catch (...) {  // no memory for words
+      return nullptr;
+    }
+#else
+    return make();
+#endif
+  }
   errc code_;
   owned<details> details_;
 };
@@ -125,6 +147,7 @@ constexpr bool is_transient(errc code) noexcept {
     case errc::host_not_found:
     case errc::tls_failed:
     case errc::timeout:
+    case errc::out_of_memory:
     case errc::throttled:
     case errc::service_unavailable:
     case errc::server_error:
@@ -167,6 +190,7 @@ constexpr std::string_view to_string(errc code) noexcept {
     case errc::cancelled: return "cancelled";
     case errc::stalled: return "stalled";
     case errc::io_error: return "io_error";
+    case errc::out_of_memory: return "out_of_memory";
     case errc::protocol_error: return "protocol_error";
     case errc::malformed: return "malformed";
     case errc::bad_request: return "bad_request";

@@ -50,11 +50,15 @@ class lean_vector {
   void reserve(std::size_t wanted) {
     if (wanted > capacity_) grow(wanted);
   }
+  // The next push_back() allocates nothing, so it cannot fail.
+  void make_room() {
+    if (size_ == capacity_) grow(next_capacity());
+  }
   // The value may be an element of this very array.
   T& push_back(T&& value) {
     if (size_ != capacity_) return place(std::move(value));
     T kept(std::move(value));
-    grow(capacity_ != 0 ? capacity_ * 2 : sizeof(T) <= 64 ? 4 : 1);
+    grow(next_capacity());
     return place(std::move(kept));
   }
   T& push_back(T const& value) { return push_back(T(value)); }
@@ -95,6 +99,9 @@ class lean_vector {
   }
 
  private:
+  [[nodiscard]] std::size_t next_capacity() const noexcept {
+    return capacity_ != 0 ? capacity_ * 2 : sizeof(T) <= 64 ? 4 : 1;
+  }
   T& place(T&& value) noexcept {
     T* const made = ::new (static_cast<void*>(data_ + size_)) T(std::move(value));
     ++size_;

@@ -165,7 +165,7 @@ class amqp_device_links final : private amqp::connection_handler {
   [[nodiscard]] static std::string_view name_of(place where) noexcept;
   [[nodiscard]] static error error_of(std::string what, amqp::error_view const& peer);
   [[nodiscard]] error lost(std::string what, amqp::error_view const& peer) const;
-  [[nodiscard]] std::string new_uuid() noexcept;
+  [[nodiscard]] std::string new_uuid();
   [[nodiscard]] ticket next_ticket() noexcept {
     if (++last_ticket_ == 0) last_ticket_ = 1;
     return last_ticket_;

@@ -49,7 +49,7 @@ inline void amqp_device_links::forget() noexcept {
   over_ = true;
 }
 
-inline std::string amqp_device_links::new_uuid() noexcept {
+inline std::string amqp_device_links::new_uuid() {
   char bytes[uuid_bytes];
   random_.fill(bytes);
   return to_uuid({bytes, sizeof bytes});
@@ -345,6 +345,7 @@ inline void amqp_device_links::on_disposition(amqp::link& which, amqp::settlemen
   std::size_t at = 0;
   while (at != sent_.size() && sent_[at].ticket != where) ++at;
   if (at == sent_.size()) return;  // given up meanwhile
+  events_.make_room();  // before it is forgotten
   at == 0 ? sent_.drop_front() : sent_.erase(at);
   pending& made = push(device_event_kind::telemetry_settled);
   made.ticket = where;

@@ -13,7 +13,10 @@
 //      when the hub does not take it.
 //   5. Each operation ends in exactly one action: outbox, twin_requests and the connects are the only places where an
 //      operation lives, and ending one removes it from there.
-//   6. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
+//   6. Where an exception (no memory) leaves the core, what it was about may be half done: the connection is in doubt, and
+//      the next step ends it as the network would, and comes back. Operations are ended one by one, each when there is room
+//      to say so; the next step goes on where memory ran out.
+//   7. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
 //      dropped: the hub has forgotten the calls and sends the messages again.
 #pragma once
 
@@ -70,7 +73,7 @@ class device_core {
   // Says goodbye to the hub and ends everything pending with errc::closed. connect() may follow.
   void close(time_point now);
   // Says goodbye and tells nobody: for a driver that goes away.
-  void abandon(time_point now);
+  void abandon(time_point now) noexcept;
   // errc::too_large, outbox_full, not_connected (nothing is tried: see connection_status::disconnected), timeout (the
   // outcome is unknown once the message was handed over; sending it again may make a duplicate), closed, or what the
   // hub said.
@@ -117,6 +120,21 @@ class device_core {
  private:
   // Whether there is nothing left to do: the message was sent or refused.
   bool send_at_once(operation_id id, message const& what, time_point deadline, time_point now);
+  // On the stack while the connection is used: one that is left by an exception puts it in doubt.
+  class using_connection {
+   public:
+    explicit using_connection(device_core& core) noexcept : core_{core}, before_{core.in_doubt_} {
+      core.in_doubt_ = true;
+    }
+    using_connection(using_connection const&) = delete;
+    using_connection& operator=(using_connection const&) = delete;
+    void all_went_well() noexcept { core_.in_doubt_ = before_; }
+
+   private:
+    device_core& core_;
+    bool before_;
+  };
+  void end_what_is_left();
   enum class phase : std::uint8_t { closed, token, opening, enabling, connected, waiting };
   [[nodiscard]] bool trying() const noexcept { return phase_ != phase::closed; }
 
@@ -130,6 +148,7 @@ class device_core {
   void on_method_called(device_event& e, time_point now);
   void on_message_received(device_event& e);
   void become_connected(time_point now);
+  void end_connects();
   void link_down(error why, connection_reason reason, time_point now);
   void leave_connection(time_point now);
   void fail_all(error why, connection_reason reason);
@@ -145,6 +164,7 @@ class device_core {
   [[nodiscard]] bool in_flight() const noexcept;
 
   void pump(time_point now);
+  void pump_if_sure(time_point now);
   void pump_features(time_point now);
   void pump_telemetry(time_point now);
   void pump_twin(time_point now);
@@ -162,6 +182,8 @@ class device_core {
   connection_status status_ = connection_status::disconnected;
   connection_reason attempt_reason_ = connection_reason::opened;
   bool more_ = false;                  // the last step had more to do
+  bool in_doubt_ = false;              // the connection is used, or an exception left the core while it was
+  bool closed_by_user_ = false;
   bool desired_in_actions_ = false;    // at most one waits there; the rest waits in twin_sync, which is bounded
   bool renewing_ = false;
   bool holding_ = false;               // renewal: nothing new is handed over

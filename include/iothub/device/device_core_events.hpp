@@ -11,10 +11,19 @@ inline namespace v0 {
 // --- events ---------------------------------------------------------------------------------------------------------
 
 inline void device_core::step(time_point now) {
+  if (in_doubt_) {
+    dialect_.close(dialect_close::abort, now);
+    if (phase_ == phase::opening || phase_ == phase::enabling || phase_ == phase::connected)
+      link_down(error{errc::out_of_memory, "the client had no memory to go on with its connection"},
+                connection_reason::none, now);
+    in_doubt_ = false;
+  }
+  if (!trying()) end_what_is_left();
+  using_connection use{*this};
   dialect_.step(now);
   more_ = false;
   device_event e;
-  for (int budget = 64; dialect_.next_event(e, now);) {
+  for (int budget = 64; actions_.make_room(), dialect_.next_event(e, now);) {
     on_event(e, now);
     if (--budget == 0) {
       more_ = true;
@@ -23,6 +32,7 @@ inline void device_core::step(time_point now) {
   }
   on_time(now);
   pump(now);
+  use.all_went_well();
 }
 
 inline void device_core::on_event(device_event& e, time_point now) {
@@ -35,7 +45,7 @@ inline void device_core::on_event(device_event& e, time_point now) {
     }
     case device_event_kind::features_ready: return on_features_ready(e, now);
     case device_event_kind::telemetry_settled:
-      if (operation_id const id = outbox_.settle(e.ticket); id != 0) finish(id, std::move(e.outcome));
+      if (operation_id const id = outbox_.settle(e.ticket); id != 0) finish(id, std::move(e.outcome));  // there is room
       return;
     case device_event_kind::twin_received: return on_twin_received(e, now);
     case device_event_kind::patch_settled: return on_patch_settled(e);
@@ -75,7 +85,14 @@ inline void device_core::become_connected(time_point now) {
   last_error_.reset();
   reconnect_.connected(now);
   set_status(connection_status::connected, attempt_reason_);
-  while (!connects_.empty()) finish(connects_.take(), {});
+  end_connects();
+}
+
+inline void device_core::end_connects() {
+  while (!connects_.empty()) {
+    actions_.make_room();
+    finish(connects_.take(), {});
+  }
 }
 
 inline void device_core::on_twin_received(device_event& e, time_point now) {
@@ -85,11 +102,13 @@ inline void device_core::on_twin_received(device_event& e, time_point now) {
     // Spread like any retry, but without counting as a lost connection.
     return twin_sync_.on_failure(add(now, std::chrono::seconds{5} + reconnect_.jitter(std::chrono::seconds{5})));
   }
+  owned<device_twin> kept;
+  if (twin) kept = make_owned<device_twin>(std::move(*twin));
   operation_id const id = twin_requests_.settle(e.ticket);
   if (id == 0) return;
   if (!twin) return finish(id, std::move(twin).error());
   finish(id, {});
-  actions_.back().twin = make_owned<device_twin>(std::move(*twin));
+  actions_.back().twin = std::move(kept);
 }
 
 inline void device_core::on_patch_settled(device_event& e) {
@@ -175,6 +194,7 @@ inline void device_core::drop_inbox() noexcept {
 
 inline void device_core::link_down(error why, connection_reason reason, time_point now) {
   if (!trying()) return;
+  actions_.make_room();  // for the change of status
   bool const was_connected = phase_ == phase::connected;
   leave_connection(now);
   if (reason == connection_reason::none) reason = reason_of(why, was_connected);
@@ -199,14 +219,22 @@ inline void device_core::fail_all(error why, connection_reason reason) {
 }
 
 inline void device_core::abort_operations(error const& why) {
-  while (!connects_.empty()) finish(connects_.take(), why);
+  while (!connects_.empty()) {
+    actions_.make_room();
+    finish(connects_.take(), why);
+  }
   // What was handed over is taken back: a message that has failed must not be sent by a later connect().
   ticket where = 0;
-  while (operation_id const id = outbox_.abort_one(where)) {
+  while (outbox_.size() != 0) {
+    actions_.make_room();
+    operation_id const id = outbox_.abort_one(where);
     if (where != 0) dialect_.abandon_telemetry(where);
     finish(id, why);
   }
-  while (operation_id const id = twin_requests_.abort_one()) finish(id, why);
+  while (twin_requests_.size() != 0) {
+    actions_.make_room();
+    finish(twin_requests_.abort_one(), why);
+  }
 }
 
 inline connection_reason device_core::reason_of(error const& why, bool was_connected) noexcept {
@@ -222,7 +250,9 @@ inline connection_reason device_core::reason_of(error const& why, bool was_conne
 
 inline void device_core::on_time(time_point now) {
   expire_operations(now);
+  if (phase_ == phase::connected) end_connects();  // where memory ran out before
   if (now >= connect_deadline_ && !connects_.empty()) {
+    actions_.make_room();
     dialect_.close(dialect_close::abort, now);
     leave_connection(now);
     error why = last_error_ ? *last_error_ : error{errc::timeout, "the hub did not accept the connection in time"};
@@ -245,7 +275,9 @@ inline void device_core::on_time(time_point now) {
 
 inline void device_core::expire_operations(time_point now) {
   ticket where = 0;
-  while (operation_id const id = outbox_.expire(now, where)) {
+  while (actions_.make_room(), true) {
+    operation_id const id = outbox_.expire(now, where);
+    if (id == 0) break;
     if (where != 0) dialect_.abandon_telemetry(where);
     finish(id, error{errc::timeout, where != 0
                                         ? "the hub did not confirm the message in time; it may have been stored, so "
@@ -253,8 +285,10 @@ inline void device_core::expire_operations(time_point now) {
                                         : "the message was not sent in time, since there was no connection"});
     where = 0;
   }
-  while (operation_id const id = twin_requests_.expire(now))
+  while (operation_id const id = twin_requests_.expire(now)) {
     finish(id, error{errc::timeout, "the hub did not answer the twin operation in time; its outcome is unknown"});
+    actions_.make_room();
+  }
 }
 
 inline bool device_core::in_flight() const noexcept {
@@ -307,6 +341,7 @@ inline void device_core::on_token_renewed(device_event& e, time_point now) {
 }
 
 inline void device_core::reconnect_for_renewal(time_point now) {
+  actions_.make_room();  // for the change of status
   dialect_.close(dialect_close::graceful, now);
   leave_connection(now);
   down_since_ = now;
@@ -316,7 +351,8 @@ inline void device_core::reconnect_for_renewal(time_point now) {
 }
 
 inline time_point device_core::deadline() const {
-  if (more_ || token_wanted()) return time_point::min();
+  if (more_ || in_doubt_ || token_wanted()) return time_point::min();
+  if (!trying() && (pending_operations() != 0 || status_ != connection_status::disconnected)) return time_point::min();
   time_point at = dialect_.deadline();
   auto const earlier = [&at](time_point t) {
     if (t < at) at = t;
@@ -341,6 +377,14 @@ inline time_point device_core::deadline() const {
 
 // --- handing over ---------------------------------------------------------------------------------------------------
 
+// For verbs: what cannot be sent now is sent by the next step.
+inline void device_core::pump_if_sure(time_point now) {
+  if (in_doubt_) return;
+  using_connection use{*this};
+  pump(now);
+  use.all_went_well();
+}
+
 inline void device_core::pump(time_point now) {
   if (phase_ == phase::connected || phase_ == phase::enabling) pump_features(now);
   if (phase_ == phase::connected && !holding_) {
@@ -362,6 +406,7 @@ inline void device_core::pump_features(time_point now) {
 
 inline void device_core::pump_telemetry(time_point now) {
   while (message const* next = outbox_.waiting()) {
+    actions_.make_room();
     auto sent = dialect_.send_telemetry(*next, now);
     if (sent) {
       outbox_.waiting_sent(*sent);
@@ -378,6 +423,7 @@ inline void device_core::pump_twin(time_point now) {
   if (twin_sync_.wants_twin(now))
     if (auto sent = dialect_.get_twin(now)) twin_sync_.twin_asked(*sent, add(now, settings_.twin_timeout));
   while (twin_requests::request* next = twin_requests_.waiting()) {
+    actions_.make_room();
     auto sent = next->is_patch ? dialect_.patch_reported(next->patch, now) : dialect_.get_twin(now);
     if (sent) {
       next->where = *sent;
@@ -391,6 +437,8 @@ inline void device_core::pump_twin(time_point now) {
 
 inline void device_core::pump_desired() {
   if (desired_in_actions_) return;
+  if (!twin_sync_.has_next()) return;
+  actions_.make_room();
   desired_update update;
   if (!twin_sync_.next(update)) return;
   device_action a;

@@ -36,11 +36,13 @@ inline void device_core::connect(operation_id id, time_point now) {
   }
   if (wanted_.has(feature::messages) && !parameters_.who.module_id.empty())
     return finish(id, error{errc::unsupported, "the hub has no cloud-to-device messages for modules"});
+  actions_.make_room();  // for the change of status
   connects_.push(id);
   connect_deadline_ = add(now, settings_.connect_limit);
   if (trying()) return;
   reconnect_.reset();
   last_error_.reset();
+  closed_by_user_ = false;
   down_since_ = now;
   attempt_reason_ = connection_reason::opened;
   begin_attempt();
@@ -55,31 +57,60 @@ inline void device_core::begin_attempt() noexcept {
 inline void device_core::supply_token(result<std::string> token, duration lifetime, time_point now) {
   if (renewal_token_wanted_) return renew_in_place(std::move(token), lifetime, now);
   if (phase_ != phase::token) return;
-  if (!token) return link_down(std::move(token).error(), connection_reason::none, now);
+  using_connection use{*this};
+  if (!token) {
+    link_down(std::move(token).error(), connection_reason::none, now);
+    return use.all_went_well();
+  }
   duration const margin = settings_.renewal_margin;
   renewal_.minted(now, lifetime, margin, lifetime > duration{0} ? reconnect_.jitter(margin / 2) : duration{0});
   phase_ = phase::opening;
   phase_deadline_ = add(now, settings_.connect_timeout);
   auto const opened = dialect_.open(parameters_, *token, now);
   if (!opened) link_down(error{opened.error()}, connection_reason::none, now);
+  use.all_went_well();
 }
 
 inline void device_core::close(time_point now) {
   bool const was = trying();
-  if (was) {
-    dialect_.close(dialect_close::graceful, now);
-    leave_connection(now);
-  }
-  phase_ = phase::closed;
+  phase_ = phase::closed;  // whatever happens below
   phase_deadline_ = connect_deadline_ = down_since_ = never;
-  abort_operations(error{errc::closed, "the client was closed while the operation was pending"});
-  if (was) set_status(connection_status::disconnected, connection_reason::closed);
+  closed_by_user_ = true;
+  if (was) {
+    using_connection use{*this};
+    leave_connection(now);
+    dialect_.close(dialect_close::graceful, now);
+    use.all_went_well();
+  }
+  end_what_is_left();
 }
 
-inline void device_core::abandon(time_point now) {
-  if (trying()) dialect_.close(dialect_close::graceful, now);
+// Every operation of a client that tries no more, and the word that it does not. Each time there must be room to say so
+// before anything is forgotten; when memory runs out, step() goes on here.
+inline void device_core::end_what_is_left() {
+  if (pending_operations() != 0) {
+    abort_operations(closed_by_user_ || !last_error_
+                         ? error{errc::closed, "the client was closed while the operation was pending"}
+                         : *last_error_);
+  }
+  if (status_ == connection_status::disconnected) return;
+  actions_.make_room();
+  set_status(connection_status::disconnected, connection_reason::closed);
+}
+
+inline void device_core::abandon(time_point now) noexcept {
+  bool const was = trying();
   phase_ = phase::closed;
   phase_deadline_ = never;
+  if (!was) return;
+#if IOTHUB_EXCEPTIONS
+  try {
+    dialect_.close(dialect_close::graceful, now);
+  } catch (...) {  // no memory for a good-bye: the hub sees a connection that was lost
+  }
+#else
+  dialect_.close(dialect_close::graceful, now);
+#endif
 }
 
 inline void device_core::send_telemetry(operation_id id, message const& what, std::optional<duration> timeout,
@@ -103,8 +134,11 @@ inline bool device_core::send_at_once(operation_id id, message const& what, time
     return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before sending"}),
            true;
   if (auto admitted = outbox_.admit(size); !admitted) return finish(id, std::move(admitted)), true;
-  if (phase_ != phase::connected || holding_ || outbox_.waiting_count() != 0) return false;
+  if (phase_ != phase::connected || holding_ || in_doubt_ || outbox_.waiting_count() != 0) return false;
+  outbox_.make_room();
+  using_connection use{*this};
   auto sent = dialect_.send_telemetry(what, now);
+  use.all_went_well();
   if (sent) return outbox_.add_sent(id, *sent, size, deadline), true;
   errc const why = sent.error().code();
   if (why == errc::outbox_full || why == errc::not_connected) return false;
@@ -121,7 +155,7 @@ inline void device_core::get_twin(operation_id id, time_point now) {
     return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
-  pump(now);
+  pump_if_sure(now);
 }
 
 inline void device_core::patch_reported(operation_id id, std::string patch, time_point now) {
@@ -137,7 +171,7 @@ inline void device_core::patch_reported(operation_id id, std::string patch, time
                                   : error{errc::not_connected, "connect() the client before reporting properties"});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
-  pump(now);
+  pump_if_sure(now);
 }
 
 inline void device_core::enable(feature what, time_point now) {
@@ -146,35 +180,45 @@ inline void device_core::enable(feature what, time_point now) {
   if (what == feature::desired_properties) wanted_ = wanted_ | feature::twin;
   if (what == feature::messages) {
     while (!held_.empty()) {
+      actions_.make_room();
       actions_.push(held_.take());
       ++inbox_;
       ++unsettled_;
     }
   }
-  pump(now);
+  pump_if_sure(now);
 }
 
 inline result<void> device_core::answer_method(call_id call, int status, std::string_view payload, time_point now) {
   auto rid = calls_.take(call);
   if (!rid) return error{errc::not_connected, "the method call was answered already, or its connection is gone"};
-  if (phase_ != phase::connected && phase_ != phase::enabling)
+  if ((phase_ != phase::connected && phase_ != phase::enabling) || in_doubt_)
     return error{errc::not_connected, "the connection of the method call is gone"};
-  return dialect_.answer_method(*rid, status, payload, now);
+  using_connection use{*this};
+  auto answered = dialect_.answer_method(*rid, status, payload, now);
+  use.all_went_well();
+  return answered;
 }
 
 inline result<void> device_core::settle_message(std::uint32_t connection, ticket where, settlement how,
                                                 time_point now) {
-  if (connection != connection_ || (phase_ != phase::connected && phase_ != phase::enabling))
+  if (connection != connection_ || (phase_ != phase::connected && phase_ != phase::enabling) || in_doubt_)
     return error{errc::not_connected, "the connection of the message is gone; the hub sends it again"};
   if (unsettled_ != 0) --unsettled_;
-  return dialect_.settle_message(where, how, now);
+  using_connection use{*this};
+  auto settled = dialect_.settle_message(where, how, now);
+  use.all_went_well();
+  return settled;
 }
 
 inline device_action device_core::next_action() {
+  bool const was_desired = actions_.front().kind == device_action_kind::desired_changed;
+  if (was_desired) {
+    desired_in_actions_ = false;
+    pump_desired();  // before this one leaves, so that it stays when there is no room for the next
+  }
   device_action a = actions_.take();
-  if (a.kind == device_action_kind::desired_changed) desired_in_actions_ = false;
   if (a.kind == device_action_kind::method_called || a.kind == device_action_kind::message_received) --inbox_;
-  pump_desired();
   return a;
 }
 

@@ -226,9 +226,9 @@ device_action device_driver::wait_for(Start start) {
   // Ids of the slot map never reach the upper half: its generations would have to pass 2^31 first.
   b.id = (std::uint64_t{1} << 63) | ++last_blocked_;
   blocked_entry const entry{*this, b};
+  loop_.wake(io_);  // also when start() throws
   start(b.id);
   collect_blocked();
-  loop_.wake(io_);
   auto ended = loop_.run_until([&] { return b.done || released_; });
   if (b.done) return std::move(b.action);
   device_action none;
@@ -238,23 +238,34 @@ device_action device_driver::wait_for(Start start) {
 
 template <class Start>
 void device_driver::begin(completion done, Start start) {
-  start(operations_.emplace(std::move(done)));
+  operation_id const id = operations_.emplace(std::move(done));
+  struct forgotten_when_not_started {  // a call that throws tells nobody
+    slot_map<completion>& operations;
+    operation_id id;
+    bool started = false;
+    ~forgotten_when_not_started() {
+      if (!started) operations.erase(id);
+    }
+  } guard{operations_, id};
   loop_.wake(io_);
+  start(id);
+  guard.started = true;
   if (core_.has_action()) loop_.wake(handlers_);
 }
 
 inline void device_driver::enable(feature what) {
-  core_.enable(what, loop_.now());
   loop_.wake(io_);
+  if (what == feature::methods && desk_ == nullptr) desk_ = new answer_desk{this, 1};
+  core_.enable(what, loop_.now());
   if (core_.has_action()) loop_.wake(handlers_);
 }
 
 inline void device_driver::close() {
   frame const f{*this};
-  core_.close(loop_.now());
-  collect_blocked();
   loop_.wake(io_);
   loop_.wake(handlers_);
+  core_.close(loop_.now());
+  collect_blocked();
   if (handler_frames_ != 0) return;  // told when that handler has returned
   (void)loop_.run_until([this] { return released_ || !core_.has_action(); }, loop_.now());
 }
@@ -320,9 +331,6 @@ inline void device_driver::dispatch(device_action a) {
 }
 
 inline void device_driver::dispatch_method(device_action& a) {
-  if (desk_ == nullptr) {
-    desk_ = new answer_desk{this, 1};
-  }
   responder answer{answer_target{*desk_, a.call}};
   if (!a.outcome) return method_dispatcher::refuse_payload(std::move(answer));
   methods.dispatch(a.request, std::move(answer));

@@ -22,6 +22,8 @@ class fifo {
   [[nodiscard]] T& front() noexcept { return items_[head_]; }
   [[nodiscard]] T& back() noexcept { return items_.back(); }
 
+  // The next push() cannot fail, unless something is taken out before it.
+  void make_room() { items_.make_room(); }
   T& push(T value) {
     items_.push_back(std::move(value));
     return items_.back();

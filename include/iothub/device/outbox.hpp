@@ -32,6 +32,8 @@ class outbox {
 
   // errc::outbox_full above a bound.
   [[nodiscard]] result<void> admit(std::size_t size) const;
+  // The next add_sent() cannot fail.
+  void make_room() { entries_.make_room(); }
   // Both need an admit() before. add_sent() is for a message that the dialect took at once.
   void add_waiting(operation_id id, message&& what, std::size_t size, time_point deadline);
   void add_sent(operation_id id, ticket where, std::size_t size, time_point deadline);

@@ -33,8 +33,9 @@ class responder {
   // errc::closed: the client is gone. An outcome nobody looks at may be dropped.
   result<void> answer(method_response response) {
     if (!to_) return error{errc::invalid_state, "this method call was answered already"};
-    target to = std::move(to_);
-    return to(std::move(response));
+    result<void> outcome = to_(std::move(response));  // when memory runs out here it is not answered yet
+    to_ = {};
+    return outcome;
   }
   void operator()(method_response response) { (void)answer(std::move(response)); }
 

@@ -42,6 +42,7 @@ class twin_sync {
 
   void on_notice(desired_update&& notice);
 
+  [[nodiscard]] bool has_next() const noexcept { return !ready_.empty(); }
   // The next update for the handler; false when there is none.
   [[nodiscard]] bool next(desired_update& into);
 

@@ -171,7 +171,10 @@ inline void amqp_device::deliver_desired(std::int64_t version, json::value const
 }
 
 inline void amqp_device::on_drop(error const& reason) {
-  for (auto* const each : nodes_) each->link_.detach(face_.refusal(reason).view());
+  bool const detached = detail::without_memory_too([&] {
+    for (auto* const each : nodes_) each->link_.detach(face_.refusal(reason).view());
+  });
+  if (!detached) face_.broken_ = true;
   face_.output_made();
 }
 
@@ -222,16 +225,18 @@ inline amqp_device_node::~amqp_device_node() {
   for (std::size_t i = device.nodes_.size(); i-- != 0;)
     if (device.nodes_[i] == this) device.nodes_.erase(device.nodes_.begin() + static_cast<std::ptrdiff_t>(i));
   instant const at = face_.front_.host_.at(face_.now_);
-  for (auto const& each : locked_)
-    (void)core().settle_c2d(device.who_.device_id, each.token, settlement::release, at);
-  if (device.attached() && link_.is_sender()) {
-    if (place_ == amqp_place::device_methods && !device.out(place_)) core().listen_methods(device, false, at);
-    if (place_ == amqp_place::device_c2d && !device.out(place_)) core().listen_c2d(device, c2d_mode::off, at);
-    if (place_ == amqp_place::device_twin && !device.out(place_)) core().listen_desired(device, false, at);
-  }
+  detail::without_memory_too([&] {  // the messages come again when their locks have ended
+    for (auto const& each : locked_)
+      (void)core().settle_c2d(device.who_.device_id, each.token, settlement::release, at);
+    if (device.attached() && link_.is_sender()) {
+      if (place_ == amqp_place::device_methods && !device.out(place_)) core().listen_methods(device, false, at);
+      if (place_ == amqp_place::device_c2d && !device.out(place_)) core().listen_c2d(device, c2d_mode::off, at);
+      if (place_ == amqp_place::device_twin && !device.out(place_)) core().listen_desired(device, false, at);
+    }
+  });
   if (!device.nodes_.empty()) return;
   core().disconnect(device, ending::graceful, at);
-  face_.devices_.erase(device_key{device.who_});
+  face_.devices_.erase(face_.devices_.find(device.who_));
 }
 
 inline void amqp_device_node::start(instant at) {

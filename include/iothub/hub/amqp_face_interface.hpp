@@ -157,6 +157,7 @@ class amqp_face : public amqp::connection_handler {
   std::vector<later_settlement> later_;
   time_point token_due_ = never;  // when a connection that shows none is closed
   time_point now_ = {};  // of the last call, for what goes without one
+  bool broken_ = false;  // no memory to end a link in order: the connection ends
 };
 
 }  // namespace hub

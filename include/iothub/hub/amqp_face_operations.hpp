@@ -39,6 +39,7 @@ inline void amqp_face::settle_later(amqp::link& which, std::uint32_t delivery, t
 }
 
 inline void amqp_face::on_time(time_point now) {
+  if (broken_) connection_->link_lost(errc::out_of_memory, now);
   if (claims_.deadline() <= now) {
     instant const at = touched(now);
     if (claims_.expire(at)) detach_unpermitted(at);

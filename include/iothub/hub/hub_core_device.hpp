@@ -195,7 +195,7 @@ inline result<connected> hub_core::connect(device_link& link, key_view who, gran
   attach(link, record, with, how, at);
   log(log_level::info, at, "connected", who);
   tell_connection(record, "deviceConnected", at);
-  settle_time(record, false, at);
+  settle_time(record, true, at);  // what an earlier connection held, and had no memory to give back
   deliver_pending(record, at);
   set_timer(record, at);
   give_outcomes();
@@ -233,20 +233,23 @@ inline void hub_core::renew(device_link& link, grant const& with, instant at) {
   set_timer(*link.identity_, at);
 }
 
-// The link is gone, the state stays right; the caller sees to outcomes.
-inline void hub_core::detach(identity_record& record, ending how, instant at) {
+// The link is gone, the state stays right; the caller sees to outcomes. What cannot fail is done first: when memory runs
+// out behind it the device is gone all the same, what it held comes back when it connects again, and calls time out.
+inline void hub_core::cut(identity_record& record, instant at) noexcept {
   record.link->identity_ = nullptr;
   record.link = nullptr;
   record.connection_state_updated = at.utc;
   record.listens_methods = record.listens_desired = false;
   record.drop_at = never;
   if (!record.is_module()) --connected_;
-  if (how == ending::lost) publish_will(record, at);
-  record.will.reset();
-  if (record.clean) {
-    record.session_stored = false;
-    record.c2d = c2d_mode::off;
-  }
+  if (!record.clean) return;
+  record.session_stored = false;
+  record.c2d = c2d_mode::off;
+}
+
+inline void hub_core::clear_up(identity_record& record, ending how, instant at) {
+  auto const will = std::exchange(record.will, nullptr);
+  if (how == ending::lost && will) publish_will(record, *will, at);
   settle_time(record, true, at);
   for (method_ticket const ticket : methods_.of(record))
     if (methods_.find(ticket)->delivered)
@@ -259,18 +262,20 @@ inline void hub_core::disconnect(device_link& link, ending how, instant at) {
   last_ = at;
   if (!link.attached()) return;
   identity_record& record = *link.identity_;
-  detach(record, how, at);
-  log(log_level::info, at, "disconnected", {record.key->device_id, record.key->module_id},
-      how == ending::graceful ? "by the device" : "connection lost");
-  give_outcomes();
+  cut(record, at);
+  detail::without_memory_too([&] {
+    clear_up(record, how, at);
+    log(log_level::info, at, "disconnected", {record.key->device_id, record.key->module_id},
+        how == ending::graceful ? "by the device" : "connection lost");
+    give_outcomes();
+  });
 }
 
 inline void hub_core::forget(device_link& link) noexcept {
 #if IOTHUB_EXCEPTIONS
   try {
     disconnect(link, ending::lost, last_);
-  } catch (...) {
-    if (link.identity_ != nullptr) link.identity_->link = nullptr;
+  } catch (...) {  // what user code (a log, an answer) threw
   }
 #else
   disconnect(link, ending::lost, last_);
@@ -280,9 +285,20 @@ inline void hub_core::forget(device_link& link) noexcept {
 inline void hub_core::drop_record(identity_record& record, error const& reason, instant at) {
   device_link* const link = record.link;
   if (link == nullptr) return;
-  detach(record, ending::lost, at);
-  log(log_level::info, at, "dropped", {record.key->device_id, record.key->module_id}, reason.message());
+  cut(record, at);
   link->on_drop(reason);
+  detail::without_memory_too([&] {
+    clear_up(record, ending::lost, at);
+    log(log_level::info, at, "dropped", {record.key->device_id, record.key->module_id}, reason.message());
+  });
+}
+
+// Hands something to the record's connection. One that there is no memory to serve is dropped: its device comes back, and
+// gets what waits for it then.
+template <class Deliver>
+void hub_core::deliver_or_drop(identity_record& record, instant at, Deliver deliver) {
+  bool const delivered = detail::without_memory_too([&] { deliver(*record.link); });
+  if (!delivered) drop_record(record, errc::out_of_memory, at);
 }
 
 inline bool hub_core::drop(key_view who, error reason, instant at) {
@@ -415,9 +431,7 @@ inline void hub_core::keep_telemetry(identity_record const& record, auth_scope s
 }
 
 // Microsoft docs "Communicate with your IoT hub using MQTT": a will is telemetry with iothub-MessageType = Will.
-inline void hub_core::publish_will(identity_record& record, instant at) {
-  if (!record.will) return;
-  message const& will = *record.will;
+inline void hub_core::publish_will(identity_record& record, message const& will, instant at) {
   std::vector<property_view> properties{{"iothub-MessageType", "Will", true}};
   for (auto const& p : will.properties) properties.push_back({p.name, p.value, p.has_value});
   d2c_message what;

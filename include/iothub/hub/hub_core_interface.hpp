@@ -228,7 +228,10 @@ class hub_core {
   error disabled(identity_record const& record) const;
   void set_drop(identity_record& record, grant const& with, instant at);
   void attach(device_link& link, identity_record& record, grant const& with, connect_options const& how, instant at);
-  void detach(identity_record& record, ending how, instant at);
+  void cut(identity_record& record, instant at) noexcept;
+  void clear_up(identity_record& record, ending how, instant at);
+  template <class Deliver>
+  void deliver_or_drop(identity_record& record, instant at, Deliver deliver);
   void drop_record(identity_record& record, error const& reason, instant at);
   void forget(device_link& link) noexcept;
   void remove(identity_record& record, instant at);
@@ -237,7 +240,7 @@ class hub_core {
 
   // --- telemetry
   result<receipt> take_telemetry(identity_record& record, auth_scope scope, d2c_message const& what, instant at);
-  void publish_will(identity_record& record, instant at);
+  void publish_will(identity_record& record, message const& will, instant at);
   void keep_telemetry(identity_record const& record, auth_scope scope, d2c_message const& what, instant at);
 
   // --- events of the hub itself (hub_core_events.hpp); each does nothing where no route wants it

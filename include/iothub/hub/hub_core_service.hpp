@@ -226,7 +226,9 @@ inline result<twin> hub_core::replace_twin(key_view key, twin_update const& upda
   }
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)
-    record.link->deliver_desired(state.desired.version, document(state.desired.properties));
+    deliver_or_drop(record, at, [&](device_link& link) {
+      link.deliver_desired(state.desired.version, document(state.desired.properties));
+    });
   if (change.tags != nullptr || change.desired != nullptr) tell_twin_replaced(record, at);
   return describe_twin(record);
 }
@@ -270,17 +272,27 @@ inline result<method_ticket> hub_core::invoke_method(key_view key, method_reques
   if (!listening) call.request = request;
   method_ticket const ticket = methods_.add(std::move(call));
   pending_call& kept = *methods_.find(ticket);
+  struct cancelled_when_not_taken {  // the caller never hears of a ticket that it was not given
+    hub_core& hub;
+    method_ticket ticket;
+    bool taken = false;
+    ~cancelled_when_not_taken() {
+      if (!taken) hub.cancel_method(ticket);
+    }
+  } guard{*this, ticket};
   if (listening)
     deliver(ticket, kept, request, at);
   else
     methods_.set_due(ticket, kept, add(at.now, how.connect_timeout));
+  guard.taken = true;
   return ticket;
 }
 
 inline void hub_core::deliver(method_ticket ticket, pending_call& call, method_request const& request, instant at) {
   call.delivered = true;
   methods_.set_due(ticket, call, add(at.now, call.response_timeout));
-  call.target->link->deliver_method({ticket, request.name, request.payload});
+  deliver_or_drop(*call.target, at,
+                  [&](device_link& link) { link.deliver_method({ticket, request.name, request.payload}); });
 }
 
 inline void hub_core::cancel_method(method_ticket ticket) {
@@ -333,22 +345,24 @@ inline std::string hub_core::new_lock_token() {
 // In the order of sending; each message once per connection.
 inline void hub_core::deliver_pending(identity_record& record, instant at) {
   if (record.link == nullptr || record.c2d == c2d_mode::off || !record.queue) return;
-  if (record.c2d == c2d_mode::fetched) {
-    if (record.queue->next() != nullptr) record.link->c2d_waits();
-    return;
-  }
-  while (c2d_entry* const entry = record.queue->next(record.c2d_since)) {
-    bool const again = std::exchange(entry->seen, true);
-    if (record.c2d == c2d_mode::at_most_once) {
-      c2d_entry const gone = record.queue->take(*entry);
-      record.link->deliver_c2d(gone.message, again);
-      depart(record, gone, feedback_status::success, at);
-      continue;
+  deliver_or_drop(record, at, [&](device_link& link) {
+    if (record.c2d == c2d_mode::fetched) {
+      if (record.queue->next() != nullptr) link.c2d_waits();
+      return;
     }
-    entry->message.lock_token = new_lock_token();
-    entry->locked_until = never;
-    record.link->deliver_c2d(entry->message, again);
-  }
+    while (c2d_entry* const entry = record.queue->next(record.c2d_since)) {
+      bool const again = std::exchange(entry->seen, true);
+      if (record.c2d == c2d_mode::at_most_once) {
+        c2d_entry const gone = record.queue->take(*entry);
+        link.deliver_c2d(gone.message, again);
+        depart(record, gone, feedback_status::success, at);
+        continue;
+      }
+      entry->message.lock_token = new_lock_token();
+      entry->locked_until = never;
+      link.deliver_c2d(entry->message, again);
+    }
+  });
 }
 
 inline void hub_core::settle_time(identity_record& record, bool connection_ended, instant at) {

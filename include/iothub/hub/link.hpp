@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <string_view>
 
 #include <iothub/hub/types.hpp>
@@ -18,6 +19,23 @@ struct method_delivery {
   std::string_view name = {};
   json::value const& payload;
 };
+
+namespace detail {
+// Runs what may fail for want of memory where somebody goes away and nobody can be told: whether it did not.
+template <class Call>
+bool without_memory_too(Call call) {
+#if IOTHUB_EXCEPTIONS
+  try {
+    call();
+  } catch (std::bad_alloc const&) {
+    return false;
+  }
+#else
+  call();
+#endif
+  return true;
+}
+}  // namespace detail
 
 // The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away of
 // the link. What they are handed is borrowed for the duration of the call.
