@@ -255,8 +255,8 @@ inline void messenger_core::fail_sends(error const& why, bool also_queued) {
     }
     bool const unknown = sends_[i].sent;
     finish(sends_[i].id,
-           unknown ? error{errc::connection_lost, std::string{"whether the hub has the message is not known: "}.append(
-                                                      why.message())}
+           unknown ? error{why == errc::closed ? errc::closed : errc::connection_lost,
+                           std::string{"whether the hub has the message is not known: "}.append(why.message())}
                    : why);
   }
 }
