@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,7 +34,10 @@ inline namespace v0 {
 
 struct hub_server_options {
   hub::options hub = {};
-  std::string bind = "localhost";  // an IP address, or "localhost": 127.0.0.1 and, where there is one, ::1
+  // An IP address, or "localhost": 127.0.0.1 and, where there is one, ::1. An address that other machines can reach needs
+  // expose_to_network too; the faults that a message can ask for are not honoured there.
+  std::string bind = "localhost";
+  bool expose_to_network = false;
   std::uint16_t https_port = 443;  // 0: a free one
   std::uint16_t mqtt_port = 8883;
   std::optional<std::uint16_t> amqps_port = {};  // none: no AMQP over TLS
@@ -47,8 +51,7 @@ struct hub_server_options {
   std::vector<std::string> host_names = {};
   std::size_t max_connections = 10'000;  // on each port
   // From the accepted connection, before TLS, to CONNECT, AMQP's open or the first request; from AMQP's open to a token
-  // that is good. Strangers reach a socket:
-  // this takes the place of hub.connect_wait, which is longer.
+  // that is good. Strangers reach a socket: this takes the place of hub.connect_wait, which is longer.
   std::chrono::seconds connect_wait{10};
   iothub::hub::log_sink* log = nullptr;  // must outlive the server
 };
@@ -62,7 +65,8 @@ class hub_server {
   };
 
   // All ports listen when it returns. errc::io_error: a port was refused, `refused` says which and why;
-  // errc::invalid_argument: the certificate, its key, or the address to bind.
+  // errc::invalid_argument: the certificate, its key, or the address to bind; one that other machines can reach without
+  // expose_to_network.
   [[nodiscard]] static result<std::unique_ptr<hub_server>> start(loop& on, hub_server_options options,
                                                                  refused_port* refused = nullptr);
   hub_server(hub_server const&) = delete;
@@ -105,6 +109,11 @@ class hub_server {
     why = {port, 0};
     return net::tcp_listener::listen({.address = address, .port = port}, &why.reason);
   }
+  // Whether only this machine can reach it.
+  static bool is_loopback(std::string_view address) noexcept {
+    return address == "localhost" || address == "::1" ||
+           (address.starts_with("127.") && address.find_first_not_of("0123456789.") == std::string_view::npos);
+  }
   static stream_server_options limits(hub_server_options const& options, char const* name) {
     return {.max_connections = options.max_connections, .log = options.log, .name = name};
   }
@@ -128,6 +137,10 @@ class hub_server {
 
 inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_server_options options,
                                                              refused_port* refused) {
+  bool const loopback = is_loopback(options.bind);
+  if (!loopback && !options.expose_to_network)
+    return error{errc::invalid_argument, "other machines can reach " + options.bind + ", and expose_to_network is not set"};
+  if (!loopback) options.hub.honour_fault_properties = false;
   auto context = net::tls_context::server(
       {.certificate_pem = options.certificate_pem, .private_key_pem = options.private_key_pem});
   if (!context) return std::move(context).error();
@@ -170,8 +183,7 @@ inline result<void> hub_server::start_amqp(loop& on, hub_server_options const& o
     runtime_.amqp().set_port(amqps_port());
   }
   if (!options.amqp_port) return {};
-  bool const loopback = options.bind == "localhost" || options.bind == "::1" || options.bind.starts_with("127.");
-  auto listener = listen(loopback ? options.bind : std::string{"localhost"}, *options.amqp_port, why);
+  auto listener = listen(is_loopback(options.bind) ? options.bind : std::string{"localhost"}, *options.amqp_port, why);
   if (!listener) return std::move(listener).error();
   amqp_.emplace(on, std::move(*listener), runtime_.amqp(), as_accepted{}, limits(options, "AMQP without TLS"));
   return amqp_->start();

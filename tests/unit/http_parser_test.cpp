@@ -277,6 +277,9 @@ TEST(HttpParser, SaysWhatBecomesOfTheConnection) {
   EXPECT_FALSE(head_of("GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n").keep_alive);
   EXPECT_FALSE(head_of("GET / HTTP/1.1\r\nHost: h\r\nConnection: a\r\nConnection: b , close\r\n\r\n").keep_alive);
   EXPECT_FALSE(head_of("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").keep_alive);
+  // RFC 9110 section 7.8: an old message offers no upgrade.
+  EXPECT_EQ(request_of("GET / HTTP/1.0\r\nUpgrade: websocket\r\nA: b\r\n\r\n").request,
+            (http::request{"GET", "/", {{"A", "b"}}, ""}));
   EXPECT_TRUE(head_of("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").upgrade);
   EXPECT_FALSE(head_of("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n").upgrade);
   EXPECT_TRUE(

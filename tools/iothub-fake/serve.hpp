@@ -184,10 +184,10 @@ class served_hub {
     iothub::hub_server_options settings;
     settings.hub.hostname = wanted_.hub_name();
     settings.hub.owner_key = wanted_.owner_key;
-    settings.hub.honour_fault_properties = is_loopback(wanted_.bind);
     settings.hub.routes = wanted_.routes;
     settings.hub.retention = wanted_.retention;
     settings.bind = wanted_.bind;
+    settings.expose_to_network = wanted_.expose_to_network;
     settings.https_port = wanted_.https;
     settings.mqtt_port = wanted_.mqtt;
     settings.amqps_port = wanted_.amqps;

@@ -300,6 +300,7 @@ inline bool h1_parser::read_framing() {
   if (server && (hosts > 1 || (hosts == 0 && !old_version_)))
     return fail(400, errc::protocol_error, "HTTP: a request needs exactly one Host field"), false;
   if (server && !normalize_target()) return false;
+  if (server && old_version_) request_.headers.remove("Upgrade");  // to be ignored there (RFC 9110 section 7.8)
   if (lengths > 1) return fail(400, errc::protocol_error, "HTTP: more than one Content-Length"), false;
   if (codings != 0 && lengths != 0)
     return fail(400, errc::protocol_error, "HTTP: both Content-Length and Transfer-Encoding"), false;

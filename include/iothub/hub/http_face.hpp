@@ -5,14 +5,16 @@
 // silent.
 //
 // Rules
-//   1. In this order: the Host (421), the path (404, 405), api-version (400001), the token (401), the body (400), the
-//   core.
+//   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the body
+//   (400), the core.
 //   2. Any api-version is taken.
 //   3. A direct method is the one request that is answered later: its ticket is the core's own.
 //   4. If-Match: * and "*" are any; "tag" is that one; "" is none. A tag without quotes is taken for any, since the
 //   real
 //      service was seen to ignore it (azure-iot-sdk-node issue 606).
-//   5. The content type of a JSON body is not looked at: clients vary.
+//   5. Origin is what a browser sends: each has to name a host that Host may name, so that no page from elsewhere talks
+//   to a hub on its visitor's machine. Unconfirmed for the real hub. Nothing ever answers with a CORS field.
+//   6. The content type of a JSON body is not looked at: clients vary.
 #pragma once
 
 #include <map>
@@ -21,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/base/maybe.hpp>
 #include <iothub/http/server.hpp>
 #include <iothub/hub/face_host.hpp>
 #include <iothub/hub/host_filter.hpp>
@@ -58,6 +61,8 @@ class http_face final : public http::request_handler, private method_caller {
   [[nodiscard]] inline http::ticket on_request(http::request&& what, http::reply_to to, time_point now) override;
   inline void on_cancel(http::ticket pending) override;
   [[nodiscard]] http_face_options const& options() const noexcept { return options_; }
+  // Whether whoever sent it may speak to this hub, as far as Origin tells.
+  [[nodiscard]] inline bool allows_origin(http::request const& what) const noexcept;
   [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
 
  private:
@@ -92,6 +97,8 @@ class http_face final : public http::request_handler, private method_caller {
   http::ticket invoke(visit const& v, http::reply_to to);
   [[nodiscard]] http::response not_allowed(http::request const& what, answering const& answer) const;
   [[nodiscard]] http::response wrong_host(answering const& answer) const;
+  // The answer to those who may not speak to this hub at all.
+  maybe<http::response> turned_away(http::request const& what, answering const& answer, instant at);
   void note(http::request const& what, http::response const& answer, instant at);
 
   hub_core& core_;

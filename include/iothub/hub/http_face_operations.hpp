@@ -68,14 +68,8 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
   instant const at = host_.at(now);
   host_.core_touched();
   answering const answer{tracking_.next(), at.utc};
-  if (!options_.hosts.allows(what.headers.get("Host"))) {
-    if (log_ != nullptr) {
-      auto const why = what.headers.has("Host")
-                           ? "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 64)}
-                           : std::string{"the request has no Host field"};
-      log_->write({log_level::warning, at, "refused", {}, {}, why});
-    }
-    to.respond(wrong_host(answer));
+  if (auto refusal = turned_away(what, answer, at)) {
+    to.respond(std::move(*refusal));
     return http::answered;
   }
   auto const routed = parse_route(what.method, what.target, what.headers.get("X-HTTP-Method-Override"), route_);
@@ -100,6 +94,35 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
   note(what, response, at);
   to.respond(std::move(response));
   return http::answered;
+}
+
+inline maybe<http::response> http_face::turned_away(http::request const& what, answering const& answer, instant at) {
+  bool const host = options_.hosts.allows(what.headers.get("Host"));
+  if (host && allows_origin(what)) return {};
+  if (log_ != nullptr) {
+    auto const why = host ? "Origin names another host: " + std::string{what.headers.get("Origin").substr(0, 64)}
+                     : what.headers.has("Host")
+                         ? "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 64)}
+                         : std::string{"the request has no Host field"};
+    log_->write({log_level::warning, at, "refused", {}, {}, why});
+  }
+  if (!host) return wrong_host(answer);
+  auto response = answer.refusal(refuse(errc::bad_request, 400000, "Origin names another host than this hub"));
+  response.status = 403;
+  return response;
+}
+
+// RFC 6454 section 7: scheme "://" host [ ":" port ], or "null". A browser sends one; with two somebody else has a say.
+inline bool http_face::allows_origin(http::request const& what) const noexcept {
+  std::size_t count = 0;
+  for (http::header const& field : what.headers) {
+    if (!iequals(field.name, "Origin")) continue;
+    auto const origin = trim(field.value);
+    auto const scheme = origin.find("://");
+    auto const host = scheme == std::string_view::npos ? std::string_view{} : origin.substr(scheme + 3);
+    if (++count > 1 || !options_.hosts.allows(host)) return false;
+  }
+  return true;
 }
 
 // One answer for a wrong key and for a device that is not there, so that a stranger cannot try which ids exist. Who holds
@@ -188,10 +211,14 @@ inline http::response http_face::not_allowed(http::request const& what, answerin
   return response;
 }
 
-// The target holds no secret, the header fields do.
+// The header fields hold secrets; the target none, unless somebody puts a signature into it as for storage.
 inline void http_face::note(http::request const& what, http::response const& answer, instant at) {
   if (log_ == nullptr) return;
-  auto const line = what.method + ' ' + what.target.substr(0, 512) + ' ' + std::to_string(answer.status);
+  std::string_view target = std::string_view{what.target}.substr(0, 512);
+  bool cut = false;
+  for (std::size_t i = 0; i + 4 <= target.size() && !cut; ++i)
+    if (iequals(target.substr(i, 4), "sig=")) target = target.substr(0, i + 4), cut = true;
+  auto const line = what.method + ' ' + std::string{target} + (cut ? "..." : "") + ' ' + std::to_string(answer.status);
   log_->write({log_level::debug, at, "request", {}, {}, line});
 }
 

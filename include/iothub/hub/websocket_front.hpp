@@ -10,8 +10,8 @@
 //   2. In this order: the Host (the HTTP face refuses it with 421), Origin (403), the path (404), the handshake itself
 //      (RFC 6455 section 4.2.1; 400, or 426 for another version), the subprotocol (400). Statuses are unconfirmed for
 //      the real hub.
-//   3. Origin is what a browser sends, and some libraries send of their own accord: it has to name a host that Host may
-//      name. So a page from elsewhere cannot reach a hub on the loopback address through its visitor's browser.
+//   3. Origin as in http_face.hpp: a page from elsewhere cannot reach a hub on the loopback address through its visitor's
+//      browser. The same-origin policy does not bind WebSockets, so this is all that stops it.
 //   4. Extensions are declined by silence (section 9.1).
 #pragma once
 
@@ -61,7 +61,6 @@ class websocket_front {
   static constexpr std::string_view servicebus_path = "/$servicebus/websocket";
 
   result<websocket_kind> admit(http::request const& what, std::string_view path) const;
-  [[nodiscard]] bool allows_origin(http::request const& what) const noexcept;
   static error refusal(int status, std::string text) {
     return error{errc::bad_request, std::move(text)}.with_http(status, 0, {});
   }
@@ -112,7 +111,7 @@ inline maybe<websocket_front::verdict> websocket_front::judge(http::request cons
 }
 
 inline result<websocket_kind> websocket_front::admit(http::request const& what, std::string_view path) const {
-  if (!allows_origin(what)) return refusal(403, "Origin names another host than this hub");
+  if (!http_.allows_origin(what)) return refusal(403, "Origin names another host than this hub");
   bool const iothub = iequals(path, iothub_path);
   if (!iothub && !iequals(path, servicebus_path))
     return refusal(404,
@@ -124,15 +123,6 @@ inline result<websocket_kind> websocket_front::admit(http::request const& what, 
     return refusal(400, iothub ? "Sec-WebSocket-Protocol offers neither mqtt nor AMQPWSB10"
                                : "Sec-WebSocket-Protocol does not offer AMQPWSB10");
   return chosen == "mqtt" ? websocket_kind::mqtt : websocket_kind::amqp;
-}
-
-// RFC 6454 section 7: scheme "://" host [ ":" port ], or "null".
-inline bool websocket_front::allows_origin(http::request const& what) const noexcept {
-  if (!what.headers.has("Origin")) return true;
-  auto const origin = trim(what.headers.get("Origin"));
-  auto const scheme = origin.find("://");
-  return http_.options().hosts.allows(scheme == std::string_view::npos ? std::string_view{}
-                                                                       : origin.substr(scheme + 3));
 }
 
 }  // namespace hub
