@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -34,6 +35,9 @@ struct endpoint_server final : amqp::connection_handler {
   int management_status = 200;
   bool answer_management = true;
   bool give_partitions = true;
+  bool partitions_as_list = false;
+  bool answer_somebody_else_first = false;
+  std::string refuse_management;
   std::int64_t last_sequence = 41;
   std::map<std::string, std::string> refuse;  // condition, by a part of the address
   std::optional<amqp::value> redirect;
@@ -47,6 +51,7 @@ struct endpoint_server final : amqp::connection_handler {
     std::string const address{which.is_sender() ? how.source.address : how.target.address};
     if (address == "$cbs") return cbs.attach(which, how);
     if (address == "$management") {
+      if (!refuse_management.empty()) return which.refuse({refuse_management, "by the test"});
       (which.is_sender() ? management_out : management_in) = &which;
       if (!which.is_sender()) which.set_prefetch(10);
       return which.accept();
@@ -85,13 +90,29 @@ struct endpoint_server final : amqp::connection_handler {
     if (!what.settled) which.settle(what.id);
     said.push_back("READ " + amqp::to_text(m.application_properties));
     if (!answer_management) return;
+    if (answer_somebody_else_first) {
+      byte_buffer stray;
+      amqp::value const nobody{"nobody"};
+      amqp::write_response_head(nobody.bytes(), {200, "said the test"}, stray);
+      amqp::writer{stray}.describe(amqp::descriptor::amqp_value);
+      amqp::writer{stray}.null();
+      EXPECT_TRUE(answers.push(stray.view(), *management_out));
+      EXPECT_TRUE(answers.push("no message", *management_out));
+    }
     byte_buffer out;
     amqp::write_response_head(m.properties.message_id, {management_status, "said the test"}, out);
     amqp::writer w{out};
     w.describe(amqp::descriptor::amqp_value);
     auto const begun = w.begin_compound();
     std::vector<std::string> const ids = give_partitions ? std::vector<std::string>{"0", "1"} : std::vector<std::string>{};
-    w.string("partition_ids"), w.string_array(ids);
+    w.string("partition_ids");
+    if (partitions_as_list) {
+      auto const list = w.begin_compound();
+      for (auto const& id : ids) w.string(id);
+      w.end_list(list, static_cast<std::uint32_t>(ids.size()));
+    } else {
+      w.string_array(ids);
+    }
     w.string("last_enqueued_sequence_number"), w.int64(last_sequence);
     w.end_map(begun, 4);
     EXPECT_TRUE(answers.push(out.view(), *management_out));
@@ -181,6 +202,11 @@ struct EventCore : testing::Test, amqp_port, event_reader_host {
       if (e.missed_before != 0) all.back() += " missed " + std::to_string(e.missed_before);
     }
     run();
+    return all;
+  }
+  std::vector<reader_notice> notices() {
+    std::vector<reader_notice> all;
+    for (reader_notice n; core->take_notice(n);) all.push_back(std::move(n));
     return all;
   }
   std::string next_error() {
@@ -407,6 +433,345 @@ TEST_F(EventCore, FailsWhereTheStoreCannotSayWhereToBegin) {
   make({.start = event_position::earliest(), .checkpoints = &store});
   EXPECT_TRUE(core->failed());
   EXPECT_EQ(next_error(), "io_error");
+}
+
+// --- $management on a bad day
+
+TEST_F(EventCore, TakesThePartitionsAsAListToo) {
+  prepare = [](endpoint_server& s) { s.partitions_as_list = true; };
+  make({.start = event_position::earliest()});
+  EXPECT_THAT(core->partitions(), ElementsAre("0", "1"));
+}
+
+TEST_F(EventCore, PassesOverAnswersThatAreNotForIt) {
+  prepare = [](endpoint_server& s) { s.answer_somebody_else_first = true; };
+  make({.start = event_position::earliest()});
+  EXPECT_TRUE(core->reading());
+}
+
+TEST_F(EventCore, SaysWhyItDoesNotKnowThePartitions) {
+  struct row {
+    int status;
+    std::string_view why;
+  };
+  for (row const& each : {row{404, "not_found"}, row{401, "unauthorized"}, row{403, "unauthorized"}}) {
+    prepare = [&](endpoint_server& s) { s.management_status = each.status; };
+    make({.start = event_position::earliest()});
+    EXPECT_TRUE(core->failed()) << each.status;
+    EXPECT_EQ(next_error(), each.why);
+  }
+  for (row const& each : {row{429, "throttled"}, row{500, "service_unavailable"}, row{100, "service_unavailable"}}) {
+    prepare = [&](endpoint_server& s) { s.management_status = each.status; };
+    make({.start = event_position::earliest()});
+    EXPECT_FALSE(core->failed()) << each.status;
+    auto const told = notices();
+    EXPECT_TRUE(std::any_of(told.begin(), told.end(), [&](reader_notice const& n) {
+      return n.what == reader_notice::kind::disconnected && to_string(n.why.code()) == each.why;
+    })) << each.status;
+    prepare = nullptr;
+    pass(31s);
+    EXPECT_TRUE(core->reading());
+  }
+}
+
+TEST_F(EventCore, FailsWhereManagementIsRefused) {
+  prepare = [](endpoint_server& s) { s.refuse_management = "amqp:unauthorized-access"; };
+  make({.start = event_position::earliest()});
+  EXPECT_TRUE(core->failed());
+  EXPECT_EQ(next_error(), "unauthorized");
+}
+
+TEST_F(EventCore, AnEndpointThatIsLostWhileItIsAskedIsAskedAgain) {
+  prepare = [](endpoint_server& s) { s.answer_management = false; };
+  make({.start = event_position::earliest()});
+  server->management_out->detach({"com.microsoft:server-busy", "later"});
+  run();
+  EXPECT_FALSE(core->failed());
+  prepare = nullptr;
+  pass(31s);
+  EXPECT_TRUE(core->reading());
+}
+
+// --- the redirect
+
+TEST_F(EventCore, RefusesEveryRedirectThatSaysNotWhereTo) {
+  auto const refused = [&](amqp::value info) {
+    prepare = [&](endpoint_server& s) { s.redirect = info; };
+    make({}, "HostName=hub.net;SharedAccessKeyName=x;SharedAccessKey=eA==");
+    EXPECT_TRUE(core->failed());
+    EXPECT_EQ(next_error(), "protocol_error");
+  };
+  refused(amqp::value::symbol_map({{"address", "amqps://ns:5671/entity/"}}));
+  refused(amqp::value::symbol_map({{"hostname", ""}, {"address", "amqps://ns:5671/entity/"}}));
+  refused(amqp::value::symbol_map({{"hostname", "ns"}, {"address", "amqps://ns:5671"}}));
+  refused(amqp::value::symbol_map({{"hostname", "ns"}, {"address", "amqps://ns/e/"}, {"port", std::uint32_t{0}}}));
+  refused(amqp::value::symbol_map({{"hostname", "ns"}, {"address", "amqps://ns/e/"}, {"port", std::uint32_t{65'536}}}));
+}
+
+TEST_F(EventCore, AHubThatRefusesTheRedirectIsToldOf) {
+  prepare = [](endpoint_server& s) { s.redirect = amqp::value::symbol_map({}); };
+  make({}, "HostName=hub.net;SharedAccessKeyName=x;SharedAccessKey=eA==");
+  EXPECT_TRUE(core->failed());
+}
+
+TEST_F(EventCore, ShowsAReadyMadeTokenAndRenewsNothing) {
+  make({.partitions = {"0"}, .start = event_position::earliest(), .token_lifetime = 100s},
+       "Endpoint=sb://e/;SharedAccessSignature=SharedAccessSignature sr=e&sig=x&se=9999999999;EntityPath=h");
+  EXPECT_TRUE(core->reading());
+  pass(1h);
+  EXPECT_EQ(signed_for.size(), 1u);
+}
+
+TEST_F(EventCore, RenewsAsEarlyAsItIsTold) {
+  make({.partitions = {"0"}, .start = event_position::earliest(), .token_lifetime = 100s, .token_margin = 90s});
+  pass(9s);
+  EXPECT_EQ(signed_for.size(), 1u);
+  pass(1s);
+  EXPECT_EQ(signed_for.size(), 2u);
+}
+
+// --- receivers
+
+TEST_F(EventCore, SaysForEachReasonWhetherAPartitionIsOver) {
+  for (char const* final : {"amqp:not-allowed", "com.microsoft:entity-disabled", "amqp:not-implemented",
+                            "amqp:resource-limit-exceeded", "amqp:link:stolen"}) {
+    prepare = [&](endpoint_server& s) { s.refuse = {{"Partitions/1", final}}; };
+    make({.start = event_position::earliest()});
+    EXPECT_NE(next_error(), "") << final;
+    EXPECT_THAT(core->partitions(), ElementsAre("0")) << final;
+  }
+}
+
+TEST_F(EventCore, AQuotaThatIsUsedUpLaterIsWaitedFor) {
+  make({.partitions = {"0"}, .start = event_position::earliest()});
+  server->receivers.at("0")->detach({"amqp:resource-limit-exceeded", "five readers"});
+  run();
+  EXPECT_EQ(next_error(), "");
+  pass(31s);
+  EXPECT_TRUE(core->reading());
+}
+
+TEST_F(EventCore, FailsWhenItsLastPartitionIsOver) {
+  make({.partitions = {"0"}, .start = event_position::earliest()});
+  server->receivers.at("0")->detach({"amqp:link:stolen", "a higher epoch"});
+  run();
+  EXPECT_TRUE(core->failed());
+  EXPECT_EQ(next_error(), "link_stolen");
+}
+
+TEST_F(EventCore, ALinkThatEndsWithoutAReasonIsAttachedAgainBehindWhatCame) {
+  make({.partitions = {"0"}, .start = event_position::earliest()});
+  server->send("0", 4, "d");
+  run();
+  server->receivers.at("0")->detach();
+  run();
+  pass(31s);
+  EXPECT_THAT(server->said.back(), HasSubstr("x-opt-offset > '40'"));
+}
+
+TEST_F(EventCore, AnEventWithoutANumberIsHandedOutAndCountsForNothing) {
+  make({.partitions = {"0"}, .start = event_position::earliest()});
+  amqp::message_view m;
+  m.body = amqp::body_kind::data;
+  m.data = "x";
+  byte_buffer bytes;
+  amqp::write_message(m, bytes);
+  server->send("0", 0, "d", true, bytes.view());
+  server->send("0", 5, "d");
+  run();
+  EXPECT_THAT(bodies(), ElementsAre("0:-1", "0:5"));
+  EXPECT_EQ(core->missed(), 0u);
+}
+
+TEST_F(EventCore, KeepsTheLastOfManyNoticesThatNobodyReads) {
+  make({.partitions = {"0"}, .start = event_position::earliest(), .prefetch = 10'000});
+  for (int i = 1; i != 1100; ++i) server->send("0", 2 * i, "d"), run();
+  auto const all = notices();
+  EXPECT_EQ(all.size(), 1000u);
+  EXPECT_EQ(all.back().what, reader_notice::kind::events_missed);
+  EXPECT_EQ(core->missed(), 1098u);
+}
+
+// --- checkpoints and claims
+
+// A store in memory that can be told to fail, once for each kind of call or always.
+struct moody_store final : checkpoint_store {
+  std::map<std::string, event_checkpoint> saved;
+  std::map<std::string, partition_claim> claimed;
+  errc fail_checkpoints{}, fail_save{}, fail_claims{}, fail_claim{};
+  static error no(errc why) { return {why, "by the test"}; }
+  result<std::vector<event_checkpoint>> checkpoints(event_scope const&) override {
+    if (fail_checkpoints != errc{}) return no(fail_checkpoints);
+    std::vector<event_checkpoint> all;
+    for (auto const& each : saved) all.push_back(each.second);
+    return all;
+  }
+  result<void> save(event_scope const&, event_checkpoint const& what) override {
+    if (fail_save != errc{}) return no(fail_save);
+    saved[what.partition] = what;
+    return {};
+  }
+  result<std::vector<partition_claim>> claims(event_scope const&) override {
+    if (fail_claims != errc{}) return no(fail_claims);
+    std::vector<partition_claim> all;
+    for (auto const& each : claimed) all.push_back(each.second);
+    return all;
+  }
+  result<void> claim(event_scope const&, partition_claim const& made, partition_claim const&) override {
+    if (fail_claim != errc{}) return no(fail_claim);
+    claimed[made.partition] = made;
+    return {};
+  }
+};
+
+TEST_F(EventCore, SavesWhatIsFinishedAndSaysWhyItCannot) {
+  moody_store store;
+  make({.partitions = {"0"}, .start = event_position::earliest(), .checkpoints = &store});
+  server->send("0", 0, "d"), server->send("0", 1, "d");
+  run();
+  hub_event first, second;
+  ASSERT_TRUE(core->take(first) && core->take(second));  // the first is finished
+  store.fail_save = errc::io_error;
+  EXPECT_EQ(core->save().error(), errc::io_error);
+  auto const told = notices();
+  EXPECT_EQ(told.back().what, reader_notice::kind::checkpoint_failed);
+  store.fail_save = errc{};
+  EXPECT_LE(core->next_deadline(), now + 5s);  // it is tried again
+  pass(5s);
+  EXPECT_EQ(store.saved.at("0").sequence_number, 0);
+  EXPECT_TRUE(core->save(second).has_value());
+  EXPECT_EQ(store.saved.at("0").sequence_number, 1);
+}
+
+TEST_F(EventCore, SavesOnlyEventsOfItsOwnAndOnlyWithAStore) {
+  hub_event e;
+  e.partition = "7";
+  make({.partitions = {"0"}, .start = event_position::earliest()});
+  EXPECT_EQ(core->save(e).error(), errc::invalid_state);
+  EXPECT_TRUE(core->save().has_value());
+  moody_store store;
+  make({.partitions = {"0"}, .start = event_position::earliest(), .checkpoints = &store});
+  EXPECT_EQ(core->save(e).error(), errc::invalid_argument);
+}
+
+TEST_F(EventCore, SharesAsFarAsTheStoreLetsIt) {
+  moody_store store;
+  store.fail_claims = errc::io_error;
+  make({.start = event_position::earliest(), .checkpoints = &store, .share_partitions = true});
+  EXPECT_THAT(core->partitions(), IsEmpty());
+  store.fail_claims = errc{};
+  store.fail_claim = errc::io_error;
+  pass(10s);
+  EXPECT_THAT(core->partitions(), IsEmpty());
+  store.fail_claim = errc{};
+  store.fail_checkpoints = errc::io_error;  // claimed, but where to begin is not known
+  pass(10s);
+  EXPECT_THAT(core->partitions(), IsEmpty());
+  auto const told = notices();
+  EXPECT_GE(std::count_if(told.begin(), told.end(),
+                          [](reader_notice const& n) { return n.what == reader_notice::kind::checkpoint_failed; }), 3);
+  store.fail_checkpoints = errc{};
+  for (int i = 0; i != 3; ++i) pass(10s);
+  EXPECT_THAT(core->partitions(), ElementsAre("0", "1"));
+  EXPECT_FALSE(core->failed());
+}
+
+TEST_F(EventCore, KeepsItsPartitionsWhileTheStoreIsAway) {
+  moody_store store;
+  make({.start = event_position::earliest(), .checkpoints = &store, .share_partitions = true});
+  pass(10s);
+  ASSERT_EQ(core->partitions().size(), 2u);
+  store.fail_claim = errc::io_error;
+  pass(10s);
+  EXPECT_EQ(core->partitions().size(), 2u);
+}
+
+TEST_F(EventCore, LosesAPartitionThatAnotherClaimedAndWhatWasNotHandedOut) {
+  moody_store store;
+  make({.start = event_position::earliest(), .checkpoints = &store, .share_partitions = true});
+  pass(10s);
+  ASSERT_EQ(core->partitions().size(), 2u);
+  server->send("0", 0, "d"), server->send("1", 0, "d");
+  run();
+  store.claimed["0"].owner = "other";
+  store.claimed["0"].level += 1;
+  store.claimed["0"].renewed = utc_now() + 10s;
+  store.claimed["1"].renewed = utc_now() + 10s;
+  pass(10s);
+  EXPECT_THAT(core->partitions(), ElementsAre("1"));
+  EXPECT_THAT(bodies(), ElementsAre("1:0"));
+  hub_event e;
+  e.partition = "0";
+  EXPECT_EQ(core->save(e).error(), errc::lock_lost);
+}
+
+TEST_F(EventCore, LosesAPartitionWhoseCheckpointIsAnothers) {
+  moody_store store;
+  make({.start = event_position::earliest(), .checkpoints = &store, .share_partitions = true});
+  pass(10s);
+  server->send("0", 0, "d");
+  run();
+  EXPECT_THAT(bodies(), ElementsAre("0:0"));
+  store.fail_save = errc::lock_lost;
+  hub_event e;
+  (void)core->take(e);
+  EXPECT_TRUE(core->save().has_value());
+  EXPECT_THAT(core->partitions(), ElementsAre("1"));
+}
+
+TEST_F(EventCore, GivesUpItsClaimsWhenItIsClosed) {
+  moody_store store;
+  make({.start = event_position::earliest(), .checkpoints = &store, .share_partitions = true});
+  pass(10s);
+  core->close();
+  EXPECT_EQ(core->describe(), "an event reader waits for e to say good-bye");
+  run();
+  EXPECT_EQ(store.claimed.at("0").owner, "");
+  EXPECT_EQ(core->describe(), "");
+}
+
+TEST_F(EventCore, SaysWhatItWaitsFor) {
+  make({.partitions = {"0"}, .start = event_position::earliest()});
+  EXPECT_EQ(core->describe(), "an event reader waits for e to send events");
+  refuse_connections = true;
+  client_side->link_lost(errc::connection_lost, now);
+  run();
+  EXPECT_EQ(core->describe(), "an event reader connects to e");
+}
+
+TEST(EventReaderOptions, SayWhatIsWrong) {
+  auto const wrong = [](auto change, std::string_view word) {
+    event_reader_options o;
+    change(o);
+    auto const checked = validate(o);
+    ASSERT_FALSE(checked) << word;
+    EXPECT_EQ(checked.error(), errc::invalid_argument);
+    EXPECT_THAT(checked.error().message(), HasSubstr(std::string{word}));
+  };
+  using options = event_reader_options;
+  moody_store store;
+  EXPECT_TRUE(validate(options{}));
+  EXPECT_TRUE(validate(options{.partitions = {"0", "1"}, .checkpoints = &store, .share_partitions = true}));
+  wrong([](options& o) { o.consumer_group.clear(); }, "consumer_group");
+  wrong([](options& o) { o.prefetch = 10'001; }, "prefetch");
+  wrong([](options& o) { o.owner_level = -1; }, "owner_level");
+  wrong([&](options& o) { o.share_partitions = true, o.checkpoints = &store, o.owner_level = 1; }, "share_partitions");
+  wrong([&](options& o) { o.share_partitions = true, o.checkpoints = &store, o.claim_interval = 0s; }, "claim");
+  wrong([&](options& o) { o.share_partitions = true, o.checkpoints = &store, o.claim_expiry = 10s; }, "claim");
+  wrong([](options& o) { o.amqps_port = 0; }, "port");
+  wrong([](options& o) { o.amqp_port = 0; }, "port");
+  wrong([](options& o) { o.sasl = amqp::sasl_mechanism::plain; }, "sasl");
+  wrong([](options& o) { o.sasl = amqp::sasl_mechanism::external; }, "sasl");
+  wrong([](options& o) { o.connect_timeout = 0s; }, "time limit");
+  wrong([](options& o) { o.token_timeout = 0s; }, "time limit");
+  wrong([](options& o) { o.idle_timeout = -1s; }, "time limit");
+  wrong([](options& o) { o.checkpoint_interval = -1s; }, "checkpoint_interval");
+  wrong([](options& o) { o.token_lifetime = 59s; }, "token_lifetime");
+  wrong([](options& o) { o.token_margin = -1s; }, "token_margin");
+  wrong([](options& o) { o.token_margin = 3600s; }, "token_margin");
+  wrong([](options& o) { o.retry.shortest = -1s; }, "retry");
+  wrong([](options& o) { o.retry.first = -1s; }, "retry");
+  wrong([](options& o) { o.retry.longest = 1ms; }, "retry");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 
 #include <iothub/base/iso8601.hpp>
@@ -175,6 +176,83 @@ TEST(EventMessage, TakesBodiesOfOtherKinds) {
   EXPECT_EQ(e.content.body.bytes(), "hello");
   EXPECT_EQ(e.sequence_number, -1);
   EXPECT_FALSE(read_event("no message", e));
+}
+
+TEST(EventMessage, ReadsEveryKindOfValueAsText) {
+  auto const annotations = amqp::value::symbol_map({{"yes", true},
+                                                    {"no", false},
+                                                    {"when", amqp::value::timestamp(1500)},
+                                                    {"real", 1.5},
+                                                    {"big", std::uint64_t{18'446'744'073'709'551'615u}},
+                                                    {"iothub-connection-module-id", "m"},
+                                                    {"dt-dataschema", "dtmi:a;1"},
+                                                    {"dt-subject", "part"},
+                                                    {"iothub-interface-id", "i"},
+                                                    {"iothub-enqueuedtime", amqp::value::timestamp(2000)}});
+  amqp::message_view m;
+  m.message_annotations = annotations.bytes();
+  m.body = amqp::body_kind::data;
+  hub_event e;
+  ASSERT_TRUE(read_event(message_bytes(m), e));
+  EXPECT_EQ(e.annotations, (property_list{{"yes", "true"},
+                                          {"no", "false"},
+                                          {"when", "1970-01-01T00:00:01.500Z"},
+                                          {"real", "1.5"},
+                                          {"big", "18446744073709551615"}}));
+  EXPECT_EQ(e.module_id, "m");
+  EXPECT_EQ(e.model_id, "dtmi:a;1");
+  EXPECT_EQ(e.content.component_name, "part");
+  EXPECT_EQ(e.content.interface_id, "i");
+  EXPECT_EQ(e.enqueued_time, from_unix_seconds(2));
+}
+
+TEST(EventMessage, AnnotationsOfTheWrongKindAreAsIfTheyWereNotThere) {
+  auto const annotations = amqp::value::symbol_map({{"x-opt-sequence-number", "seven"},
+                                                    {"x-opt-enqueued-time", "noon"},
+                                                    {"iothub-enqueuedtime", "noon"},
+                                                    {"list", amqp::value::symbol_map({})}});
+  amqp::message_view m;
+  m.message_annotations = annotations.bytes();
+  m.body = amqp::body_kind::data;
+  hub_event e;
+  ASSERT_TRUE(read_event(message_bytes(m), e));
+  EXPECT_EQ(e.sequence_number, -1);
+  EXPECT_EQ(e.enqueued_time, no_time);
+  EXPECT_EQ(e.annotations, (property_list{{"list", ""}}));
+}
+
+TEST(EventMessage, TimesBeyondTheCalendarAreItsEnds) {
+  for (auto const& [sent, read] : {std::pair{std::numeric_limits<std::int64_t>::min(), "0001-01-01T00:00:00.000Z"},
+                                  std::pair{std::numeric_limits<std::int64_t>::max(), "9999-12-31T23:59:59.999Z"}}) {
+    auto const annotations = amqp::value::symbol_map({{"x-opt-enqueued-time", amqp::value::timestamp(sent)}});
+    amqp::message_view m;
+    m.message_annotations = annotations.bytes();
+    m.body = amqp::body_kind::data;
+    hub_event e;
+    ASSERT_TRUE(read_event(message_bytes(m), e));
+    EXPECT_EQ(to_iso8601(e.enqueued_time), read);
+  }
+}
+
+TEST(EventMessage, OutputAndTimeOfCreationComeAsProperties) {
+  auto const properties = amqp::value::string_map({{"iothub-outputname", "out"},
+                                                   {"iothub-creation-time-utc", "2024-01-01T00:00:00Z"},
+                                                   {"level", "3"}});
+  amqp::message_view m;
+  m.application_properties = properties.bytes();
+  m.body = amqp::body_kind::data;
+  hub_event e;
+  ASSERT_TRUE(read_event(message_bytes(m), e));
+  EXPECT_EQ(e.content.output_name, "out");
+  EXPECT_EQ(e.content.creation_time, parse_iso8601("2024-01-01T00:00:00Z").value());
+  EXPECT_EQ(e.content.properties, (property_list{{"level", "3"}}));
+
+  auto const nonsense = amqp::value::string_map({{"iothub-creation-time-utc", "noon"}});
+  m.application_properties = nonsense.bytes();
+  hub_event other;
+  ASSERT_TRUE(read_event(message_bytes(m), other));
+  EXPECT_FALSE(other.content.creation_time.has_value());
+  EXPECT_EQ(other.content.properties, (property_list{{"iothub-creation-time-utc", "noon"}}));
 }
 
 TEST(EventText, IsOneLineWhateverADeviceSends) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <iothub/amqp/message.hpp>
+#include <iothub/amqp/plain_text.hpp>
 #include <iothub/amqp/value.hpp>
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/iso8601.hpp>
@@ -16,31 +17,12 @@ namespace iothub {
 inline namespace v0 {
 namespace detail {
 
-// AMQP's timestamps count milliseconds since 1970; what the library's clock cannot hold ends at the years 1 and 9999.
+// AMQP's timestamps, which count milliseconds since 1970.
 [[nodiscard]] constexpr utc_time from_amqp_time(std::int64_t milliseconds) noexcept {
-  constexpr std::int64_t first = -62'135'596'800'000, last = 253'402'300'799'999;
-  return utc_time{std::chrono::milliseconds{milliseconds < first ? first : milliseconds > last ? last : milliseconds}};
+  return amqp::from_timestamp(milliseconds);
 }
 [[nodiscard]] constexpr std::int64_t to_amqp_time(utc_time t) noexcept {
-  return std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch()).count();
-}
-
-// Scalars as text; empty for null and for compound values.
-[[nodiscard]] inline std::string amqp_text(amqp::value_view const& what) {
-  switch (what.type()) {
-    case amqp::kind::string:
-    case amqp::kind::symbol:
-    case amqp::kind::binary: return std::string{what.content()};
-    case amqp::kind::boolean: return *what.as_bool() ? "true" : "false";
-    case amqp::kind::timestamp: return to_iso8601(from_amqp_time(*what.as_timestamp()));
-    case amqp::kind::uuid:
-    case amqp::kind::float32:
-    case amqp::kind::float64: return amqp::to_text(what.bytes());
-    default: break;
-  }
-  if (auto const number = what.as_int()) return std::to_string(*number);
-  if (auto const number = what.as_uint()) return std::to_string(*number);
-  return {};
+  return amqp::to_timestamp(t);
 }
 
 // Calls f(key text, value) for each entry; stops where the map is broken, which read_message() has excluded.
@@ -56,7 +38,7 @@ void for_each_entry(amqp::encoded map, F f) {
 inline void read_event_annotation(std::string_view name, amqp::value_view const& value, hub_event& into) {
   auto const is = [&](std::string_view wanted, std::string& place) {
     if (name != wanted) return false;
-    place = amqp_text(value);
+    place = amqp::plain_text(value);
     return true;
   };
   if (name == "x-opt-sequence-number") {
@@ -78,14 +60,14 @@ inline void read_event_annotation(std::string_view name, amqp::value_view const&
       is("dt-subject", into.content.component_name) || is("iothub-interface-id", into.content.interface_id))
     return;
   if (name == "iothub-enqueuedtime") return;
-  into.annotations.push_back({std::string{name}, amqp_text(value), !value.is_null()});
+  into.annotations.push_back({std::string{name}, amqp::plain_text(value), !value.is_null()});
 }
 
 // An amqp-value body becomes text, as JSON where it is a scalar that JSON has; the service itself sends data sections.
 inline std::string body_of(amqp::message_view const& m) {
   std::string body;
   if (m.body == amqp::body_kind::data) amqp::for_each_data(m, [&](byte_view part) { body.append(part); });
-  if (m.body == amqp::body_kind::value) body = amqp_text(amqp::view_of(m.value));
+  if (m.body == amqp::body_kind::value) body = amqp::plain_text(amqp::view_of(m.value));
   return body;
 }
 
@@ -109,16 +91,16 @@ inline std::string body_of(amqp::message_view const& m) {
   if (auto const t = m.properties.creation_time) content.creation_time = detail::from_amqp_time(*t);
   detail::for_each_entry(m.application_properties, [&](std::string_view name, amqp::value_view const& value) {
     if (name == "iothub-outputname") {
-      content.output_name = detail::amqp_text(value);
+      content.output_name = amqp::plain_text(value);
       return;
     }
     if (name == "iothub-creation-time-utc" && !content.creation_time) {
-      if (auto const when = parse_iso8601(detail::amqp_text(value))) {
+      if (auto const when = parse_iso8601(amqp::plain_text(value))) {
         content.creation_time = *when;
         return;
       }
     }
-    content.properties.push_back({std::string{name}, detail::amqp_text(value), !value.is_null()});
+    content.properties.push_back({std::string{name}, amqp::plain_text(value), !value.is_null()});
   });
   content.body = message_body{detail::body_of(m)};
   return true;
