@@ -138,7 +138,7 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
   explicit basic_service_messenger(state_type* of) noexcept : handle{of} {}
   using handle::state;
   result<void> settle(messenger_core::stream of, back_end_lock lock, bool complete) {
-    return state().core().settle(of, lock, complete);
+    return state().settle(of, lock, complete);
   }
   template <class T, class C, class K>
   static result<basic_service_messenger> make(loop& on, owned<loop> own, std::string_view text, T&& transport, C&& clock,

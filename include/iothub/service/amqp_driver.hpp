@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <iothub/base/bytes.hpp>
+#include <iothub/base/exchange.hpp>
 #include <iothub/base/owned.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
@@ -70,6 +71,8 @@ class amqp_driver {
   virtual void step_transport(time_point now) = 0;
   [[nodiscard]] virtual time_point transport_deadline() const = 0;
   virtual void step_core(time_point now) = 0;
+  // An exception (no memory) left the core or the transport while they used the connection: it has to be made again.
+  virtual void start_over(time_point now) = 0;
   [[nodiscard]] virtual time_point core_deadline() const = 0;
   [[nodiscard]] virtual std::string describe() const = 0;
   // Calls one handler, or does nothing and returns false.
@@ -83,6 +86,19 @@ class amqp_driver {
   void wake_io() noexcept { loop_.wake(io_); }
   void wake_handlers() noexcept { loop_.wake(handlers_); }
   [[nodiscard]] bool released() const noexcept { return released_; }
+  // Runs what uses the connection; an exception puts it in doubt.
+  template <class Call>
+  auto with_connection(Call call) -> decltype(call()) {
+    bool const before = exchanged(in_doubt_, true);
+    if constexpr (std::is_void_v<decltype(call())>) {
+      call();
+      in_doubt_ = before;
+    } else {
+      auto outcome = call();
+      in_doubt_ = before;
+      return outcome;
+    }
+  }
   // Runs the loop until done(), at most until `limit`. Errors as of loop::run_until, errc::closed when the client was
   // destroyed meanwhile. The caller holds a frame.
   template <class Done>
@@ -98,11 +114,15 @@ class amqp_driver {
     explicit io_part(amqp_driver& d) noexcept : driver_{d} {}
     void step(time_point now) override {
       frame const f{driver_};
+      if (driver_.in_doubt_) driver_.start_over(now);
+      driver_.in_doubt_ = true;
       driver_.step_core(now);  // what is due is said before what came is answered
       driver_.step_transport(now);
       driver_.step_core(now);
+      driver_.in_doubt_ = false;
     }
     [[nodiscard]] time_point deadline() const override {
+      if (driver_.in_doubt_) return time_point::min();
       time_point const core = driver_.core_deadline();
       time_point const transport = driver_.transport_deadline();
       return core < transport ? core : transport;
@@ -131,6 +151,7 @@ class amqp_driver {
   io_part io_{*this};
   handler_part handlers_{*this};
   int frames_ = 0;
+  bool in_doubt_ = false;  // an exception left what used the connection, or it is used now
   bool released_ = false;
 };
 

@@ -244,9 +244,9 @@ inline void event_reader_core::tell(reader_notice::kind what, std::string_view p
 
 inline void event_reader_core::give_up(error why) {
   failed_ = true;
-  tell(reader_notice::kind::failed, {}, why);
-  errors_.push_back(std::move(why));
   stop();
+  errors_.push_back(why);
+  tell(reader_notice::kind::failed, {}, std::move(why));
 }
 
 // --- the connection --------------------------------------------------------------------------------------------------

@@ -52,13 +52,18 @@ class event_reader_driver : public amqp_driver, protected event_reader_host {
     join();
   }
   void step_core(time_point now) override { core_->step(now); }
+  inline void start_over(time_point now) override {
+    core_->start_over({errc::out_of_memory, "the reader had no memory to go on with its connection"}, now);
+  }
   [[nodiscard]] time_point core_deadline() const override { return core_->next_deadline(); }
   [[nodiscard]] std::string describe() const override { return core_->describe(); }
   inline bool handle_one() override;
   void output() override { wake_handlers(); }
 
  private:
-  static time_point limit_of(time_point now, duration limit) noexcept { return add(now, limit); }
+  bool take(hub_event& into) {
+    return with_connection([&] { return core().take(into); });
+  }
 
   owned<event_reader_core> core_;
   event_handler event_handler_;
@@ -84,18 +89,15 @@ inline result<hub_event> event_reader_driver::next(duration limit) {
   frame const f{*this};
   if (event_handler_) return error{errc::invalid_state, "events go to the reader's handler"};
   hub_event event;
-  if (core().take(event)) {
-    wake_io();  // credit may be on its way
-    return event;
-  }
-  wake_io();
+  wake_io();  // credit may be on its way
+  if (take(event)) return event;
   if (auto wrong = core().take_error()) return *std::move(wrong);
   if (closed_) return error{errc::closed, "the reader is closed"};
   if (core().failed()) return error{errc::closed, "the reader has failed; open() begins again"};
   begin();
   auto ended = wait([this] { return closed_ || !core().empty() || core().has_errors(); }, add(on().now(), limit));
   if (released()) return std::move(ended).error();
-  if (core().take(event)) return event;
+  if (take(event)) return event;
   if (auto wrong = core().take_error()) return *std::move(wrong);
   if (closed_) return error{errc::closed, "the reader is closed"};
   if (ended.error() == errc::timeout) return error{errc::timeout, "no event came in time"};
@@ -118,9 +120,9 @@ inline void event_reader_driver::advance() {
 
 inline void event_reader_driver::close() {
   frame const f{*this};
-  closed_ = true;
-  core().close();
   wake_io();
+  with_connection([this] { core().close(); });
+  closed_ = true;
   // The peer is given its time to answer (amqp::connection_options::close_timeout).
   (void)wait([this] { return core().state() == kept_connection::state_type::idle; }, never);
 }
@@ -132,11 +134,11 @@ inline bool event_reader_driver::handle_one() {
     return true;
   }
   hub_event event;
-  if (!event_handler_ || !core().take(event)) return false;
+  wake_io();
+  if (!event_handler_ || !take(event)) return false;
   event_handler_(event);
   if (released()) return false;
-  core().finish();
-  wake_io();
+  with_connection([this] { core().finish(); });
   return true;
 }
 

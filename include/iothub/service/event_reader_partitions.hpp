@@ -105,17 +105,19 @@ inline void event_reader_core::answered(amqp::message_view const& message, time_
 
 inline void event_reader_core::know_partitions(amqp::value_view const& body, time_point now) {
   amqp::value_view const ids = amqp::find(body, "partition_ids");
+  std::deque<partition> known;  // all or none
   if (ids.type() == amqp::kind::array) {
     amqp::array_reader each{ids};
     amqp::value_view id;
     while (each.next(id))
-      if (auto const text = id.as_text()) partitions_.emplace_back().id = *text;
+      if (auto const text = id.as_text()) known.emplace_back().id = *text;
   } else if (ids.type() == amqp::kind::list) {
     amqp::reader each{ids};
     amqp::value_view id;
     while (each.next(id))
-      if (auto const text = id.as_text()) partitions_.emplace_back().id = *text;
+      if (auto const text = id.as_text()) known.emplace_back().id = *text;
   }
+  partitions_.swap(known);
   if (partitions_.empty()) return fail({errc::protocol_error, "the event endpoint names no partitions"});
   arrange(now);
 }
@@ -156,7 +158,6 @@ inline void event_reader_core::arrange(time_point now) {
 }
 
 inline void event_reader_core::assign(partition& p, std::int64_t level, std::vector<event_checkpoint> const& known) {
-  p.assigned = true;
   p.over = false;
   p.level = level;
   ++p.term;
@@ -165,7 +166,7 @@ inline void event_reader_core::assign(partition& p, std::int64_t level, std::vec
   p.from = options_.start;
   p.received = -1;
   p.received_offset.clear();
-  p.done = {p.id, {}, -1, level};
+  p.done = event_checkpoint{p.id, {}, -1, level};
   p.dirty = false;
   p.resolve = options_.start.what == event_position::by::latest;
   if (options_.start.what == event_position::by::sequence_number)
@@ -179,6 +180,7 @@ inline void event_reader_core::assign(partition& p, std::int64_t level, std::vec
       p.resolve = false;
       p.from = event_position::sequence_number(each.sequence_number);
     }
+  p.assigned = true;  // last: one that is half assigned would begin somewhere else
 }
 
 inline void event_reader_core::balance(time_point now) {
@@ -220,19 +222,22 @@ inline void event_reader_core::balance(time_point now) {
 
 // Not this reader's any more. What was not handed out is the new owner's, who begins behind the last checkpoint.
 inline void event_reader_core::lose(partition& p, error why) {
-  p.assigned = false;
-  p.asked = false;
-  p.pending = p.used = 0;
-  ++p.term;
-  if (p.link != nullptr) std::exchange(p.link, nullptr)->detach();
   std::size_t const place = [&] {
     for (std::size_t i = 0;; ++i)
       if (&partitions_[i] == &p) return i;
   }();
   std::deque<entry> kept;
   for (entry& each : inbox_)
-    if (each.partition != place) kept.push_back(std::move(each));
-  inbox_ = std::move(kept);
+    if (each.partition != place) kept.emplace_back();
+  p.assigned = false;  // what may fail is done, or ends with the connection
+  p.asked = false;
+  p.pending = p.used = 0;
+  ++p.term;
+  auto to = kept.begin();
+  for (entry& each : inbox_)
+    if (each.partition != place) *to++ = std::move(each);
+  inbox_.swap(kept);
+  if (p.link != nullptr) std::exchange(p.link, nullptr)->detach();
   tell(reader_notice::kind::partition_lost, p.id, std::move(why));
   wake();
 }

@@ -92,24 +92,29 @@ inline void event_reader_core::on_event(partition& p, amqp::link& from, amqp::de
   if (p.link != &from) return;
   hub_event& e = made.event;
   e.partition = p.id;
-  if (good && e.sequence_number >= 0) {
-    if (p.received >= 0 && e.sequence_number > p.received + 1) {
-      e.missed_before = static_cast<std::uint64_t>(e.sequence_number - p.received - 1);
-      missed_ += e.missed_before;
-      tell(reader_notice::kind::events_missed, p.id, errc::closed, e.missed_before);
-    }
-    p.received = e.sequence_number;
-    p.received_offset = e.offset;
+  bool const numbered = good && e.sequence_number >= 0;
+  std::int64_t const number = e.sequence_number;
+  if (numbered && p.received >= 0 && number > p.received + 1)
+    e.missed_before = static_cast<std::uint64_t>(number - p.received - 1);
+  std::uint64_t const missed = e.missed_before;
+  std::string offset = e.offset;
+  bool const wanted = good && (options_.device_id.empty() || e.device_id == options_.device_id);
+  if (wanted) {
+    while (&partitions_[made.partition] != &p) ++made.partition;
+    inbox_.push_back(std::move(made));
+    ++p.pending;
+    host_.output();
   }
-  if (!good || (!options_.device_id.empty() && e.device_id != options_.device_id)) {
-    used_one(p);
-    if (p.pending == 0) completed(p);
-    return;
+  // Only now: what is received is not asked for again, so it must be in safety.
+  if (numbered) {
+    p.received = number;
+    p.received_offset = std::move(offset);
   }
-  while (&partitions_[made.partition] != &p) ++made.partition;
-  ++p.pending;
-  inbox_.push_back(std::move(made));
-  host_.output();
+  missed_ += missed;
+  if (missed != 0) tell(reader_notice::kind::events_missed, p.id, errc::closed, missed);
+  if (wanted) return;
+  used_one(p);
+  if (p.pending == 0) completed(p);
 }
 
 inline void event_reader_core::used_one(partition& p) {
@@ -122,17 +127,17 @@ inline void event_reader_core::used_one(partition& p) {
 // Everything that was received is finished.
 inline void event_reader_core::completed(partition& p) {
   if (p.received < 0 || p.received == p.done.sequence_number) return;
-  p.done = {p.id, p.received_offset, p.received, p.level};
+  p.done = event_checkpoint{p.id, p.received_offset, p.received, p.level};
   p.dirty = true;
 }
 
 inline bool event_reader_core::take(hub_event& into) {
   finish();
   if (inbox_.empty()) return false;
+  in_hand_mark_.offset = inbox_.front().event.offset;  // while the event is still there
   entry next = std::move(inbox_.front());
   inbox_.pop_front();
   in_hand_ = std::pair{next.partition, next.term};
-  in_hand_mark_.offset = next.event.offset;
   in_hand_mark_.sequence_number = next.event.sequence_number;
   into = std::move(next.event);
   ++taken_;
@@ -142,14 +147,17 @@ inline bool event_reader_core::take(hub_event& into) {
 inline void event_reader_core::finish() {
   if (!in_hand_) return;
   auto const [place, term] = *in_hand_;
-  in_hand_.reset();
   partition& p = partitions_[place];
-  if (p.term != term) return;
+  if (p.term != term) return in_hand_.reset();
+  if (p.pending == 1) {
+    completed(p);
+  } else {
+    p.done = event_checkpoint{p.id, in_hand_mark_.offset, in_hand_mark_.sequence_number, p.level};
+    p.dirty = true;
+  }
+  in_hand_.reset();
   --p.pending;
   used_one(p);
-  if (p.pending == 0) return completed(p);
-  p.done = {p.id, in_hand_mark_.offset, in_hand_mark_.sequence_number, p.level};
-  p.dirty = true;
 }
 
 inline bool event_reader_core::take_notice(reader_notice& into) {
@@ -202,11 +210,11 @@ inline result<void> event_reader_core::save() {
   result<void> first;
   for (partition& p : partitions_) {
     if (!p.dirty || !p.assigned) continue;
-    p.dirty = false;
     auto saved = save(p, p.done);
-    if (saved) continue;
-    p.dirty = true;
-    if (first) first = std::move(saved);
+    if (saved)
+      p.dirty = false;
+    else if (first)
+      first = std::move(saved);
   }
   return first;
 }

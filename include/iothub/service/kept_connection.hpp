@@ -87,6 +87,10 @@ class kept_connection : private amqp::connection_handler {
     port_.close();
   }
 
+  // Ends the connection as if the network had: for an owner that cannot say what state it is in, since an exception left
+  // it. Not from inside a callback.
+  void start_over(error why, time_point now);
+
   void on_time(time_point now);
   [[nodiscard]] time_point deadline() const noexcept;
 
@@ -180,6 +184,13 @@ inline void kept_connection::on_time(time_point now) {
   if (state_ != state_type::ready && state_ != state_type::authorizing) return;
   while (auto const told = cbs_.expire(now)) settle(*told, now);
   if (state_ == state_type::ready && renew_at_ <= now) show_pass(now);
+}
+
+inline void kept_connection::start_over(error why, time_point now) {
+  port_.drop();
+  failure_.reset();
+  moving_ = false;
+  if (state_ != state_type::waiting) down(std::move(why), now);
 }
 
 inline void kept_connection::connect(time_point now) {

@@ -242,8 +242,8 @@ inline void messenger_core::pump() {
 inline void messenger_core::finish(std::uint64_t id, result<void> what) {
   for (sending const& each : sends_)
     if (each.id == id) {
-      forget(id);
-      return host_.outcome(id, std::move(what));
+      host_.outcome(id, std::move(what));
+      return forget(id);  // then: whoever must tell needs room for it
     }
 }
 
@@ -289,10 +289,10 @@ inline void messenger_core::link_disposition(amqp::link& which, amqp::settlement
 inline void messenger_core::receive(stream what, time_point now) {
   receiver& r = of(what);
   if (r.wanted) return;
+  connect(now);
   r.wanted = true;
   r.attempts = 0;
   r.retry_at = now;
-  connect(now);
   open_links(now);
 }
 

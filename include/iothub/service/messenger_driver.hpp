@@ -40,6 +40,9 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     files_ = std::move(handler);
     listen(stream::files);
   }
+  result<void> settle(stream from, back_end_lock lock, bool complete) {
+    return with_connection([&] { return core_->settle(from, lock, complete); });
+  }
   void close();
   [[nodiscard]] messenger_core& core() noexcept { return *core_; }
 
@@ -51,6 +54,9 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     join();
   }
   void step_core(time_point now) override { core_->step(now); }
+  inline void start_over(time_point now) override {
+    core_->start_over({errc::out_of_memory, "the messenger had no memory to go on with its connection"}, now);
+  }
   [[nodiscard]] time_point core_deadline() const override { return core_->next_deadline(); }
   [[nodiscard]] std::string describe() const override { return core_->describe(); }
   inline bool handle_one() override;
@@ -68,14 +74,14 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     sent_handler done = {};
   };
   struct finished_send {
-    sent_handler done;
-    result<std::string> outcome;
+    sent_handler done = {};
+    result<std::string> outcome = std::string{};
   };
   void listen(stream from) {
     closed_ = false;
-    core_->receive(from, on().now());
     wake_io();
     wake_handlers();
+    with_connection([&] { core_->receive(from, on().now()); });
   }
   void name(message& what) {
     if (!what.message_id.empty()) return;
@@ -89,7 +95,9 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     T what;
     if (!handler || !core_->take(what)) return false;
     handler(static_cast<T const&>(what));
-    if (!released()) (void)core_->settle(from, what.lock, true), wake_io();
+    if (released()) return true;
+    wake_io();
+    (void)settle(from, what.lock, true);
     return true;
   }
 
@@ -148,16 +156,20 @@ inline void messenger_driver::begin_send(std::string_view device_id, message&& w
 inline void messenger_driver::outcome(std::uint64_t id, result<void> what) {
   for (std::size_t i = 0; i != open_.size(); ++i) {
     if (open_[i].id != id) continue;
-    open_send ended = std::move(open_[i]);
-    open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
+    open_send& ended = open_[i];
     if (ended.blocked != nullptr) {
       ended.blocked->outcome.emplace(std::move(what));
-      return;
+    } else {
+      finished_send& told = finished_.emplace_back();  // room first: behind this nothing fails
+      told.done = std::move(ended.done);
+      if (what)
+        told.outcome = std::move(ended.message_id);
+      else
+        told.outcome = std::move(what).error();
+      wake_handlers();
     }
-    result<std::string> told{std::move(ended.message_id)};
-    if (!what) told = std::move(what).error();
-    finished_.push_back({std::move(ended.done), std::move(told)});
-    return wake_handlers();
+    open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
+    return;
   }
 }
 
@@ -170,8 +182,8 @@ result<T> messenger_driver::receive(stream from, duration limit) {
   if (core_->take(what)) return what;
   if (auto wrong = core_->take_error(from)) return *std::move(wrong);
   closed_ = false;
-  core_->receive(from, on().now());
   wake_io();
+  with_connection([&] { core_->receive(from, on().now()); });
   auto ended = wait([&] { return closed_ || core_->has(from); }, add(on().now(), limit));
   if (released()) return std::move(ended).error();
   if (core_->take(what)) return what;
@@ -183,9 +195,9 @@ result<T> messenger_driver::receive(stream from, duration limit) {
 
 inline void messenger_driver::close() {
   frame const f{*this};
-  closed_ = true;
-  core_->close();
   wake_io();
+  with_connection([this] { core_->close(); });
+  closed_ = true;
   (void)wait([this] { return core_->state() == kept_connection::state_type::idle; }, never);
 }
 
