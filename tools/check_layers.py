@@ -27,7 +27,7 @@ ROOMS = {
     "memory": {"base", "io", "policy", "mqtt", "http", "ws", "amqp"},
     "net": {"base", "io", "policy", "mqtt", "http", "ws", "amqp", "crypto"},
     "simulation": {"base", "io", "policy", "memory", "net"},
-    "testing": {"base", "json", "io", "mqtt", "http", "crypto", "wire", "policy", "device", "service"},
+    "testing": {"base", "json", "io", "mqtt", "http", "crypto", "wire", "policy", "device", "service", "simulation", "top"},
 }
 PORTABLE = {"base", "json", "io", "mqtt", "http", "ws", "amqp", "crypto", "wire", "policy", "device", "service", "hub"}
 BANNED_STD = {"thread", "mutex", "iostream", "regex", "random", "future", "condition_variable", "ranges", "sstream",

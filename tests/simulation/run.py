@@ -27,7 +27,16 @@ def commit():
     return f"commit {name}{', with changes of your own' if git('status', '--porcelain', '-uno') else ''}" if name else "no commit"
 
 
+def the_ten_lines_differ():
+    """Whether the test of docs/simulation.md is another than the one that is compiled and run."""
+    code = (ROOT / "docs/simulation.md").read_text().split("```cpp\n")[1].split("```")[0]
+    return code not in (ROOT / "examples/bad_weather_test.cpp").read_text() or code.count("\n") != 10
+
+
 def main():
+    if the_ten_lines_differ():
+        print("the ten lines of docs/simulation.md are not those of examples/bad_weather_test.cpp")
+        return 1
     program = pathlib.Path(os.environ.get("IOTHUB_BIN_DIR", ROOT / "build" / "bin")).resolve() / "sim"
     if not program.exists():
         print(f"{program} is not there; build it: cmake --build build --target sim, or scripts/test sim_seeds")
