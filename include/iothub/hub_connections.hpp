@@ -93,8 +93,8 @@ class http_protocol {
 class amqp_protocol {
  public:
   using service = hub::amqp_front;
-  amqp_protocol(service& front, function<void()> wake, time_point now, std::string)
-      : face_{front, std::move(wake)},
+  amqp_protocol(service& front, function<void()> wake, time_point now, std::string peer)
+      : face_{front, std::move(wake), std::move(peer)},
         connection_{amqp::connection_role::server, face_, front.connection_options(), now},
         last_{now} {
     face_.attach(connection_);
@@ -131,7 +131,8 @@ class amqp_protocol {
  private:
   class waking_face final : public hub::amqp_face {
    public:
-    waking_face(hub::amqp_front& front, function<void()> wake) : amqp_face{front}, wake_{std::move(wake)} {}
+    waking_face(hub::amqp_front& front, function<void()> wake, std::string peer)
+        : amqp_face{front, std::move(peer)}, wake_{std::move(wake)} {}
     void wake() {
       if (wake_) wake_();
     }

@@ -62,7 +62,9 @@ class cbs_server {
  public:
   // Accepts the link. The address itself was looked at by the caller.
   void attach(link& which, attach const& how);
-  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery.
+  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery. What is no
+  // request is rejected; where it came settled, and no disposition could say so, it is answered with 400, and where it
+  // has no message-id either the link is detached.
   template <class Check>
   void receive(link& from, delivery const& what, Check&& check);
   void on_credit(link& which);
@@ -76,6 +78,7 @@ class cbs_server {
   };
   [[nodiscard]] reply_link* find_reply(link const& from, std::string_view reply_to) noexcept;
   [[nodiscard]] reply_link* of(link const& which) noexcept;
+  void answer(link const& from, message_properties const& request, request_status const& status);
 
   static constexpr std::uint32_t credit = 64;
   std::vector<std::unique_ptr<reply_link>> replies_;
@@ -210,12 +213,19 @@ template <class Check>
 void cbs_server::receive(link& from, delivery const& what, Check&& check) {
   message_view message;
   put_token request;
-  if (read_message(what.payload, message) || !read_put_token(message, request)) {
-    from.settle(what.id, delivery_state::rejected({condition::decode_error, "this is not a put-token request"}));
-    return;
+  bool const readable = !read_message(what.payload, message);
+  if (!readable || !read_put_token(message, request)) {
+    constexpr std::string_view why = "this is not a put-token request";
+    if (!what.settled) return from.settle(what.id, delivery_state::rejected({condition::decode_error, why}));
+    if (readable && !message.properties.message_id.empty()) return answer(from, message.properties, {400, why});
+    return from.detach({condition::decode_error, why});
   }
   request_status const status = check(static_cast<put_token const&>(request));
   from.settle(what.id);
+  answer(from, message.properties, status);
+}
+
+inline void cbs_server::answer(link const& from, message_properties const& request, request_status const& status) {
   reply_link* const to = find_reply(from, request.reply_to);
   if (!to) return;
   scratch_.clear();

@@ -90,6 +90,8 @@ class connection {
   // Says good-bye, with an error where there is one. on_closed follows when the peer has answered, or after
   // close_timeout. Before the connection is open it ends at once: on_closed follows in the next step().
   void close(error_view const& why = {});
+  // connection_options::max_assembling for this connection alone: less for those of whom nothing is known yet.
+  void limit_assembling(std::size_t bytes) noexcept { wire_.max_assembling = bytes; }
   // The sessions, in the order of their channels on this side.
   template <class F>
   void for_each_session(F f) {

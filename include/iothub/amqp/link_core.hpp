@@ -291,7 +291,7 @@ inline void link::receive_transfer(transfer const& what, byte_view payload) {
     receiving_ = false;
     return deliver(payload);
   }
-  if (shared.assembling + payload.size() > shared.options->max_assembling)
+  if (shared.assembling + payload.size() > shared.max_assembling)
     return shared.fail({condition::resource_limit_exceeded, "too many bytes of unfinished messages"});
   assembly_.append(payload);
   shared.assembling += payload.size();

@@ -45,7 +45,7 @@ struct place_guard {
 
 struct wire {
   wire(connection_handler& handler, connection_options const& how, time_point at) noexcept
-      : owner{&handler}, options{&how}, now{at}, last_sent{at} {}
+      : owner{&handler}, options{&how}, now{at}, last_sent{at}, max_assembling{how.max_assembling} {}
 
   connection_handler* owner;
   connection_options const* options;
@@ -53,6 +53,7 @@ struct wire {
   time_point now;        // of the turn: what receive() or step() was told last
   time_point last_sent;  // a moment before which the last frame cannot have left
   std::size_t assembling = 0;
+  std::size_t max_assembling;  // options.max_assembling or less
   std::uint32_t max_frame = min_max_frame_size;  // what this side may send
   std::uint16_t peer_channel_max = 0;
   bool writable = false;  // the open is sent and the close is not

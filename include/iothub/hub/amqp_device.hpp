@@ -207,6 +207,8 @@ inline result<std::unique_ptr<amqp_node>> amqp_face::open_device_node(amqp_addre
   std::string const model = text_of(amqp::find(how.properties, "com.microsoft:model-id"));
   auto device = device_of(where.who, where.path, model, at);
   if (!device) return std::move(device).error();
+  if ((*device)->nodes_.size() >= max_device_links)
+    return hub::refuse(errc::quota_exceeded, 403005, "too many links of one identity on a connection");
   return std::unique_ptr<amqp_node>{new amqp_device_node{*this, which, **device, where.place}};
 }
 

@@ -70,6 +70,19 @@ class amqp_event_node final : public amqp_node, public amqp_event_waiter {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+namespace detail {
+
+// Microsoft docs: resource-name-rules (consumergroups) and "Event Hubs quotas". $Default is there without being made;
+// other groups, unlike the real hub's, need not be made either.
+inline bool is_consumer_group(std::string_view name) noexcept {
+  if (iequals(name, "$Default")) return true;
+  for (char const c : name)
+    if (!is_alnum(c) && c != '.' && c != '-' && c != '_') return false;
+  return !name.empty() && name.size() <= 50;
+}
+
+}  // namespace detail
+
 inline result<std::unique_ptr<amqp_node>> amqp_event_node::open(amqp_face& face, amqp_address const& where,
                                                                 amqp::link& which, amqp::attach const& how,
                                                                 instant at) {
@@ -81,12 +94,16 @@ inline result<std::unique_ptr<amqp_node>> amqp_event_node::open(amqp_face& face,
   auto const partition = parse_int<std::uint32_t>(where.partition);
   if (!partition || *partition >= log.partitions())
     return missing("there is no such partition; the hub has " + std::to_string(log.partitions()));
+  if (!detail::is_consumer_group(where.group))
+    return missing("there is no such consumer group; a name has 1 to 50 letters, digits, '.', '-' and '_'");
+  auto const epoch = amqp::find(how.properties, "com.microsoft:epoch").as_int();
+  if (epoch && *epoch < 0) return hub::refuse(errc::bad_request, 400004, "an epoch is not below 0");
   auto const from = read_event_filter(how.source.filter);
   if (!from) return from.error();
   std::unique_ptr<amqp_event_node> made{new amqp_event_node{face, which}};
   made->path_ = where.path;
   made->place_ = {to_lower(where.group), *partition};
-  made->epoch_ = amqp::find(how.properties, "com.microsoft:epoch").as_int();
+  made->epoch_ = epoch;
   made->metrics_ = amqp::has_symbol(how.desired_capabilities, "com.microsoft:enable-receiver-runtime-metric");
   made->cursor_.sequence = find_position(log, *partition, *from);
   if (auto ok = made->take_place(at); !ok) return std::move(ok).error();

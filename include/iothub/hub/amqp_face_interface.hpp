@@ -12,7 +12,9 @@
 //      detached with a condition (AMQP 1.0 Part 2, 2.6.3); the connection goes on.
 //   3. The event endpoint's name at the IoT hub ("/messages/events/...") is a redirect to the endpoint itself.
 //   4. When a token ends and no newer one came, the links that it opened are detached with unauthorized-access.
-//   5. Links of several devices may be on one connection; each device is connected while it has a link.
+//   5. Before the first good token, and again when the last one has ended, a connection is a stranger's: it has time for
+//   a token, few sessions and links, and room for a message of a token's size; going above ends it.
+//   6. Links of several devices may be on one connection; each device is connected while it has a link.
 #pragma once
 
 #include <cstdint>
@@ -71,13 +73,15 @@ class amqp_node {
   friend class amqp_face;
   amqp_face& face_;
   amqp::link& link_;
+  std::size_t place_in_face_ = 0;  // where amqp_face::nodes_ has it
   bool has_work_ = false;
 };
 
 // The connection that is put before it is told by attach(), before the first byte; it must live as long as bytes come.
 class amqp_face : public amqp::connection_handler {
  public:
-  explicit amqp_face(amqp_front& front);
+  // `peer` is for the log.
+  explicit amqp_face(amqp_front& front, std::string peer = {});
   amqp_face(amqp_face const&) = delete;
   amqp_face& operator=(amqp_face const&) = delete;
   ~amqp_face();
@@ -92,6 +96,8 @@ class amqp_face : public amqp::connection_handler {
   // --- amqp::connection_handler
   inline std::optional<amqp::sasl_code> on_sasl(amqp::sasl_login const& who, time_point now) override;
   inline void on_open(amqp::open const& peer, time_point now) override;
+  inline void on_session(amqp::session& which, time_point now) override;
+  inline void on_ended(amqp::session& which, amqp::end_reason const& why, time_point now) override;
   inline void on_attach(amqp::link& which, amqp::attach const& how, time_point now) override;
   inline void on_credit(amqp::link& which, time_point now) override;
   inline void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
@@ -119,7 +125,12 @@ class amqp_face : public amqp::connection_handler {
     amqp::link* link;
     std::uint32_t delivery;
   };
-  static constexpr std::uint64_t cbs_mark = 1;  // link::user of the links of $cbs
+  // link::user of the links of $cbs, and of those that were refused and not let go by the peer yet.
+  static constexpr std::uint64_t cbs_mark = 1, refused_mark = 2;
+  // Of a stranger; clients use one session and the two links of $cbs.
+  static constexpr std::size_t stranger_sessions = 8, stranger_links = 16, stranger_bytes = 64 * 1024;
+  static constexpr std::size_t max_cbs_links = 32, max_refused_links = 256;
+  static constexpr std::size_t max_device_links = 32;  // of one identity, which has use for seven
 
   result<std::unique_ptr<amqp_node>> open_node(amqp_address const& where, amqp::link& which, amqp::attach const& how,
                                                instant at);
@@ -127,6 +138,12 @@ class amqp_face : public amqp::connection_handler {
                                                       amqp::attach const& how, instant at);
   result<amqp_device*> device_of(device_key who, std::string_view address, std::string_view model_id, instant at);
   void refuse(amqp::link& which, error const& why, instant at);
+  void refuse(amqp::link& which, amqp::error_view const& why, instant at);
+  // Ends the connection of a stranger who asks for too much, or of a peer who lets no refused link go.
+  void cut_off(std::string_view why, instant at);
+  void log(log_level level, instant at, std::string_view event, std::string_view reason);
+  // Whether it is a stranger's has changed, perhaps.
+  void weigh(time_point now) noexcept;
   void redirect(amqp::link& which, amqp_address const& where, instant at);
   amqp::request_status put_token(amqp::put_token const& request, instant at);
   void detach_unpermitted(instant at);
@@ -150,7 +167,9 @@ class amqp_face : public amqp::connection_handler {
   amqp::connection* connection_ = nullptr;
   amqp_claims claims_;
   amqp::cbs_server cbs_;
+  std::string peer_;
   std::string peer_host_;  // as its `open` asked for
+  std::size_t sessions_ = 0, links_ = 0, cbs_links_ = 0, refused_links_ = 0;  // that are there now
   std::vector<std::unique_ptr<amqp_node>> nodes_;
   std::map<device_key, std::unique_ptr<amqp_device>> devices_;
   std::vector<amqp_node*> work_;

@@ -16,7 +16,8 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
-inline amqp_face::amqp_face(amqp_front& front) : front_{front}, claims_{front.core_, front.policy_keys_} {}
+inline amqp_face::amqp_face(amqp_front& front, std::string peer)
+    : front_{front}, claims_{front.core_, front.policy_keys_}, peer_{std::move(peer)} {}
 
 inline amqp_face::~amqp_face() { release(); }
 
@@ -43,11 +44,11 @@ inline void amqp_face::on_time(time_point now) {
   if (claims_.deadline() <= now) {
     instant const at = touched(now);
     if (claims_.expire(at)) detach_unpermitted(at);
-    if (claims_.empty()) token_due_ = now + connection_->options().open_timeout;
+    weigh(now);
   }
   if (token_due_ <= now) {
     token_due_ = never;
-    front_.log(log_level::warning, touched(now), "refused", {}, "no token was shown on the connection in time");
+    log(log_level::warning, touched(now), "refused", "no token was shown on the connection in time");
     connection_->close({amqp::condition::unauthorized_access, "no token was shown in time"});
   }
   for (std::size_t i = 0; i < later_.size();) {
@@ -89,12 +90,12 @@ inline std::optional<amqp::sasl_code> amqp_face::on_sasl(amqp::sasl_login const&
   instant const at = touched(now);
   auto const good = claims_.add_login(who.user, who.password, at);
   if (good) return amqp::sasl_code::ok;
-  front_.log(log_level::warning, at, "refused", {}, good.error().message());
+  log(log_level::warning, at, "refused", good.error().message());
   return amqp::sasl_code::auth;
 }
 
 inline void amqp_face::on_open(amqp::open const& peer, time_point now) {
-  if (claims_.empty()) token_due_ = now + connection_->options().open_timeout;
+  weigh(now);
   peer_host_ = host_of_address("amqp://" + std::string{peer.hostname});
 }
 
@@ -105,33 +106,64 @@ inline amqp::request_status amqp_face::put_token(amqp::put_token const& request,
   if (!known) return {400, "this type of token is not supported"};
   auto const good = claims_.add(request.name, request.token, at);
   if (good) {
-    token_due_ = never;
+    weigh(at.now);
     renew_devices(at);
     return {200, "OK"};
   }
-  front_.log(log_level::warning, at, "refused", {}, good.error().message());
+  log(log_level::warning, at, "refused", good.error().message());
   if (good.error() == errc::quota_exceeded) return {403, "too many tokens on one connection"};
   // One answer for an unknown identity and for a wrong key: who has none is not told what there is. The log knows.
   return {401, "Token or Certificate is invalid."};
 }
 
+inline void amqp_face::weigh(time_point now) noexcept {
+  bool const stranger = claims_.empty();
+  token_due_ = stranger ? add(now, connection_->options().open_timeout) : never;
+  connection_->limit_assembling(stranger ? stranger_bytes : connection_->options().max_assembling);
+}
+
+inline void amqp_face::log(log_level level, instant at, std::string_view event, std::string_view reason) {
+  if (peer_.empty()) return front_.log(level, at, event, {}, reason);
+  front_.log(level, at, event, {}, std::string{reason}.append(" (from ").append(peer_).append(")"));
+}
+
+inline void amqp_face::cut_off(std::string_view why, instant at) {
+  log(log_level::warning, at, "refused", why);
+  connection_->close({amqp::condition::resource_limit_exceeded, why});
+}
+
+// --- sessions --------------------------------------------------------------------------------------------------------
+
+inline void amqp_face::on_session(amqp::session&, time_point now) {
+  if (++sessions_ > stranger_sessions && claims_.empty())
+    cut_off("too many sessions on a connection without a token", touched(now));
+}
+
+inline void amqp_face::on_ended(amqp::session&, amqp::end_reason const&, time_point) { --sessions_; }
+
 // --- links -----------------------------------------------------------------------------------------------------------
 
 inline void amqp_face::on_attach(amqp::link& which, amqp::attach const& how, time_point now) {
   instant const at = touched(now);
+  if (++links_ > stranger_links && claims_.empty())
+    return cut_off("too many links on a connection without a token", at);
   // The node is where messages of this side come from, or where the peer's go to.
   bool const named = which.is_sender() ? how.has_source && how.source.has_address : how.has_target && how.target.has_address;
   auto const where = parse_amqp_address(!named             ? std::string_view{}
                                         : which.is_sender() ? how.source.address
                                                             : how.target.address);
   if (where.place == amqp_place::cbs) {
+    if (cbs_links_ == max_cbs_links)
+      return refuse(which, hub::refuse(errc::quota_exceeded, 403005, "too many links of $cbs on one connection"), at);
     which.user = cbs_mark;
+    ++cbs_links_;
     return cbs_.attach(which, how);
   }
   if (where.place == amqp_place::hub_events) return redirect(which, where, at);
   auto made = open_node(where, which, how, at);
   if (!made) return refuse(which, made.error(), at);
   amqp_node& node = **made;
+  node.place_in_face_ = nodes_.size();
   nodes_.push_back(std::move(*made));
   which.context = &node;
   which.accept(node.answer());
@@ -168,8 +200,16 @@ inline result<std::unique_ptr<amqp_node>> amqp_face::open_node(amqp_address cons
 }
 
 inline void amqp_face::refuse(amqp::link& which, error const& why, instant at) {
-  front_.log(log_level::warning, at, "refused", {}, why.message());
-  which.refuse(refusal(why).view());
+  log(log_level::warning, at, "refused", why.message());
+  refuse(which, refusal(why).view(), at);
+}
+
+// A refused link is there until the peer agrees (AMQP 1.0 Part 2, 2.6.3), which costs it nothing.
+inline void amqp_face::refuse(amqp::link& which, amqp::error_view const& why, instant at) {
+  if (refused_links_ == max_refused_links) return cut_off("too many refused links that the peer does not let go", at);
+  which.user = refused_mark;
+  ++refused_links_;
+  which.refuse(why);
 }
 
 // azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in front
@@ -184,7 +224,7 @@ inline void amqp_face::redirect(amqp::link& which, amqp_address const& where, in
                                              {"network-host", host},
                                              {"port", std::uint32_t{front_.port_}},
                                              {"address", address}});
-  which.refuse({amqp::condition::link_redirect, "the event endpoint is " + address, info.bytes()});
+  refuse(which, {amqp::condition::link_redirect, "the event endpoint is " + address, info.bytes()}, at);
 }
 
 inline void amqp_face::on_credit(amqp::link& which, time_point now) {
@@ -204,34 +244,41 @@ inline void amqp_face::on_disposition(amqp::link& which, amqp::settlement const&
 }
 
 inline void amqp_face::on_detached(amqp::link& which, amqp::end_reason const&, time_point now) {
-  if (which.user == cbs_mark) return cbs_.on_detached(which);
+  --links_;
+  if (which.user == refused_mark) --refused_links_;
+  if (which.user == cbs_mark) {
+    --cbs_links_;
+    return cbs_.on_detached(which);
+  }
   for (std::size_t i = later_.size(); i-- != 0;)
     if (later_[i].link == &which) later_.erase(later_.begin() + static_cast<std::ptrdiff_t>(i));
   amqp_node* const node = node_of(which);
   if (node == nullptr) return;
   [[maybe_unused]] instant const at = touched(now);
-  for (auto& each : work_)
-    if (each == node) {
-      each = work_.back();
-      work_.pop_back();
-      break;
-    }
-  for (std::size_t i = 0; i != nodes_.size(); ++i)
-    if (nodes_[i].get() == node) {
-      auto const gone = std::move(nodes_[i]);
-      nodes_.erase(nodes_.begin() + static_cast<std::ptrdiff_t>(i));
-      return;
-    }
+  if (node->has_work_)
+    for (auto& each : work_)
+      if (each == node) {
+        each = work_.back();
+        work_.pop_back();
+        break;
+      }
+  std::size_t const place = node->place_in_face_;
+  auto const gone = std::move(nodes_[place]);
+  if (place + 1 != nodes_.size()) {
+    nodes_[place] = std::move(nodes_.back());
+    nodes_[place]->place_in_face_ = place;
+  }
+  nodes_.pop_back();
 }
 
 inline void amqp_face::on_closed(error const& reason, amqp::error_view const&, time_point now) {
   token_due_ = never;
   if (reason == errc::closed || reason == errc::connection_lost) return;  // whoever has the stream knows of that
-  front_.log(log_level::info, front_.host_.at(now), "closed", {}, reason.message());
+  log(log_level::info, front_.host_.at(now), "closed", reason.message());
 }
 
 inline void amqp_face::reject(amqp::link& which, std::uint32_t delivery, error const& why, instant at) {
-  front_.log(log_level::warning, at, "rejected", {}, why.message());
+  log(log_level::warning, at, "rejected", why.message());
   which.settle(delivery, amqp::delivery_state::rejected(refusal(why).view()));
 }
 
