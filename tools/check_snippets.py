@@ -31,7 +31,8 @@ def main():
     includes, bodies = [], []
     found = list(pieces())
     for number, (page, line, given, code) in enumerate(found):
-        own = re.findall(r"^#include.*$", code, re.M)
+        own = re.findall(r"^#include.*$", given + code, re.M)
+        given = re.sub(r"^#include.*$", "", given, flags=re.M)
         includes += [each for each in own if each not in includes]
         rest = re.sub(r"^#include.*$", "", code, flags=re.M)
         if is_statements(code):
