@@ -193,6 +193,7 @@ class oracle {
     std::vector<std::pair<std::uint32_t, std::uint64_t>> owed;  // packet id or delivery, message
     std::map<std::string, int> rids;                // delivered on this connection, and how often unanswered
     std::map<std::uint16_t, std::size_t> asked;
+    std::vector<std::pair<std::uint64_t, micros>> confirmed;    // messages with their PUBACK, since when
     std::size_t filters = 0;
     int attempts_unproven = 0;
     std::vector<micros> gaps;
