@@ -50,6 +50,7 @@ void oracle::client_made(int d) {
   note("client", d);
   x.status = "disconnected";
   x.ids.clear();
+  x.confirmed.clear();
   x.pending.clear();
   x.last_desired = 0;
   x.has_doc = false;
@@ -68,6 +69,7 @@ void oracle::client_gone(int d, bool closed_in_order) {
   if (closed_in_order && !x.pending.empty())
     fail("I10", d, "close() left " + std::to_string(x.pending.size()) + " operations without an end");
   x.pending.clear();
+  x.confirmed.clear();
 }
 
 void oracle::connecting(int d) {
