@@ -91,7 +91,12 @@ void oracle::down(int d, std::string_view bytes) {
         for (auto it = x.ids.begin(); it != x.ids.end();) it = x.sends[it->second].ended ? x.ids.erase(it) : std::next(it);
       return;
     case 3: return down_publish(d, x, p);
-    case 4: x.ids.erase(p.id); return;
+    case 4:
+      if (auto const it = x.ids.find(p.id); it != x.ids.end()) {
+        if (it->second < x.sends.size() && !x.sends[it->second].ended) x.confirmed.emplace_back(it->second, now_);
+        x.ids.erase(it);
+      }
+      return;
     case 9: {
       auto const asked = x.asked.find(p.id);
       if (asked == x.asked.end() || asked->second != p.codes.size()) return;
@@ -129,6 +134,10 @@ void oracle::silence(int d, device_state& x) {
   if (x.how == seen_as::values) return;
   if (x.must_end && now_ > x.last_down + 5 * second) return fail("I18", d, "MQTT-4.8.0-1: a connection lives on after what is not MQTT");
   if (script_.keep_alive == 0 || stalled_at_ >= x.last_up || stalled_at_ >= x.last_down) return;
+  std::erase_if(x.confirmed, [&](auto const& c) { return x.sends[c.first].ended || x.busy || stalled_at_ >= c.second; });
+  if (!x.confirmed.empty() && now_ > x.confirmed[0].second + 30 * second)
+    return fail("I10", d, "message " + std::to_string(x.confirmed[0].first) + " was confirmed by the hub " +
+                              std::to_string((now_ - x.confirmed[0].second) / second) + " s ago, and its sender still waits");
   if (!x.subscribed && now_ > x.link_since + 5 * second && !x.must_end)
     fail("I17", d, "connected for " + std::to_string((now_ - x.link_since) / second) + " s without a SUBSCRIBE: nothing from the hub can come");
   if (now_ - x.last_up > script_.keep_alive * second + second)
