@@ -1,4 +1,6 @@
 // The AMQP dialect of a device: telemetry and its outcomes, messages, methods, twin.
+#include <limits>
+
 #include "device_amqp_peer.hpp"
 #include "test_data.hpp"
 
@@ -295,6 +297,115 @@ TEST(AmqpMessages, ThatCannotBeReadAreRejected) {
   EXPECT_FALSE(w.next());
   w.step();
   EXPECT_THAT(w.hub().dispositions, ElementsAre("9 rejected amqp:decode-error"));
+}
+
+// The reading alone: what any hub, or anything that calls itself one, may send.
+c2d_message read_c2d(byte_view payload) {
+  c2d_message m;
+  auto const read = iothub::detail::read_amqp_c2d(payload, m);
+  EXPECT_TRUE(read.has_value()) << (read ? "" : read.error().message());
+  return m;
+}
+byte_buffer null_body() {
+  byte_buffer out;
+  amqp::writer w{out};
+  w.describe(amqp::descriptor::amqp_value);
+  w.null();
+  return out;
+}
+byte_buffer section(amqp::descriptor what, amqp::value const& content) {
+  byte_buffer out;
+  amqp::writer w{out};
+  w.describe(what);
+  out.append(content.bytes());
+  return out;
+}
+
+TEST(AmqpMessages, HaveBytesOrTextForABody) {
+  using amqp::descriptor;
+  EXPECT_EQ(read_c2d(section(descriptor::amqp_value, amqp::value{"text"}).view()).content.body.bytes(), "text");
+  EXPECT_EQ(read_c2d(section(descriptor::amqp_value, amqp::value::binary("bytes")).view()).content.body.bytes(), "bytes");
+  EXPECT_EQ(read_c2d(null_body().view()).content.body.bytes(), "");
+  EXPECT_EQ(read_c2d(section(descriptor::properties, amqp::value::list({})).view()).content.body.bytes(), "");
+  c2d_message m;
+  EXPECT_EQ(iothub::detail::read_amqp_c2d(section(descriptor::amqp_value, amqp::value{std::int32_t{1}}).view(), m).error(), errc::malformed);
+  EXPECT_EQ(iothub::detail::read_amqp_c2d(section(descriptor::amqp_sequence, amqp::value::list({})).view(), m).error(), errc::malformed);
+  EXPECT_EQ(iothub::detail::read_amqp_c2d("junk", m).error(), errc::malformed);
+}
+
+TEST(AmqpMessages, HavePropertiesOfEveryKindAsText) {
+  auto const properties = amqp::value::string_map({{"iothub-ack", "negative"},
+                                                   {"yes", true},
+                                                   {"no", false},
+                                                   {"real", 0.5},
+                                                   {"when", amqp::value::timestamp(0)},
+                                                   {"uuid", amqp::value::uuid(std::string(16, '\x11'))},
+                                                   {"symbol", amqp::value::symbol("s")},
+                                                   {"bytes", amqp::value::binary("b")},
+                                                   {"big", std::uint64_t{18'446'744'073'709'551'615u}},
+                                                   {"list", amqp::value::list({})}});
+  auto const annotations = amqp::value::symbol_map({{"iothub-deliverycount", std::int64_t{4'294'967'296}}});
+  amqp::message_view m = c2d("x");
+  m.application_properties = properties.bytes();
+  m.message_annotations = annotations.bytes();
+  m.has_properties = true;
+  m.properties.absolute_expiry_time = 0;
+  m.properties.creation_time = 1000;
+  byte_buffer bytes;
+  amqp::write_message(m, bytes);
+  auto const got = read_c2d(bytes.view());
+  EXPECT_EQ(got.ack, feedback_request::negative);
+  EXPECT_EQ(got.delivery_count, 0u);  // no count that there is
+  EXPECT_FALSE(got.content.expiry_time.has_value());
+  EXPECT_EQ(got.content.creation_time, from_unix_seconds(1));
+  EXPECT_EQ(got.content.properties, (property_list{{"yes", "true"},
+                                                   {"no", "false"},
+                                                   {"real", "0.5"},
+                                                   {"when", "1970-01-01T00:00:00.000Z"},
+                                                   {"uuid", "11111111-1111-1111-1111-111111111111"},
+                                                   {"symbol", "s"},
+                                                   {"bytes", "b"},
+                                                   {"big", "18446744073709551615"},
+                                                   {"list", ""}}));
+}
+
+TEST(AmqpMessages, TimesBeyondTheCalendarAreItsEnds) {
+  for (auto const& [sent, read] : {std::pair{std::numeric_limits<std::int64_t>::max(), "9999-12-31T23:59:59.999Z"},
+                                   std::pair{std::int64_t{1}, "1970-01-01T00:00:00.001Z"}}) {
+    amqp::message_view m = c2d("x");
+    m.has_properties = true;
+    m.properties.absolute_expiry_time = sent;
+    byte_buffer bytes;
+    amqp::write_message(m, bytes);
+    EXPECT_EQ(to_iso8601(read_c2d(bytes.view()).content.expiry_time.value()), read);
+  }
+  EXPECT_EQ(to_iso8601(amqp::from_timestamp(std::numeric_limits<std::int64_t>::min())), "0001-01-01T00:00:00.000Z");
+}
+
+TEST(AmqpTelemetry, RefusesTextThatIsNoUtf8InEachOfItsFields) {
+  std::string const bad{"\xff"};
+  std::string message::*const fields[] = {&message::correlation_id, &message::user_id,     &message::to,
+                                          &message::content_type,   &message::content_encoding, &message::output_name,
+                                          &message::component_name, &message::interface_id};
+  for (auto const field : fields) {
+    message m{.body = "x"};
+    m.*field = bad;
+    byte_buffer out;
+    EXPECT_EQ(iothub::detail::append_amqp_telemetry(m, out).error(), errc::invalid_argument);
+  }
+  for (property const& p : {property{bad, "v"}, property{"n", bad}, property{"", "v"}, property{"$.mid", "v"}}) {
+    message m{.body = "x"};
+    m.properties.push_back(p);
+    byte_buffer out;
+    EXPECT_EQ(iothub::detail::append_amqp_telemetry(m, out).error(), errc::invalid_argument);
+  }
+}
+
+TEST(AmqpTelemetry, MayNameAnInterfaceAlone) {
+  message m{.body = "x", .interface_id = "i"};
+  byte_buffer out;
+  ASSERT_TRUE(iothub::detail::append_amqp_telemetry(m, out));
+  EXPECT_EQ(print(out.view()), "A{iothub-interface-id: \"i\"} x");
 }
 
 TEST(AmqpMessages, AreHeldNoMoreThanFiftyAtOnce) {

@@ -137,6 +137,30 @@ TEST(HubQuery, ConditionsSelect) {
       {"9223372036854775807 + 1 > 0", "123"},
       {"7 % -1 = 0", "123"},
       {"7.5 % 2 = 1.5", "123"},
+      {"7.5 - 2 = 5.5", "123"},
+      {"1.5 * 2 = 3", "123"},
+      {"7 / -1 = -7", "123"},
+      {"6 / 2 = 3", "123"},
+      {"7 % 0 = 0", ""},
+      {"1e308 * 10 > 0", ""},
+      {"1 + 'a' = 1", ""},
+      {"1 + tags.nothing = 1", ""},
+      {"2.5 + 1 = 3.5", "123"},
+      {"-tags.nothing = 1", ""},
+      {"NOT tags.nothing", ""},
+      {"tags.floor = tags", ""},
+      {"tags.floor NIN ['1']", "12"},
+      {"tags IN [1]", ""},
+      {"tags.floor IN [-1.5, 1e0]", "1"},
+      {"STARTSWITH(deviceId, 1)", ""},
+      {"STARTSWITH(deviceId, tags.nothing)", ""},
+      {"ENDSWITH(tags.nothing, 'x')", ""},
+      {"tags.floor = .5e1 - 4", "1"},
+      {"tags.floor = 10e-1", "1"},
+      {"tags.floor = 1e+0", "1"},
+      {"99999999999999999999 > 1", "123"},
+      {"properties.reported.name = '\\u006Fne'", "1"},
+      {"'\\ud83d\\ude00' = '\xF0\x9F\x98\x80' AND '\\u00e9' = '\xC3\xA9' AND '\\u20ac' = '\xE2\x82\xAC'", "123"},
       // names
       {"DEVICEID = 'd1'", "1"},
       {"TAGS.floor = 1", "1"},
@@ -151,8 +175,69 @@ TEST(HubQuery, ConditionsSelect) {
       {"x509Thumbprint.primaryThumbprint = null", "123"},
       {"lastActivityTime > '2023-12-31T00:00:00Z'", "123"},
       {"moduleId = 'm1'", ""},
+      {"etag = 'AAAAAAAAAAI='", "123"},
+      {"IS_DEFINED(deviceEtag) AND IS_DEFINED(statusUpdateTime) AND IS_DEFINED(lastActivityTime)", "123"},
+      {"IS_DEFINED(statusReason) OR IS_DEFINED(modelId) OR IS_DEFINED(deviceScope) OR IS_DEFINED(parentScopes)", ""},
+      {"IS_DEFINED(properties) AND IS_DEFINED(properties.reported) AND NOT IS_DEFINED(properties.other)", "123"},
+      {"IS_DEFINED(properties.desired.$version.x)", ""},
+      {"IS_DEFINED(properties.desired.$metadata.none)", ""},
+      {"IS_DEFINED(statusReason.x) OR IS_DEFINED(deviceId.x)", ""},
+      {"IS_DEFINED(anything)", ""},
+      {"IS_DEFINED(tags)", "12"},
   };
   for (auto const& r : rows) EXPECT_EQ(f.where(r.condition), r.selected) << r.condition;
+}
+
+TEST(HubQuery, EveryFieldOfATwinCanBeSelected) {
+  fleet f;
+  iothub::device_identity wanted;
+  wanted.device_id = "edge";
+  wanted.iot_edge = true;
+  wanted.status = iothub::identity_status::disabled;
+  wanted.status_reason = "broken";
+  wanted.parent_scopes = {"ms-azure-iot-edge://up"};
+  auto const made = f.hub.put_identity(wanted, {}, f.at);
+  ASSERT_TRUE(made.has_value()) << text_of(made);
+  auto const rows = f.run("SELECT status, statusReason, deviceScope, parentScopes, capabilities.iotEdge, properties FROM devices "
+                          "WHERE deviceId = 'edge'").items;
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["status"], "disabled");
+  EXPECT_EQ(rows[0]["statusReason"], "broken");
+  EXPECT_EQ(rows[0]["parentScopes"], parse(R"(["ms-azure-iot-edge://up"])"));
+  EXPECT_EQ(rows[0]["iotEdge"], true);
+  EXPECT_EQ(rows[0]["properties"]["desired"]["$version"], 1);
+  EXPECT_NE(rows[0]["deviceScope"], "");
+}
+
+TEST(HubQuery, AConnectedDeviceIsOneAndItsMessagesAreCounted) {
+  fleet f;
+  recording_link link;
+  f.connect(link, "d1");
+  EXPECT_EQ(f.where("connectionState = 'Connected'"), "1");
+  iothub::hub::c2d_send m;
+  m.content.message_id = "m";
+  f.hub.send_c2d("d2", m, f.at).value();
+  EXPECT_EQ(f.where("cloudToDeviceMessageCount = 1"), "2");
+}
+
+TEST(HubQuery, AggregatesOfMixedNumbers) {
+  fleet f;
+  f.add("d4", R"({"floor":-1.5})", "{}", "{}");
+  EXPECT_EQ(f.rows("SELECT SUM(tags.floor) AS s, MIN(tags.floor) AS l, MAX(tags.floor) AS h FROM devices"),
+            R"({"s":1.5,"l":-1.5,"h":2})");
+  EXPECT_EQ(f.rows("SELECT MIN(tags.nothing) AS l, SUM(tags.nothing) AS s, COUNT() AS n FROM devices"), R"({"n":4})");
+}
+
+TEST(HubQuery, TakesOnlyContinuationsOfItsOwn) {
+  fleet f;
+  auto const page = f.run("SELECT deviceId FROM devices", 1);
+  for (std::string const& other : {std::string{"%%%"}, iothub::to_base64("x"), iothub::to_base64("1\n2"), iothub::to_base64("1\nx\ny"),
+                                   page.continuation + "AAAA"}) {
+    auto const refused = f.hub.query("SELECT deviceId FROM devices", 1, other);
+    ASSERT_FALSE(refused.has_value()) << other;
+    EXPECT_EQ(refused.error(), errc::bad_request);
+  }
+  EXPECT_FALSE(f.hub.query("SELECT tags FROM devices", 1, page.continuation).has_value());
 }
 
 TEST(HubQuery, SelectEverythingGivesWholeTwins) {

@@ -33,7 +33,7 @@ namespace amqp {
     case kind::symbol:
     case kind::binary: return std::string{what.content()};
     case kind::boolean: return *what.as_bool() ? "true" : "false";
-    case kind::uuid: return to_uuid(what.content());
+    case kind::uuid: return uuid_text(what.content());
     case kind::timestamp: return to_iso8601(from_timestamp(*what.as_timestamp()));
     case kind::float32:
     case kind::float64: {
