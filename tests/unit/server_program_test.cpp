@@ -9,12 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <string>
 #include <vector>
 
 #include <iothub/json/value.hpp>
+#include <iothub/net/certificate_authority.hpp>
 #include <iothub/net/tcp_listener.hpp>
 #include <iothub/wire/connection_string.hpp>
 
@@ -36,13 +38,15 @@ using words = std::vector<std::string>;
 // A running iothub-fake; standard error goes to a file.
 class program {
  public:
-  program(words arguments, std::string const& error_file) : error_file_{error_file} {
+  // Its standard output goes to `out_file`, where one is named.
+  program(words arguments, std::string const& error_file, std::string const& out_file = {}) : error_file_{error_file} {
     for (auto const& argument : arguments) command_ += " " + argument;
     int out[2];
     if (::pipe2(out, O_CLOEXEC) != 0) std::abort();
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    if (!out_file.empty()) posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_file.c_str(), O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, error_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     std::string path = std::string{IOTHUB_BIN_DIR} + "/iothub-fake";
     std::vector<char*> argv{path.data()};
@@ -137,6 +141,7 @@ TEST_F(FakeProgram, SaysOneLineWhenItServesAndEndsWith0OnASignal) {
     EXPECT_EQ(ports["ca"], file("ca/ca.pem"));
     EXPECT_EQ(hub.end(signal), 0);
     EXPECT_EQ(hub.line(), "");
+    EXPECT_NE(::access(file("ports").c_str(), F_OK), 0);  // nobody is to look for the hub there any more
   }
 }
 
@@ -190,6 +195,64 @@ TEST_F(FakeProgram, EndsWith3OnAPortThatIsTakenAndSaysHowToGetOne) {
                               "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "--https", "0", "--ca", file("ca")});
   EXPECT_EQ(elsewhere.status, 3);
   EXPECT_THAT(elsewhere.err, HasSubstr("--bind takes an address of this machine"));
+}
+
+// One that another hub has written since is that hub's.
+TEST_F(FakeProgram, LeavesThePortsFileOfAnotherHub) {
+  program hub{serve(), file("err")};
+  ASSERT_THAT(hub.line(), StartsWith("iothub-fake ready"));
+  std::ofstream{file("ports")} << "{\"https\": 1}\n";
+  EXPECT_EQ(hub.end(SIGTERM), 0);
+  EXPECT_EQ(text_of("ports"), "{\"https\": 1}\n");
+}
+
+TEST_F(FakeProgram, EndsWith2OnAPortGivenTwiceAndNamesBoth) {
+  for (auto const& [first, second] : {std::pair{"--https", "--mqtt"}, {"--mqtt", "--amqps"}, {"--amqps", "--amqp"}}) {
+    auto const refused = run({"serve", first, "18999", second, "18999", "--ca", file("ca")});
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_THAT(refused.err, HasSubstr(std::string{first} + " and " + second + " are both 18999"));
+  }
+  EXPECT_THAT(run({"serve", "--mqtt", "5671"}).err, HasSubstr("--mqtt and --amqps are both 5671"));  // which is the default
+}
+
+TEST_F(FakeProgram, EndsWith7WhenItCannotSayWhatItIsFor) {
+  for (words const& arguments : {words{"--help"}, words{"--version"}, words{"ca", "--ca", file("ca")}, words{"connstr", "--service"},
+                                 words{"events", "--help"}, serve()}) {
+    program once{arguments, file("err"), "/dev/full"};
+    EXPECT_EQ(once.wait(), 7) << arguments[0];
+    EXPECT_THAT(text_of("err"), HasSubstr("cannot write to standard output: No space left on device"));
+  }
+  EXPECT_NE(::access(file("ports").c_str(), F_OK), 0);
+}
+
+TEST_F(FakeProgram, EndsWith7WhenThePortsFileCannotBeWritten) {
+  auto const refused = run(serve({"--ports-file", file("nowhere/ports")}));
+  EXPECT_EQ(refused.status, 7);
+  EXPECT_THAT(refused.err, HasSubstr("--ports-file: "));
+  EXPECT_THAT(refused.err, HasSubstr("nowhere/ports"));
+  EXPECT_THAT(refused.err, testing::Not(HasSubstr("internal error")));
+}
+
+TEST_F(FakeProgram, EventsGoWhereThePortsFileSays) {
+  std::ofstream{file("ports")} << R"({"hub": "localhost", "https": 1, "mqtt": 2})";
+  auto const refused = run({"events", "--ports-file", file("ports")});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("the hub serves no AMQP with TLS"));
+  EXPECT_THAT(run({"events", "--ports-file", file("none")}).err, HasSubstr("there is no file"));
+}
+
+TEST_F(FakeProgram, AnEphemeralCaEndsAfterAWeekAndLeavesNoKey) {
+  program hub{serve({"--ephemeral-ca"}), file("err")};
+  ASSERT_THAT(hub.line(), StartsWith("iothub-fake ready"));
+  auto const now = std::chrono::time_point_cast<iothub::duration>(std::chrono::system_clock::now());
+  auto const ca = iothub::net::detail::certificate_from_pem(text_of("ca/ephemeral-ca.pem"));
+  ASSERT_TRUE(ca);
+  EXPECT_TRUE(iothub::net::detail::valid_for(ca, now, std::chrono::hours{24 * 7 - 1}));
+  EXPECT_FALSE(iothub::net::detail::valid_for(ca, now, std::chrono::hours{24 * 7 + 1}));
+  EXPECT_FALSE(iothub::net::detail::constrained_names(ca).empty());
+  for (auto const* name : {"ca/ca-key.pem", "ca/server-key.pem", "ca/server.pem", "ca/ca.pem"})
+    EXPECT_NE(::access(file(name).c_str(), F_OK), 0) << name;
+  EXPECT_EQ(hub.end(SIGTERM), 0);
 }
 
 TEST_F(FakeProgram, EndsWith4OnAFixtureThatIsNone) {

@@ -1,7 +1,6 @@
 // iothub-fake connstr: connection strings for back ends and devices. A device's keys are the running hub's to tell.
 #pragma once
 
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <utility>
@@ -120,11 +119,8 @@ inline iothub::result<std::string> device_key(hub_caller& hub, iothub::device_ke
 
 inline int print_connection_string(options wanted) {
   if (auto taken = detail::take_ports_file(wanted); !taken) return fail(exit_usage, taken.error().message());
-  if (wanted.service) {
-    std::printf("HostName=%s;SharedAccessKeyName=iothubowner;SharedAccessKey=%s\n", wanted.hub_name().c_str(),
-                wanted.owner_key.c_str());
-    return exit_ok;
-  }
+  if (wanted.service)
+    return say("HostName=" + wanted.hub_name() + ";SharedAccessKeyName=iothubowner;SharedAccessKey=" + wanted.owner_key + "\n");
   auto const [device, module, has_module] = iothub::split_once(wanted.device, '/');
   iothub::device_key const who{std::string{device}, std::string{module}};
   if (auto valid = iothub::check_id(device); !valid) return fail(exit_usage, valid.error().message());
@@ -146,9 +142,7 @@ inline int print_connection_string(options wanted) {
     return fail(exit_no_hub, "device " + wanted.device + ": " + std::string{key.error().message()} + hint);
   }
   std::string const module_part = has_module ? ";ModuleId=" + who.module_id : std::string{};
-  std::printf("HostName=%s;DeviceId=%s%s;SharedAccessKey=%s\n", wanted.hub_name().c_str(), who.device_id.c_str(),
-              module_part.c_str(), key->c_str());
-  return exit_ok;
+  return say("HostName=" + wanted.hub_name() + ";DeviceId=" + who.device_id + module_part + ";SharedAccessKey=" + *key + "\n");
 }
 
 }  // namespace iothub_fake

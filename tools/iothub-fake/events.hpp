@@ -68,12 +68,14 @@ inline iothub::result<events_wanted> parse_events(std::span<char const* const> a
   if (!made.hub.ports_file.empty() && !amqps_given) {
     bool missing = false;
     auto const text = iothub::net::detail::read_file(made.hub.ports_file, missing);
-    auto const ports = text ? iothub::json::parse(*text) : iothub::result<iothub::json::value>{iothub::errc::malformed};
+    bool const readable = text && !missing;
+    auto const ports = readable ? iothub::json::parse(*text) : iothub::result<iothub::json::value>{iothub::errc::malformed};
     auto const port = ports ? (*ports)["amqps"].as_int() : std::nullopt;
+    made.hub.amqps.reset();  // a hub with a ports file says there what it serves
     if (port && *port > 0 && *port < 65'536) made.hub.amqps = static_cast<std::uint16_t>(*port);
   }
   if (auto taken = take_ports_file(made.hub); !taken) return std::move(taken).error();
-  if (!made.hub.amqps || *made.hub.amqps == 0) return usage("the hub serves no AMQP with TLS");
+  if (!made.hub.amqps || *made.hub.amqps == 0) return usage("the hub serves no AMQP with TLS, which events come by");
   return made;
 }
 
@@ -82,7 +84,7 @@ inline iothub::result<events_wanted> parse_events(std::span<char const* const> a
 inline int print_events(std::span<char const* const> arguments) {
   auto parsed = detail::parse_events(arguments);
   if (!parsed) return fail(exit_usage, std::string{parsed.error().message()} + " (--help says more)");
-  if (parsed->help) return std::fwrite(events_help.data(), 1, events_help.size(), stdout), exit_ok;
+  if (parsed->help) return say(events_help);
   options const& hub = parsed->hub;
   auto& how = parsed->reader;
   how.amqps_port = *hub.amqps;
@@ -101,8 +103,8 @@ inline int print_events(std::span<char const* const> arguments) {
     auto const event = reader->next();
     if (!event && loop.stopped()) return exit_ok;
     if (!event) return fail(exit_no_hub, "cannot read events: " + std::string{event.error().message()});
-    std::printf("%s\n", parsed->json ? to_json(*event).dump().c_str() : to_line(*event).c_str());
-    std::fflush(stdout);
+    if (int const status = say((parsed->json ? to_json(*event).dump() : to_line(*event)) + "\n"); status != exit_ok)
+      return status;
   }
   reader->close();
   return exit_ok;

@@ -1,7 +1,7 @@
 // iothub-fake: the fake hub as a program, for clients that cannot be in its process.
-#include <cstdio>
 #include <exception>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <iothub/version.hpp>
@@ -19,8 +19,7 @@ int print_ca(options const& wanted) {
   iothub::net::epoll_loop const clock;
   auto const ca = open_ca(wanted, clock.utc_now());
   if (!ca) return fail(exit_no_tls, ca.error().message());
-  std::printf("%s\n", ca->ca_file.c_str());
-  return exit_ok;
+  return say(ca->ca_file + "\n");
 }
 
 int run(std::span<char const* const> arguments) {
@@ -28,10 +27,8 @@ int run(std::span<char const* const> arguments) {
   auto const parsed = parse_options(arguments);
   if (!parsed) return fail(exit_usage, std::string{parsed.error().message()} + " (--help says more)");
   switch (parsed->command) {
-    case command::help: std::fwrite(help_text.data(), 1, help_text.size(), stdout); return exit_ok;
-    case command::version:
-      std::printf("iothub-fake %.*s\n", static_cast<int>(iothub::version_text.size()), iothub::version_text.data());
-      return exit_ok;
+    case command::help: return say(help_text);
+    case command::version: return say("iothub-fake " + std::string{iothub::version_text} + "\n");
     case command::serve: return served_hub{*parsed}.run();
     case command::connstr: return print_connection_string(*parsed);
     case command::ca: return print_ca(*parsed);

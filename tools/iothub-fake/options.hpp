@@ -26,7 +26,8 @@ enum exit_code : int {
   exit_cannot_bind = 3,
   exit_bad_fixture = 4,
   exit_no_tls = 5,  // the CA folder or what is in it cannot be used
-  exit_no_hub = 6,  // connstr: the running hub cannot be reached, or said no
+  exit_no_hub = 6,  // connstr, events: the running hub cannot be reached, or said no
+  exit_cannot_write = 7,  // standard output or the ports file
 };
 
 // The key of the policy iothubowner unless --owner-key says otherwise. It is public, so it protects nothing: a hub that
@@ -86,7 +87,8 @@ inline constexpr std::string_view help_text =
                           (default: iothub-fake below $XDG_DATA_HOME or ~/.local/share)
       --ephemeral-ca      a certificate authority for this run alone; its certificate is written to DIR,
                           its key nowhere
-      --ports-file FILE   writes the name, the ports and the CA file there as JSON, when it can serve
+      --ports-file FILE   writes the name, the ports and the CA file there as JSON, when it can serve, and
+                          removes it when it ends
       --fixture FILE      devices to begin with, as JSON; all but deviceId may be left out:
                             {"devices": [
                               {"deviceId": "pump-7", "primaryKey": "BASE64", "secondaryKey": "BASE64",
@@ -117,7 +119,8 @@ inline constexpr std::string_view help_text =
   iothub-fake --help | --version
 
 Exit status: 0 ended as asked, 1 internal error, 2 wrong usage, 3 cannot listen on an address or port,
-4 unusable fixture, 5 unusable certificate authority, 6 no answer or a refusal from the running hub.
+4 unusable fixture, 5 unusable certificate authority, 6 no answer or a refusal from the running hub,
+7 cannot write to standard output or the ports file.
 )";
 
 // The command line as options; errc::invalid_argument with a sentence for what cannot be understood.
@@ -271,6 +274,20 @@ inline std::string_view known_options(command which) {
   }
 }
 
+// Two doors at one port: the system would only say that the second is taken.
+inline iothub::result<void> check_ports(options const& made) {
+  struct {
+    std::string_view name;
+    std::uint16_t port;
+  } const doors[] = {{"--https", made.https}, {"--mqtt", made.mqtt}, {"--amqps", made.amqps.value_or(0)}, {"--amqp", made.amqp.value_or(0)}};
+  for (auto const& one : doors)
+    for (auto const& other : doors)
+      if (&one < &other && one.port != 0 && one.port == other.port)
+        return usage(std::string{one.name} + " and " + std::string{other.name} + " are both " + std::to_string(one.port) +
+                     "; each takes a port of its own");
+  return {};
+}
+
 inline iothub::result<void> check_together(options const& made) {
   if (made.command == command::connstr) {
     if (made.service == !made.device.empty()) return usage("connstr takes either --service or --device ID");
@@ -278,7 +295,9 @@ inline iothub::result<void> check_together(options const& made) {
   }
   if (made.show_telemetry && !made.routes.telemetry) return usage("--show-telemetry wants telemetry among --events");
   if (!is_address(made.bind)) return usage("--bind takes an IP address or localhost, and " + made.bind + " is neither");
-  if (made.command != command::serve || is_loopback(made.bind)) return {};
+  if (made.command != command::serve) return {};
+  if (auto fine = check_ports(made); !fine) return fine;
+  if (is_loopback(made.bind)) return {};
   if (!made.expose_to_network)
     return usage("other machines can reach " + made.bind + "; say --expose-to-network if that is meant");
   if (!made.own_key || made.owner_key == well_known_owner_key)

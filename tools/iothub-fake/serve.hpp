@@ -5,8 +5,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +28,12 @@ inline int fail(exit_code status, std::string_view why) {
   append_for_people(line, why);
   std::fprintf(stderr, "%s\n", line.c_str());
   return status;
+}
+
+// Standard output: all that a command is for. A full disk must not look like success.
+inline int say(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return exit_ok;
+  return fail(exit_cannot_write, std::string{"cannot write to standard output: "} + std::strerror(errno));
 }
 
 // Writes what is of interest to whoever runs the hub to standard error; a line in one call, and never waits.
@@ -165,8 +173,9 @@ class served_hub {
     iothub::net::stop_on_signals const signals{loop_};
     if (int const status = start(); status != exit_ok) return status;
     if (int const status = load(); status != exit_ok) return status;
-    if (int const status = announce(); status != exit_ok) return status;
+    if (int const status = announce(); status != exit_ok) return forget_ports(), status;
     (void)loop_.run_until([] { return false; });  // ends by a signal
+    forget_ports();
     hub_->stop();
     hub_.reset();
     log_.tell_suppressed({iothub::never, loop_.utc_now()});
@@ -233,24 +242,30 @@ class served_hub {
           {"hub", wanted_.hub_name()}, {"https", hub_->https_port()}, {"mqtt", hub_->mqtt_port()}, {"ca", ca_.ca_file}};
       if (wanted_.amqps) ports.set("amqps", hub_->amqps_port());
       if (wanted_.amqp) ports.set("amqp", hub_->amqp_port());
-      if (auto wrote = iothub::net::detail::write_file(wanted_.ports_file, ports.dump() + "\n", 0644); !wrote)
-        return fail(exit_internal, wrote.error().message());
+      ports_ = ports.dump() + "\n";
+      if (auto wrote = iothub::net::detail::write_file(wanted_.ports_file, ports_, 0644); !wrote)
+        return ports_.clear(), fail(exit_cannot_write, "--ports-file: " + std::string{wrote.error().message()});
     }
     if (ca_.created) log_.say(now(), "ca", "made a new CA; clients trust " + ca_.ca_file);
     if (ca_.extended) log_.say(now(), "ca", "the CA holds new names; clients have to load it again: " + ca_.ca_file);
     std::string amqp;  // behind what was there first
     if (wanted_.amqps) amqp += " amqps=" + std::to_string(hub_->amqps_port());
     if (wanted_.amqp) amqp += " amqp=" + std::to_string(hub_->amqp_port());
-    std::printf("iothub-fake ready hub=%s https=%s mqtt=%s ca=%s%s\n", wanted_.hub_name().c_str(), https.c_str(),
-                mqtt.c_str(), detail::without_blanks(ca_.ca_file).c_str(), amqp.c_str());
-    std::fflush(stdout);
-    return exit_ok;
+    return say("iothub-fake ready hub=" + wanted_.hub_name() + " https=" + https + " mqtt=" + mqtt +
+               " ca=" + detail::without_blanks(ca_.ca_file) + amqp + "\n");
+  }
+  // The file would send clients to a port that may be somebody else's by then. Another hub's is left alone.
+  void forget_ports() {
+    bool missing = false;
+    auto const there = iothub::net::detail::read_file(wanted_.ports_file, missing);
+    if (!ports_.empty() && there && !missing && *there == ports_) ::unlink(wanted_.ports_file.c_str());
   }
 
   options wanted_;
   stderr_log log_;
   iothub::net::epoll_loop loop_;
   iothub::net::certificate_authority ca_;
+  std::string ports_;  // what was written to the ports file
   std::unique_ptr<iothub::hub_server> hub_;
 };
 
