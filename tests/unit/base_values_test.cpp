@@ -10,6 +10,8 @@
 #include <iothub/base/error.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/iso8601.hpp>
+#include <iothub/base/lean_vector.hpp>
+#include <iothub/base/maybe.hpp>
 #include <iothub/base/prng.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/secret.hpp>
@@ -290,6 +292,53 @@ TEST(Function, HoldsSmallAndLargeCallables) {
   small = nullptr;
   EXPECT_FALSE(small);
   EXPECT_EQ(calls, 1);
+}
+
+TEST(LeanVector, MovesResizesAndErases) {
+  iothub::lean_vector<std::string> a{"x", "y", "z"};
+  iothub::lean_vector<std::string> b{std::move(a)};
+  EXPECT_TRUE(a.empty());  // NOLINT: what a move leaves is promised
+  EXPECT_EQ(b.size(), 3u);
+  b.erase(b.begin(), b.begin());
+  EXPECT_EQ(b.size(), 3u);
+  b.erase(b.begin() + 1);
+  EXPECT_EQ(b, (iothub::lean_vector<std::string>{"x", "z"}));
+  b.resize(4);
+  EXPECT_EQ(b, (iothub::lean_vector<std::string>{"x", "z", "", ""}));
+  b.resize(1);
+  EXPECT_EQ(b, (iothub::lean_vector<std::string>{"x"}));
+  EXPECT_FALSE(b == (iothub::lean_vector<std::string>{"y"}));
+  b.reserve(100);
+  auto const* const place = b.data();
+  b.reserve(10);
+  EXPECT_EQ(b.data(), place);
+  struct large {
+    char bytes[100];
+  };
+  iothub::lean_vector<large> c;
+  c.push_back(large{});
+  EXPECT_EQ(c.capacity(), 1u);  // large ones are not kept in advance
+}
+
+TEST(Values, MayBeAssignedToThemselves) {
+  iothub::error e{iothub::errc::timeout, "too late"};
+  auto& same_error = e;
+  e = same_error;
+  EXPECT_EQ(e.message(), "too late");
+  iothub::maybe<std::string> m{std::string{"x"}};
+  auto& same_maybe = m;
+  m = same_maybe;
+  EXPECT_EQ(*m, "x");
+  iothub::maybe<std::string> none, other{std::string{"y"}};
+  EXPECT_TRUE(m == m && !(m == none) && !(m == other));
+}
+
+TEST(Iso8601, RefusesZonesThatAreNone) {
+  for (char const* text : {"2024-01-01T00:00:00+", "2024-01-01T00:00:00+1", "2024-01-01T00:00:00+01", "2024-01-01T00:00:00+01:",
+                           "2024-01-01T00:00:00+xx:00", "2024-01-01T00:00:00+01:xx", "2024-01-01T00:00:00+24:00",
+                           "2024-01-01T00:00:00+01:60", "2024-01-01T00:00:00+01:000", "2024-01-01T00:00:00x",
+                           "2024-01-01Txx:00:00Z", "2024-01-01T00:xx:00Z", "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00."})
+    EXPECT_FALSE(iothub::parse_iso8601(text).has_value()) << text;
 }
 
 }  // namespace

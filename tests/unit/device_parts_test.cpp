@@ -266,6 +266,20 @@ TEST(DeviceOptions, EachLimitIsChecked) {
   EXPECT_TRUE(bad([](auto& o) { o.reconnect.base_delay = 1ms; }));
   EXPECT_TRUE(bad([](auto& o) { o.publish_timeout = 0s; }));
   EXPECT_TRUE(bad([](auto& o) { o.inbox = 0; }));
+  EXPECT_TRUE(bad([](auto& o) { o.amqps_port = 0; }));
+  EXPECT_TRUE(bad([](auto& o) { o.https_port = 0; }));
+  EXPECT_TRUE(bad([](auto& o) { o.token.lifetime = std::chrono::hours{24 * 366}; }));
+  EXPECT_TRUE(bad([](auto& o) { o.token.renewal_margin = 0s; }));
+  EXPECT_TRUE(bad([](auto& o) { o.reconnect.min_delay = -1ms; }));
+  EXPECT_TRUE(bad([](auto& o) { o.reconnect.max_delay = o.reconnect.base_delay - 1ms; }));
+  EXPECT_TRUE(bad([](auto& o) { o.reconnect.throttled_base_delay = o.reconnect.base_delay - 1ms; }));
+  EXPECT_TRUE(bad([](auto& o) { o.reconnect.throttled_max_delay = o.reconnect.throttled_base_delay - 1ms; }));
+  EXPECT_TRUE(bad([](auto& o) { o.connect_timeout = 0s; }));
+  EXPECT_TRUE(bad([](auto& o) { o.subscribe_timeout = 0s; }));
+  EXPECT_TRUE(bad([](auto& o) { o.connect_limit = 0s; }));
+  EXPECT_TRUE(bad([](auto& o) { o.twin_timeout = 0s; }));
+  EXPECT_TRUE(bad([](auto& o) { o.outbox.messages = 0; }));
+  EXPECT_TRUE(bad([](auto& o) { o.twin_requests = 0; }));
 }
 
 }  // namespace

@@ -101,4 +101,22 @@ TEST(HttpCodec, ReadsBackWhatItWrote) {
   }
 }
 
+// RFC 9110 section 15.
+TEST(HttpReasons, AreThoseOfTheStandard) {
+  struct row {
+    int status;
+    std::string_view reason;
+  };
+  for (auto const& r : {row{100, "Continue"}, row{101, "Switching Protocols"}, row{200, "OK"}, row{201, "Created"}, row{202, "Accepted"},
+                        row{204, "No Content"}, row{304, "Not Modified"}, row{400, "Bad Request"}, row{401, "Unauthorized"},
+                        row{403, "Forbidden"}, row{404, "Not Found"}, row{405, "Method Not Allowed"}, row{408, "Request Timeout"},
+                        row{409, "Conflict"}, row{411, "Length Required"}, row{412, "Precondition Failed"}, row{413, "Content Too Large"},
+                        row{415, "Unsupported Media Type"}, row{417, "Expectation Failed"}, row{421, "Misdirected Request"},
+                        row{426, "Upgrade Required"}, row{429, "Too Many Requests"}, row{431, "Request Header Fields Too Large"},
+                        row{500, "Internal Server Error"}, row{501, "Not Implemented"}, row{502, "Bad Gateway"},
+                        row{503, "Service Unavailable"}, row{504, "Gateway Timeout"}, row{505, "HTTP Version Not Supported"},
+                        row{199, "Informational"}, row{299, "Success"}, row{399, "Redirection"}, row{499, "Error"}})
+    EXPECT_EQ(iothub::http::reason_of(r.status), r.reason) << r.status;
+}
+
 }  // namespace
