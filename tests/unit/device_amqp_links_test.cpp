@@ -318,4 +318,148 @@ TEST(AmqpDevice, SaysWhenARenewedTokenIsRefusedOrNotAnswered) {
   EXPECT_TRUE(w.speaks.send_telemetry(text("x"), w.now));  // the old one still counts
 }
 
+// --- orders at the wrong time, and a hub that breaks rules ------------------------------------------------------------
+
+TEST(AmqpDevice, TakesNoOrdersBeforeItIsConnected) {
+  dialect_world w;
+  auto const refuses_all = [&] {
+    EXPECT_EQ(w.speaks.enable(all_features, w.now).error(), errc::not_connected);
+    EXPECT_EQ(w.speaks.send_telemetry(text("x"), w.now).error(), errc::not_connected);
+    EXPECT_EQ(w.speaks.get_twin(w.now).error(), errc::not_connected);
+    EXPECT_EQ(w.speaks.patch_reported("{}", w.now).error(), errc::not_connected);
+    EXPECT_EQ(w.speaks.answer_method("1", 200, "", w.now).error(), errc::not_connected);
+    EXPECT_EQ(w.speaks.settle_message(7, settlement::accept, w.now).error(), errc::not_connected);
+    EXPECT_TRUE(w.speaks.settle_message(0, settlement::accept, w.now));  // a message that was settled by itself
+    EXPECT_EQ(w.speaks.renew("t", w.now).error(), errc::not_connected);
+    w.speaks.abandon_telemetry(7);
+  };
+  refuses_all();
+  w.open();
+  ASSERT_TRUE(w.next());
+  w.hub().from_device["/devices/d1/messages/events"]->detach();
+  w.step();
+  ASSERT_TRUE(w.next());
+  EXPECT_EQ(w.event.kind, device_event_kind::closed);
+  refuses_all();
+}
+
+TEST(AmqpDevice, TakesNoOrdersForFeaturesThatItHasNot) {
+  dialect_world w;
+  w.connect();
+  EXPECT_EQ(w.speaks.get_twin(w.now).error(), errc::not_connected);
+  EXPECT_EQ(w.speaks.answer_method("1", 200, "", w.now).error(), errc::not_connected);
+  EXPECT_EQ(w.speaks.settle_message(7, settlement::accept, w.now).error(), errc::not_connected);
+  w.enable(feature::messages);
+  EXPECT_TRUE(w.speaks.settle_message(7, settlement::accept, w.now));  // of an earlier connection
+}
+
+TEST(AmqpDevice, RenewsNothingWhereItShowedNoToken) {
+  dialect_world w;
+  w.connect("");
+  EXPECT_EQ(w.speaks.renew("t", w.now).error(), errc::not_connected);
+}
+
+// As the hub's own frames: a transfer on the link on which the device sends, and one on a link that is not there.
+TEST(AmqpDevice, GivesUpAHubThatBreaksTheRulesOfALinkOrOfTheSession) {
+  auto const transfer_on = [](dialect_world& w, std::uint32_t handle) {
+    byte_buffer out;
+    std::size_t const begun = amqp::begin_frame(amqp::frame_type::amqp, 0, out);
+    amqp::transfer t;
+    t.handle = handle;
+    t.delivery_id = 0;
+    t.delivery_tag = "t";
+    t.has_delivery_tag = true;
+    amqp::encode(t, amqp::list_form::brief, out);
+    amqp::end_frame(begun, out);
+    w.net.client->receive(out.view(), w.now);
+    w.step();
+  };
+  {
+    dialect_world w;
+    w.connect();
+    transfer_on(w, w.hub().from_device["/devices/d1/messages/events"]->handle());
+    ASSERT_TRUE(w.next());
+    EXPECT_EQ(w.event.kind, device_event_kind::closed);
+    EXPECT_EQ(w.event.outcome.error(), errc::protocol_error);
+    EXPECT_THAT(w.error_text(), HasSubstr("the hub broke a rule on the telemetry link"));
+    EXPECT_FALSE(w.next());
+  }
+  {
+    dialect_world w;
+    w.connect();
+    transfer_on(w, 77);
+    ASSERT_TRUE(w.next());
+    EXPECT_EQ(w.event.kind, device_event_kind::closed);
+    EXPECT_EQ(w.event.outcome.error(), errc::protocol_error);
+    EXPECT_FALSE(w.next());
+  }
+}
+
+TEST(AmqpDevice, TwinAnswersWithoutSenseAreErrorsOrPassedOver) {
+  dialect_world w;
+  w.connect();
+  w.enable(feature::twin);
+  for (int const status : {-1, 0, 100, 404, 1000, 99'999}) {
+    ASSERT_TRUE(w.speaks.get_twin(w.now));
+    w.step();
+    w.answer_twin(status, {}, "no json");
+    ASSERT_TRUE(w.next()) << status;
+    EXPECT_EQ(w.event.kind, device_event_kind::twin_received);
+    EXPECT_FALSE(w.event.outcome.has_value()) << status;
+  }
+  w.answer_twin(200, {}, "{}");  // to a request that is answered
+  EXPECT_FALSE(w.next());
+
+  amqp::value const number{std::int32_t{1}};
+  amqp::message_view notice;  // without a correlation id, and its body is a number
+  notice.body = amqp::body_kind::value;
+  notice.value = number.bytes();
+  w.say("/devices/d1/twin", notice);
+  EXPECT_FALSE(w.next());
+  EXPECT_TRUE(w.hub().to_device["/devices/d1/twin"]->send({.payload = std::string_view{"junk"}}));
+  w.step();
+  EXPECT_FALSE(w.next());
+
+  ASSERT_TRUE(w.speaks.get_twin(w.now));
+  w.step();
+  amqp::message_view asked;
+  std::string const request = w.hub().messages.back().payload;
+  ASSERT_FALSE(amqp::read_message(request, asked));
+  notice.has_properties = true;
+  notice.properties.correlation_id = asked.properties.correlation_id;
+  w.say("/devices/d1/twin", notice);
+  ASSERT_TRUE(w.next());
+  EXPECT_EQ(w.event.outcome.error(), errc::malformed);
+}
+
+TEST(AmqpDevice, MethodCallsWithoutSenseArePassedOver) {
+  dialect_world w;
+  w.connect();
+  w.enable(feature::methods);
+  w.call("m", std::string(300, 'x'), "{}");  // an id above 256 bytes
+  EXPECT_FALSE(w.next());
+  amqp::value const id{"1"}, number{std::int32_t{1}};
+  auto const name = amqp::value::string_map({{"IoThub-methodname", "m"}});
+  amqp::message_view call;
+  call.has_properties = true;
+  call.properties.correlation_id = id.bytes();
+  call.application_properties = name.bytes();
+  call.body = amqp::body_kind::value;
+  call.value = number.bytes();
+  w.say("/devices/d1/methods/devicebound", call);
+  EXPECT_FALSE(w.next());
+  w.call("m", "2", "{}");
+  EXPECT_TRUE(w.next());
+}
+
+TEST(AmqpDevice, KeepsTheHubsTrackingId) {
+  dialect_world w;
+  w.connect();
+  auto const info = amqp::value::symbol_map({{"com.microsoft:tracking-id", "T1"}});
+  w.hub().from_device["/devices/d1/messages/events"]->detach({"amqp:internal-error", "x", info.bytes()});
+  w.step();
+  ASSERT_TRUE(w.next());
+  EXPECT_EQ(w.event.outcome.error().tracking_id(), "T1");
+}
+
 }  // namespace
