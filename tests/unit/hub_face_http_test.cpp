@@ -351,8 +351,47 @@ TEST_F(HttpFaceHosts, AnswersToItsOwnNamesOnly) {
   EXPECT_FALSE(hub.log.has(std::string(65, 'x')));
 }
 
-// --- other people's clients
+// --- requests without sense
 
+TEST_F(HttpFace, NeverMindsASizeThatIsNone) {
+  hub.create("d1"), hub.create("d2");
+  auto const query = [&](std::string_view size) {
+    return ask("POST", "/devices/query", R"({"query":"SELECT * FROM devices"})", {{"x-ms-max-item-count", std::string{size}}});
+  };
+  EXPECT_EQ(query("x").status, 400);
+  EXPECT_EQ(query("99999999999999999999").status, 400);
+  EXPECT_EQ(body_of(query("1")).size(), 1u);
+  EXPECT_EQ(body_of(query("0")).size(), 2u);
+  EXPECT_EQ(body_of(query("-1")).size(), 2u);
+  EXPECT_EQ(body_of(query("100000")).size(), 2u);
+  EXPECT_EQ(body_of(ask("GET", "/devices?top=0")).size(), 2u);
+  EXPECT_EQ(body_of(ask("GET", "/devices?top=1")).size(), 1u);
+}
+
+TEST_F(HttpFace, SaysWhatIsMissingWhereverItIsAsked) {
+  EXPECT_EQ(ask("GET", "/devices/nobody/modules").status, 404);
+  EXPECT_EQ(ask("DELETE", "/devices/nobody/commands").status, 404);
+  EXPECT_EQ(ask("DELETE", "/devices/nobody").status, 404);
+  EXPECT_EQ(ask("GET", "/twins/nobody").status, 404);
+  EXPECT_EQ(ask("PATCH", "/twins/nobody", "{}").status, 404);
+  EXPECT_EQ(ask("PATCH", "/twins/nobody", "no json").status, 400);
+  EXPECT_EQ(ask("POST", "/devices/query", "no json").status, 400);
+  EXPECT_EQ(ask("POST", "/devices/query", R"({"query":7})").status, 400);
+  hub.create("d1");
+  EXPECT_EQ(ask("PUT", "/devices/d1/modules/m1", R"({"deviceId":"d1","moduleId":"m2"})").status, 400);
+  EXPECT_EQ(ask("PUT", "/devices/d1/modules/m1", R"({"deviceId":"d2","moduleId":"m1"})").status, 400);
+  EXPECT_EQ(ask("PUT", "/devices/d1/modules/m1", R"({"deviceId":"d1","moduleId":"m1"})").status, 200);
+}
+
+TEST_F(HttpFace, APathThatDecodesToNothingGivesNoRights) {
+  for (char const* path : {"/devices/%", "/devices/%zz", "/devices/a%00b", "/devices/%ff"}) {
+    auto const answer = ask("GET", path);
+    EXPECT_GE(answer.status, 400) << path;
+    EXPECT_LT(answer.status, 500) << path;
+  }
+}
+
+// --- other people's clients
 TEST_F(HttpFace, UnderstandsEveryRequestThatOfficialSdksSent) {
   auto const goldens = iothub_test::load("goldens.json");
   int understood = 0;
