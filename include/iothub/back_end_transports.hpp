@@ -20,22 +20,23 @@ template <>
 struct back_end_transport<back_end_amqp> {
   using loop_type = net::epoll_loop;
 
-  // errc::io_error or malformed: the CA file cannot be used.
-  static result<void> check(std::string const& ca_file, bool plain) {
+  // errc::io_error or malformed: the CA or CRL file cannot be used.
+  static result<void> check(trusted_files const& files, bool plain) {
     if (plain) return {};
-    auto made = context(ca_file);
+    auto made = context(files);
     if (!made) return std::move(made).error();
     return {};
   }
-  static back_end_amqp make(std::string const& ca_file, bool plain) {
+  static back_end_amqp make(trusted_files const& files, bool plain) {
     if (plain) return back_end_amqp{net::tcp_stream{}};
-    return back_end_amqp{context(ca_file).value(), net::tcp_stream{}};
+    return back_end_amqp{context(files).value(), net::tcp_stream{}};
   }
 
  private:
-  static result<net::tls_context> context(std::string const& ca_file) {
+  static result<net::tls_context> context(trusted_files const& files) {
     net::tls_client_options tls;
-    tls.trust.ca_file = ca_file;
+    tls.trust.ca_file = files.ca_file;
+    tls.trust.crl_file = files.crl_file;
     return net::tls_context::client(tls);
   }
 };

@@ -134,7 +134,9 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
   }
   [[nodiscard]] sentinel end() const noexcept { return {}; }
 
-  // From now on events go to this handler: void(hub_event const&). An event is finished when it has returned.
+  // From now on events go to this handler: void(hub_event const&). An event is finished when it has returned. An
+  // exception leaves the call that ran the loop; the event does not come again, and only a checkpoint behind a later one
+  // of its partition passes it.
   template <class F>
   void on_event(F handler) {
     state().on_event(std::move(handler));
@@ -185,9 +187,10 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
     auto source = parse_event_source(text, options);
     if (!source) return std::move(source).error();
     using transport = back_end_transport<Transport>;
-    if (auto good = transport::check(options.ca_file, source->plain); !good) return std::move(good).error();
+    trusted_files const files{options.ca_file, options.crl_file};
+    if (auto good = transport::check(files, source->plain); !good) return std::move(good).error();
     bool const plain = source->plain;
-    return make(on, std::move(own), text, [&] { return transport::make(options.ca_file, plain); },
+    return make(on, std::move(own), text, [&] { return transport::make(files, plain); },
                 [&] { return std::remove_reference_t<Clock>{on}; }, [] { return std::remove_reference_t<Crypto>{}; },
                 options);
   }

@@ -154,8 +154,9 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
   static result<basic_service_messenger> self_made(loop& on, owned<loop> own, std::string_view text,
                                                    messenger_options const& options) {
     using transport = back_end_transport<Transport>;
-    if (auto good = transport::check(options.ca_file, false); !good) return std::move(good).error();
-    return make(on, std::move(own), text, [&] { return transport::make(options.ca_file, false); },
+    trusted_files const files{options.ca_file, options.crl_file};
+    if (auto good = transport::check(files, false); !good) return std::move(good).error();
+    return make(on, std::move(own), text, [&] { return transport::make(files, false); },
                 [&] { return std::remove_reference_t<Clock>{on}; }, [] { return std::remove_reference_t<Crypto>{}; },
                 options);
   }

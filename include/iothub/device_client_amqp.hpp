@@ -31,10 +31,11 @@ class basic_amqp_over_tls {
   using prepared = net::tls_context;
   using transport_type = stream_amqp<net::tls_stream<Tcp>>;
 
-  // errc::io_error or malformed: the CA file that was named cannot be used.
+  // errc::io_error or malformed: the CA or CRL file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
     net::tls_client_options tls;
     tls.trust.ca_file = options.ca_file;
+    tls.trust.crl_file = options.crl_file;
     return net::tls_context::client(tls);
   }
   static std::uint16_t port(device_options const& options) noexcept { return options.amqps_port; }

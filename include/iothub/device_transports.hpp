@@ -29,10 +29,11 @@ class basic_mqtt_over_tls {
   using prepared = net::tls_context;
   using session_type = stream_mqtt<net::tls_stream<Tcp>>;
 
-  // errc::io_error or malformed: the CA file that was named cannot be used.
+  // errc::io_error or malformed: the CA or CRL file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
     net::tls_client_options tls;
     tls.trust.ca_file = options.ca_file;
+    tls.trust.crl_file = options.crl_file;
     return net::tls_context::client(tls);
   }
   static std::uint16_t port(device_options const& options) noexcept { return options.mqtt_port; }
@@ -92,10 +93,11 @@ class basic_https {
   using loop_type = net::epoll_loop;
   using prepared = Http;
 
-  // errc::io_error or malformed: the CA file that was named cannot be used.
+  // errc::io_error or malformed: the CA or CRL file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
     net::curl_http_options curl;
     curl.trust.ca_file = options.ca_file;
+    curl.trust.crl_file = options.crl_file;
     curl.connect_timeout = options.connect_timeout;
     Http made{std::move(curl)};
     if (auto ready = made.ready(); !ready) return std::move(ready).error();

@@ -16,11 +16,12 @@ template <>
 struct service_transport<net::curl_http> {
   using loop_type = net::epoll_loop;
 
-  // errc::io_error or malformed: the CA file cannot be used.
+  // errc::io_error or malformed: the CA or CRL file cannot be used.
   static result<void> check(service_options const& options) { return make(options).ready(); }
   static net::curl_http make(service_options const& options) {
     net::curl_http_options how;
     how.trust.ca_file = options.ca_file;
+    how.trust.crl_file = options.crl_file;
     return net::curl_http{std::move(how)};
   }
 };

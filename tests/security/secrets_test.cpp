@@ -252,6 +252,55 @@ TEST(SecretsInMemory, ReadyMadeTokensAreWipedToo) {
   EXPECT_EQ(w.found(), 0);
 }
 
+// An HTTP transport that never answers.
+struct silent_http {
+  exchange_id start(endpoint const&, http::request&&, time_point) { return 1; }
+  void cancel(exchange_id) {}
+  void step(time_point) {}
+  std::optional<http_completion> next_completion() { return {}; }
+  [[nodiscard]] time_point deadline() const { return never; }
+  void attach(loop&, participant&) {}
+};
+
+// A token that was made here is wiped once it is handed over, and by the dialect that keeps it when it closes.
+TEST(SecretsInMemory, DevicesLeaveNoTokenBehind) {
+  char const token[] = "SharedAccessSignature sr=h&sig=qL3vEjRWeJCrze8SNFZ4kKvN7xI0VniQqL3vEjRWeJA%3D&se=1";
+  watching const w{"qL3vEjRWeJCrze8SNFZ4kKvN7xI0VniQqL3vEjRWeJA"};
+  {
+    https_dialect<silent_http> speaks{silent_http{}};
+    connection_parameters where;
+    where.where = {.host = "h", .port = 443};
+    where.who.device_id = "d";
+    device_core core{speaks, where, {}, 1};
+    for (int i = 0; i != 2; ++i) {
+      core.connect(1, time_point{});
+      core.step(time_point{});
+      ASSERT_TRUE(core.token_wanted());
+      core.supply_token(std::string{token}, 3600s, time_point{});
+      core.step(time_point{});
+      EXPECT_EQ(core.status(), connection_status::connected);
+      core.close(time_point{});
+    }
+  }
+  EXPECT_EQ(w.found(), 0);
+}
+
+// --- files that every client reads first
+
+TEST(TrustedFiles, ThatCannotBeReadAreAnErrorOfEveryClient) {
+  net::epoll_loop loop;
+  char text[160], back_end[160];
+  auto const device = write(text, "HostName=h.azure-devices.net;DeviceId=d");
+  auto const service = write(back_end, "HostName=h.azure-devices.net;SharedAccessKeyName=p");
+  auto const refused = [](auto const& made) { return made ? std::string{"made"} : std::string{made.error().message()}; };
+  std::string const why = "cannot read the CRL file /no/such.crl: No such file or directory";
+  EXPECT_EQ(refused(device_client::from_connection_string(loop, device, {.crl_file = "/no/such.crl"})), why);
+  EXPECT_EQ(refused(https_device_client::from_connection_string(loop, device, {.crl_file = "/no/such.crl"})), why);
+  EXPECT_EQ(refused(service_client::from_connection_string(loop, service, {.crl_file = "/no/such.crl"})), why);
+  EXPECT_EQ(refused(event_reader::from_connection_string(loop, service, {.crl_file = "/no/such.crl"})), why);
+  EXPECT_EQ(refused(service_messenger::from_connection_string(loop, service, {.crl_file = "/no/such.crl"})), why);
+}
+
 // --- what cannot be got wrong, since it does not compile
 
 template <class T>

@@ -130,7 +130,7 @@ inline std::vector<tls_case> const& tls_cases() {
        "unable to get certificate CRL", "RFC 5280 section 6.3: not known is not good",
        [](cast c) { return side(certificate{{}, &c.middle}, c.middle.pem()); }, true},
       {16, "revoked, the client has no list", "localhost", taken, "",
-       "revocation is off unless a list is given: `trust_options::crl_file`, `crl_pem`",
+       "revocation is off unless a list is given: the option `crl_file` of every client",
        [](cast c) { return side(c.revoked); }},
       {17, "path length broken", "localhost", rejected, "path length constraint exceeded",
        "RFC 5280 section 6.1.4 (l)",

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <iothub/base/owned.hpp>
+#include <iothub/base/secret.hpp>
 #include <iothub/device/device_core.hpp>
 
 namespace iothub {
@@ -320,7 +321,9 @@ inline void device_core::run_renewal(time_point now) {
 inline void device_core::renew_in_place(result<std::string> token, duration lifetime, time_point now) {
   renewal_token_wanted_ = false;
   if (phase_ != phase::connected) return;
-  result<void> const shown = token ? dialect_.renew(*token, now) : result<void>{std::move(token).error()};
+  bool const minted = token.has_value();
+  result<void> const shown = minted ? dialect_.renew(*token, now) : result<void>{std::move(token).error()};
+  if (minted) wipe(*token);
   if (shown) {
     renewed_lifetime_ = lifetime;
     renewed_at_ = now;

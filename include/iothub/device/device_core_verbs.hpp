@@ -1,6 +1,7 @@
 // Bodies of device_core, first half: verbs, tokens, actions. Include device_core.hpp instead.
 #pragma once
 
+#include <iothub/base/secret.hpp>
 #include <iothub/device/device_core.hpp>
 
 namespace iothub {
@@ -67,6 +68,7 @@ inline void device_core::supply_token(result<std::string> token, duration lifeti
   phase_ = phase::opening;
   phase_deadline_ = add(now, settings_.connect_timeout);
   auto const opened = dialect_.open(parameters_, *token, now);
+  wipe(*token);
   if (!opened) link_down(error{opened.error()}, connection_reason::none, now);
   use.all_went_well();
 }

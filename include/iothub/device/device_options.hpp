@@ -52,6 +52,7 @@ struct outbox_options {
 struct device_options {
   // Where and how to connect.
   std::string ca_file = {};          // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {};         // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t mqtt_port = 8883;
   std::uint16_t amqps_port = 5671;
   std::uint16_t https_port = 443;

@@ -16,6 +16,7 @@
 #include <iothub/base/exchange.hpp>
 #include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/base/secret.hpp>
 #include <iothub/device/dialect.hpp>
 #include <iothub/device/transport.hpp>
 #include <iothub/policy/held.hpp>
@@ -49,7 +50,7 @@ class https_dialect final : public dialect {
   [[nodiscard]] dialect_capabilities capabilities() const noexcept override { return {}; }
   result<void> open(connection_parameters const& how, std::string_view token, time_point) override {
     how_ = how;
-    token_.assign(token);
+    token_ = secret{token};
     ready_ = true;
     return {};
   }
@@ -80,7 +81,7 @@ class https_dialect final : public dialect {
 
   H http_;
   connection_parameters how_;
-  std::string token_;
+  secret token_;
   lean_vector<exchange> exchanges_;
   ticket last_ = 0;
   bool ready_ = false;  // the `ready` event is still to be told
@@ -102,7 +103,7 @@ inline result<http::request> make_telemetry_request(device_key const& who, messa
 template <class H>
 result<ticket> https_dialect<H>::send_telemetry(message const& what, time_point now) {
   if (exchanges_.size() >= most_in_flight) return errc::outbox_full;
-  auto request = make_telemetry_request(how_.who, what, token_);
+  auto request = make_telemetry_request(how_.who, what, token_.reveal());
   if (!request) return std::move(request).error();
   exchange_id const id = http_.start(how_.where, std::move(*request), now);
   if (++last_ == 0) last_ = 1;

@@ -23,14 +23,19 @@
 namespace iothub {
 inline namespace v0 {
 
+// The files that a transport made here trusts; see event_reader_options.
+struct trusted_files {
+  std::string const& ca_file;
+  std::string const& crl_file;
+};
 // How an AMQP transport is made from nothing but what there is to know; specialised for those for which that is possible.
 template <class Transport>
 struct back_end_transport;
 template <class Transport>
-concept self_made_amqp = requires(std::string const& ca_file, bool plain) {
+concept self_made_amqp = requires(trusted_files const& files, bool plain) {
   typename back_end_transport<Transport>::loop_type;
-  { back_end_transport<Transport>::check(ca_file, plain) } -> std::same_as<result<void>>;
-  { back_end_transport<Transport>::make(ca_file, plain) } -> std::same_as<Transport>;
+  { back_end_transport<Transport>::check(files, plain) } -> std::same_as<result<void>>;
+  { back_end_transport<Transport>::make(files, plain) } -> std::same_as<Transport>;
 };
 
 class amqp_driver {

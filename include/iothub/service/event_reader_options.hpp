@@ -42,8 +42,9 @@ struct event_reader_options {
   duration claim_interval = std::chrono::seconds{10};  // between two looks at the claims
   duration claim_expiry = std::chrono::seconds{30};    // a reader that did not renew its claims for so long is gone
 
-  // Where and how to connect; the file is for transports that are made here.
+  // Where and how to connect; the files are for transports that are made here.
   std::string ca_file = {};  // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {}; // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t amqps_port = 5671;
   std::uint16_t amqp_port = 5672;  // with UseDevelopmentEmulator=true
   amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;  // or mssbcbs, or none: no SASL layer

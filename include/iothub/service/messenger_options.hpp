@@ -21,8 +21,9 @@ struct c2d_send_options {
 };
 
 struct messenger_options {
-  // Where and how to connect; the file is for transports that are made here.
+  // Where and how to connect; the files are for transports that are made here.
   std::string ca_file = {};  // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {}; // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t amqps_port = 5671;
   amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;  // or mssbcbs, or none: no SASL layer
   duration connect_timeout = std::chrono::seconds{60};

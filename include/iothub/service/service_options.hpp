@@ -13,8 +13,9 @@ namespace iothub {
 inline namespace v0 {
 
 struct service_options {
-  // Where and how to connect; the file is for transports that are made here.
+  // Where and how to connect; the files are for transports that are made here.
   std::string ca_file = {};           // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {};          // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t https_port = 443;
   std::string user_agent = {};        // appended to this library's own
 
