@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,12 @@ class Lines:
             raise Failure("the device program did not end on SIGTERM") from None
 
 
+def keep_for_scan(log):
+    """The hub's log goes to tests/security/scan.py, which looks for secrets in it."""
+    if "IOTHUB_TRANSCRIPTS" in os.environ:
+        shutil.copy(log, tempfile.mkstemp(dir=os.environ["IOTHUB_TRANSCRIPTS"], prefix="log-")[1])
+
+
 class World:
     """A running hub, and how to start each side against it."""
 
@@ -130,6 +137,7 @@ class World:
     def close(self):
         self.hub.terminate()
         status = self.hub.wait(20)
+        keep_for_scan(self.log.name)
         self.folder.cleanup()
         expect(status == 0, f"the hub ended with {status}")
 

@@ -15,6 +15,7 @@ import hmac
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,12 @@ class Lines:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+
+
+def keep_for_scan(log):
+    """The hub's log goes to tests/security/scan.py, which looks for secrets in it."""
+    if "IOTHUB_TRANSCRIPTS" in os.environ:
+        shutil.copy(log, tempfile.mkstemp(dir=os.environ["IOTHUB_TRANSCRIPTS"], prefix="log-")[1])
 
 
 class World:
@@ -138,6 +145,7 @@ class World:
     def close(self):
         self.hub.terminate()
         status = self.hub.wait(20)
+        keep_for_scan(self.log.name)
         expect(status == 0, f"the hub ended with {status}")
 
 
