@@ -323,4 +323,59 @@ TEST(StrangeBackEnd, ATokenThatIsNoneIsRefusedAndSaysWhy) {
   EXPECT_TRUE(c.open());
 }
 
+// --- logins
+
+TEST(AmqpLogin, TakesModulesSecondaryKeysAndNothingMalformed) {
+  amqp_world w;
+  w.create("d1");
+  w.create("d1", "m1");
+  auto const login = [&](std::string user, std::string_view password) {
+    amqp_client c{w, {amqp::sasl_mechanism::plain, std::move(user), secret{password}}};
+    return c.open() ? std::string{"open"} : c.closed;
+  };
+  std::string const module_key = w.hub.get_identity({"d1", "m1"}).value().authentication.primary_key;
+  std::string const module_token = w.token(module_key, "h.azure-devices.net%2Fdevices%2Fd1%2Fmodules%2Fm1", 3600);
+  EXPECT_EQ(login("d1/m1@sas.h", module_token), "open");
+  EXPECT_EQ(login("d1%2Fm1@sas.h", module_token), "open");
+  EXPECT_EQ(login("d1/m2@sas.h", module_token), "unauthorized");
+  EXPECT_EQ(login("@sas.h", w.device_token("d1")), "unauthorized");
+  EXPECT_EQ(login("d1@sas.h", "SharedAccessSignature nonsense"), "unauthorized");
+  EXPECT_EQ(login("iothubowner@sas.root.h", ""), "unauthorized");
+  EXPECT_EQ(login("iothubowner@sas.root.h", w.device_token("d1")), "unauthorized");
+  EXPECT_EQ(login("iothubowner", w.hub.find_policy("iothubowner")->secondary_key), "open");
+  EXPECT_EQ(login("", ""), "unauthorized");
+}
+
+TEST(AmqpLogin, APolicysKeyGivesWhatThePolicyAllows) {
+  amqp_world w;
+  w.create("d1");
+  auto const as = [&](std::string_view policy) {
+    return amqp::sasl_credentials{amqp::sasl_mechanism::plain, std::string{policy}, secret{w.hub.find_policy(policy)->primary_key}};
+  };
+  {
+    amqp_client c{w, as("service")};
+    (void)c.sender("/messages/devicebound");
+    (void)c.receiver("h/ConsumerGroups/$Default/Partitions/0");
+    EXPECT_EQ(c.ended("/messages/devicebound") + c.ended("h/"), "");
+  }
+  {
+    amqp_client c{w, as("registryRead")};
+    (void)c.sender("/messages/devicebound");
+    (void)c.receiver("h/ConsumerGroups/$Default/Partitions/0");
+    EXPECT_THAT(c.ended("/messages/devicebound"), StartsWith("amqp:unauthorized-access"));
+    EXPECT_THAT(c.ended("h/"), StartsWith("amqp:unauthorized-access"));
+  }
+}
+
+TEST(AmqpLogin, ATokenOfTheEventEndpointOpensItsEntityOnly) {
+  amqp_world w;
+  amqp_client c{w};
+  EXPECT_THAT(c.put_token("x", w.events_token("sb://h.azure-devices.net/h/consumergroups/other")), HasSubstr("200"));
+  (void)c.receiver("h/ConsumerGroups/$Default/Partitions/0");
+  EXPECT_THAT(c.ended("h/ConsumerGroups/$Default"), StartsWith("amqp:unauthorized-access"));
+  (void)c.sender("/messages/devicebound");
+  EXPECT_THAT(c.ended("/messages/devicebound"), StartsWith("amqp:unauthorized-access"));
+  EXPECT_THAT(c.put_token("y", w.token("a2V5", "sb%3A%2F%2Fh.azure-devices.net%2Fh", 60, "nobody")), HasSubstr("401"));
+}
+
 }  // namespace
