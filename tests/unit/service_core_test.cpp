@@ -227,4 +227,60 @@ TEST(ServiceCore, CallsAnAnswerThatItCannotReadAProtocolError) {
             errc::protocol_error);
 }
 
+TEST(ServiceCore, RefusesIdsAndTagsThatAreNoneInEveryRequest) {
+  json::value const patch{{"tags", {{"a", 1}}}};
+  auto const wrong = [](auto const& call) { return !call.has_value() && call.error() == errc::invalid_argument; };
+  for (std::string_view const id : {"", "a b", "a/b", "a\r\nX: y"}) {
+    EXPECT_TRUE(wrong(service_core::create_identity(device(id)))) << id;
+    EXPECT_TRUE(wrong(service_core::get_identity(id, {}))) << id;
+    EXPECT_TRUE(wrong(service_core::update_identity(device(id), etag_match::any))) << id;
+    EXPECT_TRUE(wrong(service_core::delete_identity(id, {}, any_etag))) << id;
+    EXPECT_TRUE(wrong(service_core::list_modules(id))) << id;
+    EXPECT_TRUE(wrong(service_core::get_twin(id, {}))) << id;
+    EXPECT_TRUE(wrong(service_core::update_twin(id, {}, patch, any_etag))) << id;
+    EXPECT_TRUE(wrong(service_core::replace_twin(id, {}, patch, any_etag))) << id;
+    EXPECT_TRUE(wrong(service_core::invoke_method(id, {}, {.name = "m"}, {}))) << id;
+  }
+  EXPECT_TRUE(wrong(service_core::get_identity("d", "a b")));
+  EXPECT_TRUE(wrong(service_core::get_twin("d", "a b")));
+  for (std::string_view const tag : {"", "a b", "a\x7f", "a\"b", "\xc3\xa9", "a\n"}) {
+    EXPECT_TRUE(wrong(service_core::delete_identity("d", {}, tag))) << tag;
+    EXPECT_TRUE(wrong(service_core::update_twin("d", {}, patch, tag))) << tag;
+    device_identity known = device("d");
+    known.etag = tag;
+    EXPECT_TRUE(wrong(service_core::update_identity(known, etag_match::same))) << tag;
+  }
+  EXPECT_TRUE(wrong(service_core::invoke_method("d", {}, {.name = "m"}, {.connect_timeout = -1s})));
+  EXPECT_TRUE(wrong(service_core::invoke_method("d", {}, {.name = "m"}, {.connect_timeout = 301s})));
+  EXPECT_TRUE(wrong(service_core::query("SELECT * FROM devices", 0, "a\x7f")));
+  EXPECT_TRUE(wrong(service_core::query("SELECT * FROM devices", 0, "a\n")));
+}
+
+TEST(ServiceCore, AnswersOfAnyShapeAreAnErrorAtMost) {
+  auto const read = [](auto const& call, int status, std::string_view text) {
+    http::response answer{.status = status};
+    answer.body = text;
+    auto const got = call->read(std::move(answer));
+    return got ? errc{} : got.error().code();
+  };
+  for (std::string_view const text : {"", "{", "7", "[7]", "{}", R"({"status":"x"})"}) {
+    for (int const status : {100, 199, 300, 404, 500}) {
+      EXPECT_NE(read(service_core::get_identity("d", {}), status, text), errc{}) << status << text;
+      EXPECT_NE(read(service_core::list_devices(1), status, text), errc{}) << status << text;
+      EXPECT_NE(read(service_core::delete_identity("d", {}, any_etag), status, text), errc{}) << status << text;
+      EXPECT_NE(read(service_core::get_twin("d", {}), status, text), errc{}) << status << text;
+      EXPECT_NE(read(service_core::query("q", 0, {}), status, text), errc{}) << status << text;
+      EXPECT_NE(read(service_core::get_registry_statistics(), status, text), errc{}) << status << text;
+      EXPECT_NE(read(service_core::get_service_statistics(), status, text), errc{}) << status << text;
+      EXPECT_NE(read(service_core::invoke_method("d", {}, {.name = "m"}, {}), status, text), errc{}) << status << text;
+    }
+  }
+  EXPECT_EQ(read(service_core::list_devices(1), 200, "{}"), errc::protocol_error);
+  EXPECT_EQ(read(service_core::list_devices(1), 200, "[7]"), errc::protocol_error);
+  EXPECT_EQ(read(service_core::query("q", 0, {}), 200, "{}"), errc::protocol_error);
+  EXPECT_EQ(read(service_core::get_registry_statistics(), 200, "[]"), errc::protocol_error);
+  EXPECT_EQ(read(service_core::get_service_statistics(), 200, "no json"), errc::protocol_error);
+  EXPECT_EQ(read(service_core::invoke_method("d", {}, {.name = "m"}, {}), 200, R"({"payload":1})"), errc::protocol_error);
+}
+
 }  // namespace
