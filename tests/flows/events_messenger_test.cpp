@@ -169,6 +169,51 @@ TEST_F(ServiceMessenger, WaitsForFilesThatNobodyUploads) {
   EXPECT_EQ(m.receive_file_notification(10s).error(), errc::timeout);
 }
 
+TEST_F(ServiceMessenger, GivesFileNotificationsToWhoAsksOrToTheHandler) {
+  auto m = messenger();
+  auto const upload = [&](char const* name) {
+    ASSERT_TRUE(core().notify_of_file({.device_id = "d1", .blob_uri = "https://b", .blob_name = name}, runtime.now()));
+    runtime.touched();
+  };
+  upload("one");
+  auto const got = m.receive_file_notification(10s);
+  ASSERT_TRUE(got.has_value());
+  EXPECT_EQ(got->blob_name, "one");
+  EXPECT_TRUE(m.complete(*got).has_value());
+
+  std::vector<std::string> told;
+  m.on_file_notification([&](file_notification const& f) { told.push_back(f.blob_name); });
+  EXPECT_EQ(m.receive_file_notification(10s).error(), errc::invalid_state);
+  m.on_feedback([](feedback_batch const&) {});
+  EXPECT_EQ(m.receive_feedback(10s).error(), errc::invalid_state);
+  upload("two"), upload("three");
+  run(10s);
+  EXPECT_THAT(told, ElementsAre("two", "three"));
+}
+
+TEST_F(ServiceMessenger, WhatCannotBeSentIsToldInItsCompletion) {
+  auto m = messenger();
+  EXPECT_EQ(m.send_c2d("a b", {.body = "x"}).error(), errc::invalid_argument);
+  std::vector<errc> told;
+  m.async_send_c2d("a b", {.body = "x"}, {}, [&](result<std::string> r) { told.push_back(r.error().code()); });
+  EXPECT_THAT(told, SizeIs(0));  // never inside the call
+  run(1s);
+  EXPECT_THAT(told, ElementsAre(errc::invalid_argument));
+}
+
+TEST_F(ServiceMessenger, AStopEndsWhatWaits) {
+  auto m = messenger();
+  network.hold_all();
+  on.post([&] { m.stop(); });
+  EXPECT_EQ(m.send_c2d("d1", {.body = "x"}).error(), errc::cancelled);
+  on.restart();
+  on.post([&] { m.stop(); });
+  EXPECT_EQ(m.receive_feedback(10s).error(), errc::cancelled);
+  on.restart();
+  on.post([&] { m.close(); });
+  EXPECT_EQ(m.receive_feedback(10s).error(), errc::closed);
+}
+
 TEST_F(ServiceMessenger, EndsWhatWaitsWhenItIsClosed) {
   auto m = messenger();
   network.hold_all();
