@@ -270,6 +270,52 @@ TEST_F(Device, StaysAsLongAsItsTokensGo) {
   EXPECT_THAT(c.ended("/devices/d1"), StartsWith("amqp:unauthorized-access"));
 }
 
+// azure-iot-sdk-csharp, FaultInjectionConstants.cs: what its end-to-end tests ask a hub to break, and nothing else with it.
+TEST(DeviceFault, EndsWhatItNamesAndNothingElse) {
+  std::string const events = "/devices/d1/messages/events>", c2d = "/devices/d1/messages/devicebound<";
+  std::string const methods = "/devices/d1/methods/devicebound", twin = "/devices/d1/twin", cbs = "$cbs";
+  std::vector<std::string> const all{events, c2d, methods + "<", methods + ">", twin + "<", twin + ">", cbs + "<", cbs + ">"};
+  struct row {
+    std::string type;
+    std::vector<std::string> ends;
+    std::string answer = "accepted";
+    bool closes = false;
+  };
+  for (row const& r : std::vector<row>{{"KillAmqpD2CLink", {events}, "none"},
+                                       {"KillAmqpC2DLink", {c2d}},
+                                       {"KillAmqpMethodReqLink", {methods + "<"}},
+                                       {"KillAmqpMethodRespLink", {methods + ">"}},
+                                       {"KillAmqpTwinLinkReq", {twin + ">"}},
+                                       {"KillAmqpTwinLinkResp", {twin + "<"}},
+                                       {"KillAmqpCBSLinkReq", {cbs + ">"}},
+                                       {"KillAmqpCBSLinkResp", {cbs + "<"}},
+                                       {"KillAmqpSession", all, "none"},
+                                       {"KillAmqpConnection", all, "none", true},
+                                       {"ShutDownAmqp", all, "none", true},
+                                       {"KillTcp", all, "none", true}}) {
+    amqp_world w;
+    w.create("d1");
+    amqp_client c{w};
+    c.put_token("d1", w.device_token("d1"));
+    for (std::string const& name : all) name.back() == '<' ? c.receiver(name.substr(0, name.size() - 1)) : c.sender(name.substr(0, name.size() - 1));
+    amqp::value const asked = amqp::value::string_map({{"AzIoTHub_FaultOperationType", r.type},
+                                                       {"AzIoTHub_FaultOperationDelayInSecs", "2"},
+                                                       {"AzIoTHub_FaultOperationDurationInSecs", "5"}});
+    amqp::message_view m;
+    m.application_properties = asked.bytes();
+    m.body = amqp::body_kind::data;
+    m.data = "break me";
+    EXPECT_EQ(c.send(c.sender("/devices/d1/messages/events"), m), r.answer) << r.type;
+    EXPECT_TRUE(c.ended("").empty()) << r.type;
+    c.pass(2s);
+    for (std::string const& name : all) {
+      bool const wanted = std::find(r.ends.begin(), r.ends.end(), name) != r.ends.end();
+      EXPECT_EQ(!c.ended(name).empty(), wanted) << r.type << " and " << name;
+    }
+    EXPECT_EQ(c.open(), !r.closes) << r.type;
+  }
+}
+
 TEST_F(Device, AnEndedConnectionLeavesNothingBehind) {
   {
     amqp_client gone{w};

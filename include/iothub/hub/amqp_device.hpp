@@ -42,6 +42,8 @@ class amqp_device final : public device_link {
   inline void c2d_waits() override;
   inline void deliver_desired(std::int64_t version, json::value const& patch) override;
   inline void on_drop(error const& reason) override;
+  [[nodiscard]] bool has_parts() const noexcept override { return true; }
+  inline void end_part(link_part what, error const& reason) override;
 
  private:
   friend class amqp_device_node;
@@ -79,6 +81,15 @@ class amqp_device_node final : public amqp_node {
   };
 
   [[nodiscard]] hub_core& core() noexcept { return face_.front_.core_; }
+  [[nodiscard]] link_part part() const noexcept {
+    bool const out = link_.is_sender();
+    switch (place_) {
+      case amqp_place::device_c2d: return link_part::c2d;
+      case amqp_place::device_methods: return out ? link_part::method_requests : link_part::method_answers;
+      case amqp_place::device_twin: return out ? link_part::twin_answers : link_part::twin_requests;
+      default: return link_part::telemetry;
+    }
+  }
   void fetch(instant at);
   void on_telemetry(amqp::delivery const& what, instant at);
   result<receipt> take_telemetry(byte_view payload, instant at);
@@ -176,6 +187,33 @@ inline void amqp_device::on_drop(error const& reason) {
   });
   if (!detached) face_.broken_ = true;
   face_.output_made();
+}
+
+inline void amqp_device::end_part(link_part what, error const& reason) {
+  bool const ended = detail::without_memory_too([&] {
+    auto const why = face_.refusal(reason);
+    if (what == link_part::connection)
+      return face_.connection_->close({amqp::condition::connection_forced, reason.message()});
+    if (what == link_part::session || what == link_part::token_requests || what == link_part::token_answers)
+      return face_.end_shared(*this, what, why.view());
+    for (auto* const each : nodes_)
+      if (each->part() == what) each->link_.detach(why.view());
+  });
+  if (!ended) face_.broken_ = true;
+  face_.output_made();
+}
+
+// What a device has together with the others of its connection.
+inline void amqp_face::end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why) {
+  connection_->for_each_session([&](amqp::session& session) {
+    bool is_its = false;
+    session.for_each_link([&](amqp::link& link) {
+      for (auto const* const node : whose.nodes_) is_its = is_its || &node->link_ == &link;
+      bool const hit = link.user == cbs_mark && link.is_sender() == (what == link_part::token_answers);
+      if (hit && what != link_part::session) link.detach(why);
+    });
+    if (is_its && what == link_part::session) session.end(why);
+  });
 }
 
 inline result<amqp_device*> amqp_face::device_of(device_key who, std::string_view address, std::string_view model_id,

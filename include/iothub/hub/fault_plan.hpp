@@ -21,6 +21,7 @@
 
 #include <iothub/base/ascii.hpp>
 #include <iothub/base/prng.hpp>
+#include <iothub/hub/link.hpp>
 #include <iothub/hub/registry.hpp>
 #include <iothub/hub/types.hpp>
 
@@ -236,6 +237,7 @@ class fault_plan {
 inline constexpr std::chrono::seconds longest_requested_fault{3600};
 struct requested_fault {
   requested_kind kind = requested_kind::none;
+  link_part part = link_part::connection;
   duration delay = {};
   duration lasting = {};
 };
@@ -244,6 +246,25 @@ struct requested_fault {
   if (type == "InvokeAuthError") return requested_kind::refuse_token;
   if (type == "InvokeThrottling") return requested_kind::throttle;
   return type == "InvokeMaxMessageQuota" ? requested_kind::quota : requested_kind::none;
+}
+[[nodiscard]] constexpr link_part part_of_fault(std::string_view type) noexcept {
+  constexpr struct {
+    std::string_view type;
+    link_part part;
+  } parts[] = {
+      {"KillAmqpSession", link_part::session},
+      {"KillAmqpCBSLinkReq", link_part::token_requests},
+      {"KillAmqpCBSLinkResp", link_part::token_answers},
+      {"KillAmqpD2CLink", link_part::telemetry},
+      {"KillAmqpC2DLink", link_part::c2d},
+      {"KillAmqpTwinLinkReq", link_part::twin_requests},
+      {"KillAmqpTwinLinkResp", link_part::twin_answers},
+      {"KillAmqpMethodReqLink", link_part::method_requests},
+      {"KillAmqpMethodRespLink", link_part::method_answers},
+  };
+  for (auto const& each : parts)
+    if (each.type == type) return each.part;
+  return link_part::connection;
 }
 [[nodiscard]] inline requested_fault find_requested_fault(std::span<property_view const> properties) noexcept {
   requested_fault found;
@@ -254,7 +275,7 @@ struct requested_fault {
     auto const seconds = parse_int<std::int32_t>(p.value);
     duration time = seconds && *seconds > 0 ? duration{std::chrono::seconds{*seconds}} : duration{};
     if (time > longest_requested_fault) time = longest_requested_fault;
-    if (rest == "Type") found.kind = kind_of_fault(p.value);
+    if (rest == "Type") found.kind = kind_of_fault(p.value), found.part = part_of_fault(p.value);
     if (rest == "DelayInSecs") found.delay = time;
     if (rest == "DurationInSecs") found.lasting = time;
   }

@@ -135,12 +135,18 @@ inline result<identity_record*> hub_core::attached(device_link& link, fault_poin
   return record;
 }
 
-// azure-iot-sdk-csharp, FaultInjection.cs: Kill... and ShutDown... end the connection, Invoke... refuse for a while.
+// azure-iot-sdk-csharp, FaultInjection.cs: Kill... and ShutDown... end the connection or the part of it that they name,
+// Invoke... refuse for a while. Whether a part may come back at once is unconfirmed for the real hub; here it may.
 inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
+  bool const drops = fault.kind == requested_kind::end_connection;
+  identity_record* const record = drops ? registry_.find(fault.who) : nullptr;
+  if (record != nullptr && record->link != nullptr && record->link->has_parts()) {
+    record->link->end_part(fault.part, refuse(errc::connection_lost, 400029, "Closed by fault injection"));
+    if (fault.part != link_part::connection) return;
+  }
   fault_rule rule;
   rule.times = ~std::uint64_t{0};
   rule.until = add(at.now, fault.lasting);
-  bool const drops = fault.kind == requested_kind::end_connection;
   if (drops) {
     rule.where = fault_point::connect;
     rule.code = errc::service_unavailable;
@@ -153,7 +159,6 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
     rule.code = fault.kind == requested_kind::throttle ? errc::throttled : errc::quota_exceeded;
   }
   if (fault.lasting != duration{}) faults_.put_requested(fault.who, fault.kind, std::move(rule));
-  identity_record* const record = drops ? registry_.find(fault.who) : nullptr;
   if (record != nullptr) drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
 }
 
@@ -161,7 +166,7 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
 inline void hub_core::schedule(identity_record const& record, requested_fault const& asked, instant at) {
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
   if (!fresh) scheduled_.erase(found->second);
-  found->second = scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.lasting});
+  found->second = scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
 }
 
 // --- connections ----------------------------------------------------------------------------------------------------
@@ -410,8 +415,11 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
   }
   if (settings_.honour_fault_properties && !what.properties.empty()) {
     requested_fault const asked = find_requested_fault(what.properties);
-    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it.
-    out.withheld = asked.kind == requested_kind::end_connection;
+    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it. A part that ends takes
+    // no answer with it that goes another way.
+    bool const elsewhere = record.link != nullptr && record.link->has_parts() && asked.part != link_part::connection &&
+                           asked.part != link_part::session && asked.part != link_part::telemetry;
+    out.withheld = asked.kind == requested_kind::end_connection && !elsewhere;
     if (asked.kind != requested_kind::none) schedule(record, asked, at);
   }
   keep_telemetry(record, scope, what, at);

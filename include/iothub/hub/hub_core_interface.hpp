@@ -208,6 +208,7 @@ class hub_core {
   struct scheduled_fault {
     device_key who;
     requested_kind kind;
+    link_part part;
     duration lasting;
   };
   using fault_schedule = std::multimap<time_point, scheduled_fault>;

@@ -42,6 +42,21 @@ bool without_memory_too(Call call) {
 // A link is attached by hub_core::connect() and detached by hub_core::disconnect(), by the core just before on_drop(),
 // and by its own destructor (which counts as ending::lost at the time last seen by the core). Every member of the core
 // that takes a link answers errc::not_connected for a detached one.
+// What of an AMQP connection a fault may end alone, as the end-to-end tests of the official SDKs ask for it
+// (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to the device, and from it.
+enum class link_part : std::uint8_t {
+  connection,
+  session,
+  token_requests,
+  token_answers,
+  telemetry,
+  c2d,
+  twin_requests,
+  twin_answers,
+  method_requests,
+  method_answers,
+};
+
 class device_link {
  public:
   device_link() noexcept = default;
@@ -61,6 +76,10 @@ class device_link {
   virtual void deliver_desired(std::int64_t version, json::value const& patch) = 0;
   // The core ended the connection (taken over, token expired, disabled, deleted, fault). Close it; do not disconnect().
   virtual void on_drop(error const& reason) = 0;
+  // Whether the protocol has parts that can end alone; where not, a fault ends the connection.
+  [[nodiscard]] virtual bool has_parts() const noexcept { return false; }
+  // A fault ends what is there of that part; the identity stays connected as long as it has a link.
+  virtual void end_part(link_part, error const&) {}
 
   [[nodiscard]] bool attached() const noexcept { return identity_ != nullptr; }
 
