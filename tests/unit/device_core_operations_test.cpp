@@ -350,4 +350,127 @@ TEST(DeviceCore, SaysWhatItWaitsFor) {
   EXPECT_EQ(w.core.describe(), "device d1 waits for the confirmation of 1 messages");
 }
 
+TEST(DeviceCore, SaysWhatItWaitsForInEachPhase) {
+  core_world w;
+  w.peer.stays_silent = true;
+  w.core.enable(feature::methods, w.now);
+  w.core.connect(1, w.now);
+  EXPECT_EQ(w.core.describe(), "device d1 waits for a token");
+  w.settle();
+  EXPECT_EQ(w.core.describe(), "device d1 waits for the hub to accept its connection");
+  w.peer.ready();
+  w.settle();
+  EXPECT_EQ(w.core.describe(), "device d1 waits for a subscription to be confirmed");
+  w.peer.features_ready(feature::methods);
+  w.settle();
+  EXPECT_EQ(w.core.describe(), "device d1 is idle");
+  w.core.enable(feature::twin, w.now);
+  w.settle();
+  w.peer.features_ready(feature::twin);
+  w.core.get_twin(2, w.now);
+  w.settle();
+  EXPECT_EQ(w.core.describe(), "device d1 waits for the answer to a twin operation");
+  w.peer.drop();
+  w.settle();
+  EXPECT_EQ(w.core.describe(), "device d1 waits before it tries to connect again");
+}
+
+TEST(DeviceCore, WhatAProtocolCannotDoIsSaidWhenItConnects) {
+  struct row {
+    feature wanted;
+    std::string_view word;
+  };
+  for (auto const& r : {row{feature::methods, "direct methods"}, row{feature::messages, "cloud-to-device"}, row{feature::twin, "twin"}}) {
+    core_world w;
+    w.peer.can.features = {};
+    w.core.enable(r.wanted, w.now);
+    w.core.connect(1, w.now);
+    w.core.step(w.now);
+    ASSERT_TRUE(w.core.has_action());
+    auto const told = w.core.next_action();
+    EXPECT_EQ(told.outcome.error(), errc::unsupported);
+    EXPECT_NE(told.outcome.error().message().find(r.word), std::string_view::npos) << r.word;
+    EXPECT_EQ(w.peer.take_calls(), lines{});
+  }
+}
+
+TEST(DeviceCore, WhatThePeerSaysOutOfTurnChangesNothing) {
+  core_world w;
+  w.connect();
+  w.peer.ready();
+  w.peer.features_ready(feature::methods);
+  w.peer.say(device_event_kind::token_renewed);
+  w.peer.say(device_event_kind::none);
+  w.peer.settle(77);
+  w.peer.settle(77, error{errc::throttled});
+  w.peer.patched(77, 3);
+  w.peer.twin(77, "{}");
+  w.peer.twin_fails(77, errc::throttled);
+  w.settle();
+  EXPECT_EQ(w.take_events(), lines{});
+  EXPECT_EQ(w.core.describe(), "device d1 is idle");
+  w.peer.drop();
+  w.peer.drop();  // once is enough
+  w.settle();
+  EXPECT_EQ(w.take_events(), (lines{"retrying connection_lost"}));
+}
+
+TEST(DeviceCoreTwin, WhatTheDialectRefusesFails) {
+  core_world w;
+  w.connect();
+  w.core.get_twin(2, w.now);
+  w.settle();
+  w.peer.twin(1, R"({"desired":{"$version":1},"reported":{"$version":1}})");
+  w.settle();
+  w.take_events();
+  w.peer.refuse_twin = errc::too_large;
+  w.core.get_twin(3, w.now);
+  w.core.patch_reported(4, "{}", w.now);
+  w.settle();
+  EXPECT_EQ(w.take_events(), (lines{"3 too_large", "4 too_large"}));
+  w.peer.refuse_twin = errc::outbox_full;  // no room now: it waits
+  w.core.get_twin(5, w.now);
+  w.settle();
+  EXPECT_EQ(w.take_events(), lines{});
+  w.peer.refuse_twin = errc{};
+  w.peer.say(device_event_kind::none);
+  w.settle();
+  EXPECT_EQ(w.peer.take_calls().back(), "get_twin");
+}
+
+TEST(DeviceCoreMethods, WhoseBodyIsNoJsonOrNothing) {
+  core_world w;
+  w.core.enable(feature::methods, w.now);
+  w.connect();
+  w.peer.method("m", "r1", "no json");
+  w.peer.method("m", "r2", "");
+  w.settle();
+  auto const events = w.take_events();
+  ASSERT_FALSE(events.empty());
+  EXPECT_EQ(events.back(), "call m null");
+  EXPECT_TRUE(w.core.answer_method(w.last_call, 200, "{}", w.now));
+}
+
+TEST(DeviceCore, AHandlerThatHangsDoesNotMakeItGrow) {
+  core_world w;
+  w.connect();
+  std::size_t changes = 0;
+  for (int i = 0; i != 200; ++i) {
+    w.peer.drop();
+    w.core.step(w.now);
+    if (w.core.deadline() > w.now && w.core.deadline() != never) w.now = w.core.deadline();
+    w.core.step(w.now);
+    if (w.core.token_wanted()) w.core.supply_token("t", w.token_lifetime, w.now);
+    w.core.step(w.now);
+  }
+  device_action last;
+  while (w.core.has_action()) {
+    last = w.core.next_action();
+    ++changes;
+  }
+  EXPECT_LE(changes, 66u);
+  EXPECT_EQ(last.kind, device_action_kind::connection_changed);
+  EXPECT_EQ(last.status, w.core.status());  // the latest counts
+}
+
 }  // namespace

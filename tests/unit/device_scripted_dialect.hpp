@@ -21,6 +21,7 @@ class scripted_dialect final : public iothub::dialect {
                                                iothub::feature::desired_properties | iothub::feature::messages};
   iothub::errc refuse_send = iothub::errc{};  // non-zero: send_telemetry() fails with it
   iothub::errc refuse_renew = iothub::errc{}; // the same of renew()
+  iothub::errc refuse_twin = iothub::errc{};  // the same of get_twin() and patch_reported()
   bool stays_silent = false;                  // no automatic `ready` and `features_ready`
   bool confirms = false;                      // settles each message at once, answers each patch
 
@@ -105,10 +106,12 @@ class scripted_dialect final : public iothub::dialect {
   }
   void abandon_telemetry(iothub::ticket which) override { calls.push_back("abandon " + std::to_string(which)); }
   iothub::result<iothub::ticket> get_twin(iothub::time_point) override {
+    if (refuse_twin != iothub::errc{}) return refuse_twin;
     calls.emplace_back("get_twin");
     return ++last_;
   }
   iothub::result<iothub::ticket> patch_reported(std::string_view patch, iothub::time_point) override {
+    if (refuse_twin != iothub::errc{}) return refuse_twin;
     calls.push_back("patch " + std::string{patch});
     ++last_;
     if (confirms) patched(last_, 2);
