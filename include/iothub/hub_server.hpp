@@ -9,7 +9,7 @@
 // It belongs to the loop's thread. The same core and faces as in fake_hub, with real randomness for keys. What a
 // stranger can make it do is bounded: connections, handshakes and requests have limits of number, size and time, a
 // broken connection ends alone, and names in Host that are not the hub's are refused, so that no web page reaches it.
-// What it may hold before it showed a token is bounded per connection, not in all: 64 kB of an unfinished AMQP message.
+// What it may hold before it showed a token is bounded per connection, not in all: 64 kB of AMQP messages, or an HTTP request of 1 MB.
 #pragma once
 
 #include <cstdint>
