@@ -52,6 +52,7 @@ void oracle::client_made(int d) {
   x.ids.clear();
   x.confirmed.clear();
   x.pending.clear();
+  x.open_sends.clear();
   x.last_desired = 0;
   x.has_doc = false;
   x.link_open = false;
@@ -100,6 +101,7 @@ std::uint64_t oracle::sent(int d) {
   device_state& x = devices_[i(d)];
   std::uint64_t const n = x.sends.size();
   x.sends.push_back({});
+  x.open_sends.insert(n);
   ++messages_;
   note("send", d, static_cast<std::int64_t>(n));
   return n;
@@ -112,6 +114,7 @@ void oracle::send_ended(int d, std::uint64_t n, bool ok, std::string_view why) {
   scan(why);
   s.ended = true;
   s.ok = ok;
+  x.open_sends.erase(n);
   failures_ += !ok;
   if (ok && s.stored == 0) fail("I1", d, "message " + std::to_string(n) + " was reported sent and is not in the hub's log");
 }
@@ -135,8 +138,11 @@ void oracle::connection(int d, std::string_view status, std::string_view reason)
   if (!legal) fail("I17", d, "from " + x.status + " to " + std::string{status} + " (" + std::string{reason} + ")");
   x.status = status;
   if (status == "connected") {
+    if (x.how == seen_as::values) x.link_open = true, x.link_since = now_;
     renewals_ += reason == "token_renewal";
-    if (x.link_open && x.filters < 4 && now_ > x.link_since + second)
+    if (x.how == seen_as::frames && x.link_open && x.witness.links_attached() < 6 && now_ > x.link_since + second)
+      fail("I17", d, "connected was told with " + std::to_string(x.witness.links_attached()) + " of 6 links attached");
+    if (x.how == seen_as::packets && x.link_open && x.filters < 4 && now_ > x.link_since + second)
       fail("I17", d, "connected was told with " + std::to_string(x.filters) + " of 4 subscriptions");
   }
 }
@@ -236,6 +242,7 @@ std::uint64_t oracle::invoked(int d, micros limit) {
 void oracle::method_ran(int d, std::uint64_t call) {
   note("method runs", d, static_cast<std::int64_t>(call));
   if (call >= calls_.size() || calls_[call].device != d) return fail("I5", d, "a call that nobody made");
+  if (devices_[i(d)].how == seen_as::values) calls_[call].delivered = 1;  // which is not seen, and may be once
   if (++calls_[call].runs > calls_[call].delivered)
     fail("I5", d, "the handler ran " + std::to_string(calls_[call].runs) + " times for call " + std::to_string(call) +
                       ", which was delivered " + std::to_string(calls_[call].delivered) + " times");
@@ -275,6 +282,31 @@ void oracle::message_seen(int d, std::uint64_t n) {
   ++x.messages[n].seen;
 }
 
+void oracle::message_by_messenger(int d, std::uint64_t n, bool wants_feedback) {
+  c2d& m = devices_[i(d)].messages[n];
+  m.excused = true;
+  m.wants_feedback = wants_feedback;
+}
+
+void oracle::message_taken(int d, std::uint64_t n, bool ok, std::string_view why) {
+  note(ok ? "c2d taken" : "c2d failed", d, static_cast<std::int64_t>(n), 0, why);
+  scan(why);
+  c2d& m = devices_[i(d)].messages[n];
+  if (m.taken) return fail("I6", d, "the sending of message " + std::to_string(n) + " has two outcomes");
+  m.taken = ok;
+  if (ok && !m.gone) m.excused = false;
+}
+
+void oracle::feedback(int d, std::uint64_t n, bool success) {
+  note("feedback", d, static_cast<std::int64_t>(n), success);
+  device_state& x = devices_[i(d)];
+  if (n >= x.messages.size()) return fail("I2", d, "feedback of a message that nobody sent");
+  c2d& m = x.messages[n];
+  if (!m.wants_feedback) return fail("I9", d, "feedback of message " + std::to_string(n) + ", for which nobody asked");
+  ++m.feedback;
+  if (success && m.accepted == 0) fail("I9", d, "feedback says that message " + std::to_string(n) + " was taken; no handler took it");
+}
+
 void oracle::final_messages(int d, std::size_t waiting) {
   device_state& x = devices_[i(d)];
   std::size_t missing = 0;
@@ -284,6 +316,11 @@ void oracle::final_messages(int d, std::size_t waiting) {
   if (missing > waiting)
     fail("I9", d, std::to_string(missing) + " messages were never accepted (message " + std::to_string(which) +
                       " among them), and the hub holds " + std::to_string(waiting));
+  for (std::uint64_t n = 0; n != x.messages.size(); ++n) {
+    c2d const& m = x.messages[n];
+    if (m.wants_feedback && m.taken && !m.gone && m.accepted != 0 && m.feedback == 0 && waiting == 0)
+      return fail("I9", d, "message " + std::to_string(n) + " was accepted, and no feedback of it came");
+  }
 }
 
 // --- faults
@@ -299,7 +336,7 @@ void oracle::fault(int d, std::string_view what) {
     x.made_anew = true;
     x.anew_at = now_;
     x.last_reported_version = 0;
-    for (auto& m : x.messages) m.excused = true;
+    for (auto& m : x.messages) m.excused = m.gone = true;
     for (auto& key : x.reports) key.confirmed = -1;
   }
 }

@@ -186,6 +186,7 @@ class oracle {
     std::set<std::uint64_t> open_sends;  // of whatever connection
     bool explicit_connect = true, said_goodbye = false, up_buffer_connect = false, link_open = false, session_present = false,
          must_end = false, busy = false, subscribed = false;
+    std::int64_t asked_at_utc = 0;
     micros anew_at = 0, gone_at = 0, link_since = 0, last_up = 0, last_down = 0;
     std::map<std::uint16_t, std::uint64_t> ids;     // in flight: packet id, message
     std::set<std::uint64_t> sent_on_session;        // messages that went out once

@@ -36,6 +36,12 @@ std::pair<char const*, std::int64_t script::*> const numbers[] = {
     {"min_delay", &script::min_delay},
     {"base_delay", &script::base_delay},
     {"max_delay", &script::max_delay},
+    {"amqp", &script::amqp},
+    {"values", &script::values},
+    {"readers", &script::readers},
+    {"share", &script::share},
+    {"messenger", &script::messenger},
+    {"prefetch", &script::prefetch},
 };
 
 template <class T, std::size_t N>
@@ -47,6 +53,42 @@ std::uint64_t small(prng& dice, std::uint64_t most) {
   std::uint64_t top = 1;
   while (top < most && dice.chance(2, 3)) top *= 2;
   return 1 + dice.below(top < most ? top : most);
+}
+
+// Who speaks what, and what happens to back ends. With dice of its own, so that the rest of a script stays as it is.
+void widen(script& s, std::uint64_t seed, std::vector<sim::fault> const& kinds) {
+  prng dice{seed * 0x9e3779b97f4a7c15u + 2};
+  s.values = !s.tls && dice.chance(1, 10);
+  if (s.values == 0 && dice.chance(1, 5)) s.amqp = 1 + static_cast<std::int64_t>(dice.below(2));
+  if (s.amqp != 0) s.connect_timeout = 60;  // it takes six round trips
+  if (dice.chance(1, 4)) s.readers = 1 + static_cast<std::int64_t>(dice.below(2));
+  s.share = s.readers != 0 && dice.chance(1, 3);
+  if (s.readers != 0) s.prefetch = pick(dice, {1, 5, 300});
+  s.messenger = dice.chance(1, 6);
+  std::int64_t const lines = s.readers + s.messenger;
+  if (lines == 0) return;
+  std::uint64_t const faults = dice.chance(1, 5) ? 0 : small(dice, 30);
+  for (std::uint64_t i = 0; i != faults; ++i) {
+    step t;
+    t.at = dice.between(0, s.length);
+    t.device = -1 - static_cast<int>(dice.below(static_cast<std::uint64_t>(lines)));
+    bool const reader = -1 - t.device < s.readers;
+    if (reader && dice.chance(1, 3)) {
+      t.what = pick(dice, {"reader_stop", "reader_crash", "store_fails"});
+    } else {
+      auto const f = kinds.empty() || dice.chance(1, 2) ? pick(dice, {sim::fault::reset_before_packet, sim::fault::reset_inside_packet,
+                                                                      sim::fault::reset_after_packet, sim::fault::outage})
+                                                        : kinds[dice.below(kinds.size())];
+      auto const layer = layer_of(f);
+      if (layer == sim::fault_layer::hub || layer == sim::fault_layer::http || layer == sim::fault_layer::clock ||
+          layer == sim::fault_layer::process)
+        continue;
+      t.what = std::string{to_string(f)};
+    }
+    t.lasting = dice.between(100, static_cast<std::int64_t>(small(dice, 600)) * 1000);
+    t.amount = dice.below(1'000'000);
+    s.steps.push_back(std::move(t));
+  }
 }
 
 }  // namespace
@@ -121,6 +163,7 @@ script draw(std::uint64_t seed) {
     for (std::int64_t k = 0; k != 16 && from + k * gap < s.length; ++k) s.steps.push_back({from + k * gap, "telemetry", d, 1000, 1});
     s.steps.push_back({from + 1, pick(dice, {"black_hole_down", "half_open", "black_hole_up"}), d, 4 * s.keep_alive * 1000, 0});
   }
+  widen(s, seed, kinds);
   std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
   return s;
 }
@@ -147,7 +190,8 @@ script parse(std::string const& text) {
 namespace {
 
 bool is_step(std::string const& what) {
-  for (char const* verb : {"telemetry", "report", "read_twin", "desired", "tags", "method", "c2d", "look", "ask_fault", "connect", "flap"})
+  for (char const* verb : {"telemetry", "report", "read_twin", "desired", "tags", "method", "c2d", "look", "ask_fault", "connect", "flap",
+                           "reader_stop", "reader_crash", "store_fails"})
     if (what == verb) return true;
   return sim::fault_from(what) != sim::fault::count;
 }
@@ -193,7 +237,7 @@ std::string parse(std::string const& text, script& into) {
     while (lines.size() < s.steps.size()) lines.push_back(number);
   }
   for (std::size_t k = 0; k != s.steps.size(); ++k) {
-    if (s.steps[k].device < 0 || s.steps[k].device >= s.devices)
+    if (s.steps[k].device < -s.readers - s.messenger || s.steps[k].device >= s.devices)
       return std::to_string(lines[k]) + ": there is no device " + std::to_string(s.steps[k].device) + "; say \"devices " +
              std::to_string(s.steps[k].device + 1) + "\" above";
   }

@@ -9,6 +9,9 @@
 //   c2d        ... sends a message; amount: how the handler settles it
 //   look       ... reads twin and identity      ask_fault  telemetry that asks the hub for a fault
 //   connect    the application connects         flap       the hub drops the next `amount` connections, 2 s old each
+// The device -1 is the first reader, -2 the second, the next lower the messenger: faults of their lines, and
+//   reader_stop   it saves, says good-bye, and is made anew later     reader_crash   it does not; amount: in its handler
+//   store_fails   its checkpoint store, the next times
 #pragma once
 
 #include <cstdint>
@@ -37,6 +40,9 @@ struct script {
   std::int64_t token = 3600, margin = 600;
   std::int64_t outbox = 1000, outbox_bytes = 4 << 20, inbox = 64, twin_requests = 32;
   std::int64_t min_delay = 100, base_delay = 1000, max_delay = 30'000;  // ms
+  // Who speaks what: every amqp-th device AMQP (0: none); packets and requests as values; so many readers, which share the
+  // partitions or read all; C2D by a messenger.
+  std::int64_t amqp = 0, values = 0, readers = 0, share = 0, messenger = 0, prefetch = 300;
   std::vector<step> steps = {};
 };
 

@@ -94,7 +94,7 @@ bool ends_with(std::string_view text, std::string_view end) {
 
 std::size_t amqp_witness::links_attached() const noexcept {
   std::size_t n = 0;
-  for (auto const& [handle, l] : links_) n += l.answered;
+  for (auto const& [handle, l] : links_) n += l.answered && l.address.compare(0, 9, "/devices/") == 0;
   return n;
 }
 amqp_witness::link* amqp_witness::of_hub(std::uint32_t handle) {
@@ -137,6 +137,7 @@ char const* amqp_witness::up_rules(frame const& f, seen_frame& seen) {
     case amqp_performative::close:
       close_up_ = true;
       seen.what = seen_frame::kind::closed;
+      seen.accepted = f.fields.at(0).is_null();
       return nullptr;
     case amqp_performative::begin:
       begun_ = true;

@@ -24,7 +24,7 @@ struct seen_frame {
   std::string correlation = {};   // of a message, encoded
   std::uint32_t delivery = 0;     // of a transfer; of `settled`: the first
   std::uint32_t last = 0;         // of `settled`
-  bool accepted = false;
+  bool accepted = false;          // of `settled`; of `closed`: without an error
 };
 
 class amqp_witness {
@@ -32,7 +32,7 @@ class amqp_witness {
   // A frame of the client, and one that is handed to it.
   seen_frame up(std::string_view bytes);
   seen_frame down(std::string_view bytes);
-  [[nodiscard]] std::size_t links_attached() const noexcept;
+  [[nodiscard]] std::size_t links_attached() const noexcept;  // those of a device, without $cbs
   [[nodiscard]] bool opened() const noexcept { return open_down_; }
   // What the hub wants to hear something within, in ms; 0: it does not care.
   [[nodiscard]] std::uint64_t hub_patience() const noexcept { return hub_patience_; }

@@ -77,10 +77,11 @@ class amqp_dialect final : public dialect {
   void attach(loop& on, participant& whom) override { transport_.attach(on, whom); }
 
  private:
-  // What a verb sent leaves in the next step.
+  // What a verb sent leaves in the next step. One that sent nothing must not wake: the core tries again in every step,
+  // and would never rest.
   template <class R>
   R woken(R outcome) {
-    transport_.wake();
+    if (outcome || links_.deadline() == time_point::min()) transport_.wake();
     return outcome;
   }
 

@@ -34,11 +34,9 @@ namespace sim {
       "\x00\x00\x00\x08\x03\x00\x00\x00"sv,                              // a header longer than the frame
       "\x7f\xff\xff\xff\x02\x00\x00\x00"sv,                              // a size of 2 GB
       "\x00\x00\x00\x09\x02\x00\x00\x00\x40"sv,                          // null in place of a performative
-      "\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x77\x45"sv,              // a performative that is none
       "\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x10\x45"sv,              // `open` without a container id
       "\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x14\x45"sv,              // `transfer` without a handle
       "\x00\x00\x00\x0d\x02\x00\x00\x00\x00\x53\x17\xc0\xff"sv,          // a list longer than the frame
-      "\x00\x00\x00\x0c\x02\x00\x00\x07\x00\x53\x17\x45"sv,              // `end` on a channel that never began
   };
   return std::string{frames[which % (sizeof frames / sizeof frames[0])]};
 }

@@ -31,6 +31,7 @@ class line_observer {
   virtual void on_down(byte_view packet, time_point now) = 0;
   virtual void on_gone(time_point now) = 0;                    // the client closed, or was told of the end
   virtual void on_fault(fault what, time_point now) = 0;       // it happens now
+  virtual void on_goodbye(time_point) {}                       // the client says so, and there are no bytes to show it
 
  protected:
   ~line_observer() = default;

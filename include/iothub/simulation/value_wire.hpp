@@ -76,6 +76,7 @@ class value_wire {
   }
   void abandon(std::uint16_t id) { next_.abandon(id); }
   void close(mqtt::close_mode mode, time_point now) {
+    if (open_ && mode == mqtt::close_mode::graceful && line_->observer() != nullptr) line_->observer()->on_goodbye(now);
     next_.close(mode, now);
     gone();
   }
