@@ -51,6 +51,24 @@ connect_timeout 10
 )");
 }
 
+// A twin was wanted while a renewal held everything back: the client woke up for it at once, and again, and did nothing.
+TEST(SimulationCase, ATwinThatIsWantedWhileARenewalHoldsWaits) {
+  holds(R"(
+seed 4727334065798972023
+length 1200000
+latency 300
+jitter 150
+keep_alive 1177
+twin_timeout 10
+token 900
+margin 450
+max_delay 5000
+274943 flap 0 0 11
+354902 telemetry 0 1000 1
+354903 black_hole_up 0 4708000 0
+)");
+}
+
 // --- what looked like failures, and was none: kept so that the judge stays fair
 
 // Confirmations that a quota withholds come when a new connection sends the messages again.

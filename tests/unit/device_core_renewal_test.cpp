@@ -210,4 +210,31 @@ TEST(TokenRenewalInPlace, IsForgottenWithItsConnection) {
   EXPECT_EQ(w.peer.take_calls(), (lines{"renew t4"}));
 }
 
+// A deadline in the past, with nothing to do about it, is a busy loop.
+TEST(TokenRenewalOfADevice, SleepsWhileItHoldsAndATwinIsWanted) {
+  device_options o;
+  o.publish_timeout = 2h;
+  o.twin_timeout = 7s;
+  core_world w{o};
+  w.core.enable(feature::desired_properties, w.now);
+  w.connect();
+  w.core.send_telemetry(2, text_message("a"), {}, w.now);  // never confirmed, and no twin is ever answered
+  w.settle();
+  for (int n = 0; w.tokens == 1; ++n) {
+    ASSERT_GT(w.core.deadline(), w.now);
+    ASSERT_LT(n, 1000);
+    w.jump();
+  }
+}
+TEST(TokenRenewalOfADevice, AsksLaterForATwinThatCannotBeAskedForNow) {
+  core_world w;
+  w.core.enable(feature::desired_properties, w.now);
+  w.peer.refuse_twin = errc::outbox_full;
+  w.connect();
+  EXPECT_GT(w.core.deadline(), w.now);
+  w.peer.refuse_twin = errc{};
+  w.run(2s);
+  EXPECT_EQ(w.peer.take_calls(), (lines{"get_twin"}));
+}
+
 }  // namespace

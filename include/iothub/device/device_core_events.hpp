@@ -366,7 +366,7 @@ inline time_point device_core::deadline() const {
   earlier(twin_requests_.deadline());
   if (!connects_.empty()) earlier(connect_deadline_);
   if (phase_ != phase::connected) return at;
-  earlier(twin_sync_.deadline());
+  if (!holding_) earlier(twin_sync_.deadline());  // while holding, nothing is asked: the next connection asks anew
   if (holding_)
     earlier(hold_until_);
   else if (renewing_ && dialect_.capabilities().renews_in_place)
@@ -423,8 +423,12 @@ inline void device_core::pump_telemetry(time_point now) {
 
 inline void device_core::pump_twin(time_point now) {
   if (!enabled_.has(feature::twin)) return;
-  if (twin_sync_.wants_twin(now))
-    if (auto sent = dialect_.get_twin(now)) twin_sync_.twin_asked(*sent, add(now, settings_.twin_timeout));
+  if (twin_sync_.wants_twin(now)) {
+    if (auto sent = dialect_.get_twin(now))
+      twin_sync_.twin_asked(*sent, add(now, settings_.twin_timeout));
+    else
+      twin_sync_.on_failure(add(now, std::chrono::seconds{1}));  // no room now, or an event says that the connection is gone
+  }
   while (twin_requests::request* next = twin_requests_.waiting()) {
     actions_.make_room();
     auto sent = next->is_patch ? dialect_.patch_reported(next->patch, now) : dialect_.get_twin(now);
