@@ -151,14 +151,14 @@ struct beginnings : back_end<Wiring> {
 
 template <class Wiring>
 class BackEndWithoutMemory : public ::testing::Test {};
-struct names {
+struct back_end_names {
   template <class Wiring>
   static std::string GetName(int) {
     return std::is_same_v<Wiring, wiring::direct> ? "direct" : "pipe";
   }
 };
-using wirings = ::testing::Types<wiring::direct, wiring::pipe>;
-TYPED_TEST_SUITE(BackEndWithoutMemory, wirings, names);
+using back_end_wirings = ::testing::Types<wiring::direct, wiring::pipe>;
+TYPED_TEST_SUITE(BackEndWithoutMemory, back_end_wirings, back_end_names);
 
 TYPED_TEST(BackEndWithoutMemory, KeepsIdentities) { sweep_both<identities<TypeParam>>("identities", 50); }
 TYPED_TEST(BackEndWithoutMemory, ReadsAndWritesTwins) { sweep_both<twins_of_back_end<TypeParam>>("back-end twins", 50); }

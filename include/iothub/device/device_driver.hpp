@@ -271,6 +271,7 @@ inline void device_driver::close() {
 }
 
 inline void device_driver::step_io(time_point now) {
+  frame const f{*this};  // a policy that the user wrote may do away with the client
   core_.step(now);
   // Each turn of this loop ends one attempt or starts one, so it is short: a failed mint waits for its back-off.
   while (core_.token_wanted()) {

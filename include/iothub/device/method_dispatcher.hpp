@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <iothub/base/borrowed_handler.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
@@ -48,7 +49,9 @@ class method_dispatcher {
   // Called with what a handler threw, after its call was answered. An exception of its own leaves dispatch().
   void on_error(function<void(handler_error const&)> report) { error_ = std::move(report); }
   void report(handler_error const& what) {
-    if (error_) error_(what);
+    if (!error_) return;
+    detail::borrowed_handler borrowed{error_, [this] { return &error_; }};
+    borrowed.call()(what);
   }
   bool remove(std::string_view name);
   [[nodiscard]] bool has(std::string_view name) const noexcept { return find(name) != nullptr; }
@@ -91,29 +94,6 @@ class method_dispatcher {
 };
 
 // --- implementation -------------------------------------------------------------------------------------------------
-
-namespace detail {
-
-// Runs a handler that may replace or remove itself: it is out of its place meanwhile, and goes back if the place is
-// still there and free.
-template <class Signature, class FindPlace>
-class borrowed_handler {
- public:
-  borrowed_handler(function<Signature>& place, FindPlace find) : call_{std::move(place)}, find_{std::move(find)} {}
-  borrowed_handler(borrowed_handler const&) = delete;
-  borrowed_handler& operator=(borrowed_handler const&) = delete;
-  ~borrowed_handler() {
-    function<Signature>* const place = find_();
-    if (place != nullptr && !*place) *place = std::move(call_);
-  }
-  function<Signature>& call() noexcept { return call_; }
-
- private:
-  function<Signature> call_;
-  FindPlace find_;
-};
-
-}  // namespace detail
 
 inline method_dispatcher::entry const* method_dispatcher::find(std::string_view name) const noexcept {
   for (entry const& e : handlers_)

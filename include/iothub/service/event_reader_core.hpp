@@ -81,6 +81,8 @@ class event_reader_core final : public kept_connection {
   bool take(hub_event& into);
   // The event that was taken last is finished: a checkpoint may say so.
   void finish();
+  // It will not be: its handler threw. No checkpoint says that it is, unless one behind a later event does.
+  void not_finished() noexcept { in_hand_failed_ = true; }
   [[nodiscard]] bool empty() const noexcept { return inbox_.empty(); }
   bool take_notice(reader_notice& into);
   // What went wrong, once: a partition that ended, an attempt to connect before the first that worked, the end of all.
@@ -197,6 +199,7 @@ class event_reader_core final : public kept_connection {
   time_point save_at_ = never;
   bool ever_ready_ = false;
   bool failed_ = false;
+  bool in_hand_failed_ = false;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <iothub/base/borrowed_handler.hpp>
 #include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/maybe.hpp>
@@ -26,6 +27,7 @@ class event_reader_driver : public amqp_driver, protected event_reader_host {
   result<hub_event> next(duration limit);
   void on_event(event_handler handler) {
     event_handler_ = std::move(handler);
+    has_event_handler_ = static_cast<bool>(event_handler_);
     begin();
     wake_handlers();
   }
@@ -69,7 +71,8 @@ class event_reader_driver : public amqp_driver, protected event_reader_host {
   event_handler event_handler_;
   notice_handler notice_handler_;
   maybe<result<hub_event>> current_;
-  bool over_ = false;    // the range
+  bool has_event_handler_ = false;  // while it runs it is out of its place
+  bool over_ = false;               // the range
   bool closed_ = false;
 };
 
@@ -87,7 +90,7 @@ inline result<void> event_reader_driver::open(duration limit) {
 
 inline result<hub_event> event_reader_driver::next(duration limit) {
   frame const f{*this};
-  if (event_handler_) return error{errc::invalid_state, "events go to the reader's handler"};
+  if (has_event_handler_) return error{errc::invalid_state, "events go to the reader's handler"};
   hub_event event;
   wake_io();  // credit may be on its way
   if (take(event)) return event;
@@ -130,13 +133,25 @@ inline void event_reader_driver::close() {
 inline bool event_reader_driver::handle_one() {
   reader_notice notice;
   if (notice_handler_ && core().take_notice(notice)) {
-    notice_handler_(notice);
+    detail::borrowed_handler borrowed{notice_handler_, [this] { return &notice_handler_; }};
+    borrowed.call()(notice);
     return true;
   }
   hub_event event;
   wake_io();
   if (!event_handler_ || !take(event)) return false;
-  event_handler_(event);
+  struct not_finished_when_it_throws {
+    event_reader_core& core;
+    bool returned = false;
+    ~not_finished_when_it_throws() {
+      if (!returned) core.not_finished();
+    }
+  } guard{core()};
+  {
+    detail::borrowed_handler borrowed{event_handler_, [this] { return &event_handler_; }};
+    borrowed.call()(event);
+  }
+  guard.returned = true;
   if (released()) return false;
   with_connection([this] { core().finish(); });
   return true;

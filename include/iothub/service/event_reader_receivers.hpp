@@ -148,8 +148,13 @@ inline void event_reader_core::finish() {
   if (!in_hand_) return;
   auto const [place, term] = *in_hand_;
   partition& p = partitions_[place];
-  if (p.term != term) return in_hand_.reset();
-  if (p.pending == 1) {
+  if (p.term != term) {
+    in_hand_failed_ = false;
+    return in_hand_.reset();
+  }
+  if (in_hand_failed_) {
+    in_hand_failed_ = false;
+  } else if (p.pending == 1) {
     completed(p);
   } else {
     p.done = event_checkpoint{p.id, in_hand_mark_.offset, in_hand_mark_.sequence_number, p.level};

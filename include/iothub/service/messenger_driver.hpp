@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include <iothub/base/borrowed_handler.hpp>
 #include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/maybe.hpp>
@@ -34,10 +35,12 @@ class messenger_driver : public amqp_driver, protected messenger_host {
   result<T> receive(stream from, duration limit);
   void on_feedback(feedback_handler handler) {
     feedback_ = std::move(handler);
+    has_feedback_ = static_cast<bool>(feedback_);
     listen(stream::feedback);
   }
   void on_files(files_handler handler) {
     files_ = std::move(handler);
+    has_files_ = static_cast<bool>(files_);
     listen(stream::files);
   }
   result<void> settle(stream from, back_end_lock lock, bool complete) {
@@ -94,7 +97,10 @@ class messenger_driver : public amqp_driver, protected messenger_host {
   bool hand_out(stream from, Handler& handler) {
     T what;
     if (!handler || !core_->take(what)) return false;
-    handler(static_cast<T const&>(what));
+    {
+      detail::borrowed_handler borrowed{handler, [&handler] { return &handler; }};
+      borrowed.call()(static_cast<T const&>(what));
+    }
     if (released()) return true;
     wake_io();
     (void)settle(from, what.lock, true);
@@ -106,6 +112,8 @@ class messenger_driver : public amqp_driver, protected messenger_host {
   std::deque<finished_send> finished_;
   feedback_handler feedback_;
   files_handler files_;
+  bool has_feedback_ = false;  // a handler that runs is out of its place
+  bool has_files_ = false;
   prng random_{0};
   bool closed_ = false;
 };
@@ -176,7 +184,7 @@ inline void messenger_driver::outcome(std::uint64_t id, result<void> what) {
 template <class T>
 result<T> messenger_driver::receive(stream from, duration limit) {
   frame const f{*this};
-  if (from == stream::feedback ? static_cast<bool>(feedback_) : static_cast<bool>(files_))
+  if (from == stream::feedback ? has_feedback_ : has_files_)
     return error{errc::invalid_state, "that goes to the messenger's handler"};
   T what;
   if (core_->take(what)) return what;
