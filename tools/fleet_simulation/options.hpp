@@ -59,7 +59,8 @@ inline constexpr std::string_view help_text =
 
   --devices N              1 to 2000000; up to 10000 with --wire bytes
   --policies LIST          with commas: iothub (this library's default), c, csharp, java, node, python (what
-                           Microsoft's SDKs do by default), hand (tries again each second)
+                           Microsoft's SDKs do by default), hand (tries again each second); and, when named,
+                           node_documented (the formula of its comment, which its code does not follow)
   --outage S               how long the hub is away, in seconds
   --connects-per-second N  the throttle; Azure's S1 has 100 (or 12 a unit), S2 120 a unit, S3 6000 a unit
   --burst N                how many at once after a pause; as many as in a second unless given
@@ -91,7 +92,7 @@ inline iothub::result<void> take_policies(options& into, std::string_view list) 
     auto const [word, rest, comma] = iothub::split_once(list, ',');
     policy const* const found = find_policy(word);
     if (found == nullptr)
-      return usage("--policies takes iothub, c, csharp, java, node, python and hand, with commas; \"" +
+      return usage("--policies takes iothub, c, csharp, java, node, python, hand and node_documented, with commas; \"" +
                    std::string{word} + "\" is none of them");
     for (policy const* each : into.policies)
       if (each == found) return usage("--policies names " + std::string{word} + " twice");
@@ -171,7 +172,8 @@ inline bool takes_value(std::string_view name) {
     }
   }
   if (made.policies.empty())
-    for (policy const& each : all_policies) made.policies.push_back(&each);
+    for (policy const& each : all_policies)
+      if (each.usual) made.policies.push_back(&each);
   if (made.bytes && made.devices > most_devices_in_bytes)
     return detail::usage("--wire bytes goes with at most " + std::to_string(most_devices_in_bytes) + " devices");
   if (made.drop_over >= made.outage) return detail::usage("--drop-over has to be less than --outage");

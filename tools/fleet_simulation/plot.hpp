@@ -195,7 +195,7 @@ class plot {
   }
   void attempts(tally const& t, double base) {
     std::string path;
-    double const wide = 1.6;
+    double const wide = 0.4;  // fine enough for waves of ten seconds to be seen as such
     double x = attempts_x;
     double most = 0;
     for (auto i = static_cast<std::size_t>(first_row(t)); i < t.rows.size(); ++i) {
@@ -213,7 +213,7 @@ class plot {
       if (power == low_ || power == high_ || high_ - low_ < 3 || chart_height / (high_ - low_) > 13)
         text(attempts_x - 5, y + (power == high_ ? 7 : 3), short_number(power), 10, "end", grey);
     }
-    curve(path, base, red, orange, 1.4);
+    curve(path, base, red, orange, 0.9);
     double const throttle = attempts_y(base, static_cast<double>(options_.connects_per_second));
     line(attempts_x, throttle, attempts_x + chart_width, throttle, ink, 1.3, dashed);
     line(attempts_x, base, attempts_x + chart_width, base, grey, 1);
