@@ -211,6 +211,19 @@ TEST_F(Threats, HttpAtTheOtherPortsIsNoProtocolOfTheirs) {
   EXPECT_EQ(mqtt.connections() + amqp.connections(), 0u);
 }
 
+// Refused by its announced length, before the bytes are there.
+TEST_F(Threats, AStrangersFirstPacketIsSmall) {
+  for (std::size_t const size : {70'000u, 90'000u, 250'000u}) {
+    peer_type peer{loop, memory::pipe_stream{network}};
+    peer.stream.open({"hub", 8883}, loop.now()).value();
+    std::string head = "\x10";
+    for (std::size_t rest = size; rest != 0; rest >>= 7) head += static_cast<char>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
+    peer.say(head);
+    EXPECT_TRUE(loop.run_for(1s));
+    EXPECT_EQ(peer.ended || peer.failed, size > 80 * 1024) << size;
+  }
+}
+
 // --- what is written down
 
 // Right and wrong credentials of every kind at every face: what the log and the answers say holds none of them.

@@ -1,6 +1,7 @@
 // The service side of hub_core: access, identities, twins, method calls, cloud-to-device messages, queries.
 #pragma once
 
+#include <iothub/hub/hub_core_device.hpp>
 #include <iothub/hub/hub_core_interface.hpp>
 #include <iothub/wire/hub_topics.hpp>
 

@@ -34,6 +34,8 @@ class server_connection final : private packet_sink {
     if (session_.reading()) return max_held;
     return in_.size() < max_held ? max_held - in_.size() : 0;
   }
+  // What a peer of whom nothing is known may make this hold: a Will of the greatest length, and room for its credentials.
+  static constexpr std::size_t max_connect_size = 80 * 1024;
   // Never called from inside a callback of the handler.
   void receive(byte_view bytes, time_point now);
   void step(time_point now) {
@@ -94,7 +96,10 @@ inline std::size_t server_connection::handle(byte_view bytes, time_point now) {
   packet what;
   filter_scratch scratch;
   while (session_.reading() && !session_.closed()) {
-    decoded const found = decode(bytes.substr(used), session_.options().max_packet_size, what, scratch);
+    std::size_t limit = session_.options().max_packet_size;
+    if (session_.state() == server_session::state_type::awaiting_connect && limit > max_connect_size)
+      limit = max_connect_size;
+    decoded const found = decode(bytes.substr(used), limit, what, scratch);
     if (found.status == decode_status::need_more) break;
     if (found.status == decode_status::broken) {
       session_.broken(found.rule, now);
