@@ -271,6 +271,40 @@ INSTANTIATE_TEST_SUITE_P(
              wire_names[static_cast<int>(std::get<2>(one.param))];
     });
 
+// The hub stored what an earlier client subscribed: its calls reach one that never set a handler.
+TEST(StoredSession, BringsCallsToAClientWithoutHandlers) {
+  fake_hub hub;
+  {
+    auto first = hub.make_device("d");
+    first.on_method("m", [](method_request const&) -> method_response { return {}; });
+    first.connect().value();
+  }
+  auto second = hub.connect_device("d");
+  auto service = hub.connect_service();
+  EXPECT_EQ(service.invoke_method("d", {.name = "m"}).value().status, 501);
+}
+
+#ifndef NDEBUG
+// Clients refer to their hub's loop. One that is still there when the hub goes is told so by name, before it does harm.
+TEST(ClientThatOutlivesItsHub, IsAnAssertionWithAName) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        std::optional<fake_hub> hub{std::in_place};
+        auto device = hub->connect_device("d");
+        hub.reset();
+      },
+      "a client outlives its loop, or the fake hub");
+  EXPECT_DEATH(
+      {
+        std::optional<fake_hub> hub{std::in_place};
+        auto service = hub->connect_service();
+        hub.reset();
+      },
+      "a client outlives its loop, or the fake hub");
+}
+#endif
+
 // The function of blocking_http is a policy, called while the client works; it may do away with the client all the same.
 TEST(DeviceTransportFunction, MayDestroyItsDevice) {
   struct call {

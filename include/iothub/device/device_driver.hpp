@@ -179,6 +179,7 @@ class device_driver {
   [[nodiscard]] std::string describe_timers() const;
 
   loop& loop_;
+  loop::tenancy tenancy_{loop_};
   device_core core_;
   io_part io_{*this};
   handler_part handlers_{*this};
@@ -332,6 +333,8 @@ inline void device_driver::dispatch(device_action a) {
 }
 
 inline void device_driver::dispatch_method(device_action& a) {
+  // A session that the hub stored may bring calls to a client that never set a handler.
+  if (desk_ == nullptr) desk_ = new answer_desk{this, 1};
   responder answer{answer_target{*desk_, a.call}};
   if (!a.outcome) return method_dispatcher::refuse_payload(std::move(answer));
   methods.dispatch(a.request, std::move(answer));

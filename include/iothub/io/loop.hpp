@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include <iothub/base/config.hpp>
 #include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/lean_vector.hpp>
@@ -40,7 +41,19 @@ class loop : public detail::participant_owner {
 
   loop(loop const&) = delete;
   loop& operator=(loop const&) = delete;
+  // Asserts that no client is left on it: one that outlives its loop (a fake hub has one) would go on using it.
   inline virtual ~loop();
+  // What each client keeps of its loop, to be missed when it is still there at the loop's end.
+  class tenancy {
+   public:
+    explicit tenancy(loop& of) noexcept : loop_{of} { ++of.tenants_; }
+    tenancy(tenancy const&) = delete;
+    tenancy& operator=(tenancy const&) = delete;
+    ~tenancy() { --loop_.tenants_; }
+
+   private:
+    loop& loop_;
+  };
 
   // Joins, and is stepped in the next turn. Leaves the loop that it was in before.
   void add(participant& p) noexcept;
@@ -162,6 +175,7 @@ class loop : public detail::participant_owner {
   list postponed_;  // handlers that wait for a less deep run
   list members_;
   std::size_t size_ = 0;
+  std::size_t tenants_ = 0;
   lean_vector<function<void()>> posted_;
   std::size_t next_posted_ = 0;
   running_step* running_ = nullptr;
@@ -214,6 +228,7 @@ inline std::size_t loop::poll() {
 }
 
 inline loop::~loop() {
+  IOTHUB_ASSERT(tenants_ == 0 && "a client outlives its loop, or the fake hub that it belongs to");
   while (members_.first != nullptr) remove(*members_.first);
 }
 

@@ -153,6 +153,7 @@ class amqp_driver {
   };
 
   loop& loop_;
+  loop::tenancy tenancy_{loop_};
   io_part io_{*this};
   handler_part handlers_{*this};
   int frames_ = 0;

@@ -163,6 +163,7 @@ class service_driver {
   [[nodiscard]] std::string describe() const;
 
   loop& loop_;
+  loop::tenancy tenancy_{loop_};
   endpoint hub_;
   service_options options_;
   std::uint64_t seed_;
