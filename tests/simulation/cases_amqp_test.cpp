@@ -16,6 +16,51 @@ void holds(std::string const& text) {
   EXPECT_TRUE(v.ok()) << report(v, s, "in cases_amqp_test.cpp");
 }
 
+// A reader that asks the hub anew where its endpoint is had a deadline in the past meanwhile: it woke itself without an end.
+TEST(SimulationAmqp, AReaderThatAsksAgainWhereToReadRests) {
+  holds(R"(
+seed 2415040985435850847
+devices 4
+length 19200000
+readers 1
+4738980 hub_restart_forgets 0 5605 413272
+11601033 hub_restart_forgets 2 2169 810736
+)");
+}
+// A device whose session has ended, and whose hub does not answer that, tried to send in every turn of the loop.
+TEST(SimulationAmqp, ADeviceThatCannotSendRests) {
+  holds(R"(
+seed 1989508058296654223
+latency 0
+jitter 0
+token 86400
+amqp 1
+181169 http_throttled_seconds 0 879 45839
+341493 telemetry 0 1000 1
+341494 black_hole_up 0 960000 0
+493855 illegal_packet 0 1907 964114
+581493 telemetry 0 1000 1
+)");
+}
+// A rule that the hub broke once was taken for its refusal: feedback never came again.
+TEST(SimulationAmqp, AHubThatBreaksARuleOnceIsAskedForFeedbackAgain) {
+  holds(R"(
+seed 3
+length 400000
+messenger 1
+10000 c2d 0 1000 2
+20000 illegal_packet -1 1000 6
+200000 c2d 0 1000 4
+)");
+}
+// A stored session brought a call to a client that had never set a handler.
+TEST(SimulationAmqp, ACallReachesAClientWithoutHandlers) {
+  holds(R"(
+seed 10107005369161751284
+89610 takeover 0 27286 16211
+93987 method 0 1000 759
+)");
+}
 // I20 where readers, devices over AMQP, a messenger and values are in the run.
 TEST(SimulationAmqp, GivesTheSameRunForTheSameSeed) {
   bool amqp = false, values = false, readers = false, messenger = false;

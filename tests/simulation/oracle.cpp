@@ -331,6 +331,8 @@ void oracle::fault(int d, std::string_view what) {
   if (d < 0 || i(d) >= devices_.size()) return;
   device_state& x = devices_[i(d)];
   if (what == "quota_used_up") x.order_excused = true;
+  // Over AMQP the hub refuses one message and takes those behind it.
+  if (what == "telemetry_throttled" && x.how == seen_as::frames) x.order_excused = true;
   if (what == "illegal_packet") x.must_end = true;
   if (what == "device_deleted") {
     x.made_anew = true;

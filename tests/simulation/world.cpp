@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -289,11 +290,16 @@ void world::perform(struct step const& t) {
   if (t.what == "look") return back_end_.look(t.device);
   if (t.what == "ask_fault") {
     constexpr char const* kinds[] = {"KillTcp", "ShutDownMqtt", "InvokeThrottling", "InvokeMaxMessageQuota", "InvokeAuthError"};
+    constexpr char const* parts[] = {"KillAmqpConnection", "KillAmqpSession", "KillAmqpCBSLinkReq", "KillAmqpCBSLinkResp",
+                                     "KillAmqpD2CLink", "KillAmqpC2DLink", "KillAmqpTwinLinkReq", "KillAmqpTwinLinkResp",
+                                     "KillAmqpMethodReqLink", "KillAmqpMethodRespLink", "ShutDownAmqp"};
     auto const which = t.amount % 5;
+    char const* const kind = which == 1 && is_amqp(t.device) ? parts[t.amount / 5 % std::size(parts)] : kinds[which];
     if (which == 3) judge.fault(t.device, "quota_used_up");
+    if (which == 2 && is_amqp(t.device)) judge.fault(t.device, "telemetry_throttled");
     // With an end of its own: one that kills its connection before it is confirmed does so each time it is sent.
     return a.send(1,
-                  {{"AzIoTHub_FaultOperationType", kinds[which]},
+                  {{"AzIoTHub_FaultOperationType", kind},
                    {"AzIoTHub_FaultOperationDelayInSecs", std::to_string(t.amount % 3)},
                    {"AzIoTHub_FaultOperationDurationInSecs", std::to_string(t.lasting / 1000 % 120)}},
                   45);

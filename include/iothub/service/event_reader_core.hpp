@@ -346,8 +346,7 @@ inline void event_reader_core::link_transfer(amqp::link& which, amqp::delivery c
 }
 
 inline void event_reader_core::link_detached(amqp::link& which, amqp::end_reason const& why, time_point now) {
-  error const told =
-      why.error ? to_error(why.error) : error{errc::connection_lost, "the server ended the link without a reason"};
+  error const told = to_error(why, "the server ended the link without a reason");
   switch (which.user) {
     case redirect_mark:
       if (why.error.condition == amqp::condition::link_redirect) return redirected(why.error);

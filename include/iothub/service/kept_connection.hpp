@@ -121,6 +121,14 @@ class kept_connection : private amqp::connection_handler {
     auto const tracking = amqp::find(told.info, "com.microsoft:tracking-id").as_text();
     return amqp_error(told.condition, told.description, side_, tracking ? *tracking : std::string_view{});
   }
+  // What ended a link or the session. A rule that the server broke is not a refusal: it may be better the next time.
+  [[nodiscard]] error to_error(amqp::end_reason const& why, char const* without_reason) const {
+    if (!why.error) return error{errc::connection_lost, without_reason};
+    if (why.by == amqp::ended_by::session) return error{errc::connection_lost, "the link's session has ended"};
+    if (why.by == amqp::ended_by::this_side)
+      return error{errc::protocol_error, "the server broke a rule: " + std::string{why.error.description}};
+    return to_error(why.error);
+  }
   [[nodiscard]] duration back_off(std::uint32_t attempt) noexcept {
     return retry_delay(options_.retry, attempt, options_.seed + ++retries_);
   }
@@ -270,8 +278,9 @@ inline void kept_connection::on_disposition(amqp::link& which, amqp::settlement 
 inline void kept_connection::on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) {
   if (cbs_.owns(which)) {
     cbs_.on_detached(which);
-    if (why.by != amqp::ended_by::connection && !failure_)
-      fail(why.error ? to_error(why.error) : error{errc::connection_lost, "the server detached the $cbs node"});
+    // Where more has ended than the link, on_ended() or on_closed() says what that means.
+    if (why.by != amqp::ended_by::connection && why.by != amqp::ended_by::session && !failure_)
+      fail(to_error(why, "the server detached the $cbs node"));
     return;
   }
   if (why.by == amqp::ended_by::connection || state_ != state_type::ready) return;
@@ -281,7 +290,7 @@ inline void kept_connection::on_ended(amqp::session& which, amqp::end_reason con
   if (&which != session_) return;
   session_ = nullptr;
   if (why.by == amqp::ended_by::connection || failure_) return;
-  fail(why.error ? to_error(why.error) : error{errc::connection_lost, "the server ended the session"});
+  fail(to_error(why, "the server ended the session"));
 }
 inline void kept_connection::on_closed(error const& reason, amqp::error_view const& peer, time_point now) {
   if (failure_) {

@@ -403,8 +403,7 @@ inline void messenger_core::link_credit(amqp::link&, time_point) {
 }
 
 inline void messenger_core::link_detached(amqp::link& which, amqp::end_reason const& why, time_point now) {
-  error const told =
-      why.error ? to_error(why.error) : error{errc::connection_lost, "the server ended the link without a reason"};
+  error const told = to_error(why, "the server ended the link without a reason");
   auto const ended_token = [&](bool& attached) {  // its time is over, or the key's: a new connection will tell
     return std::exchange(attached, false) && told == errc::unauthorized;
   };
