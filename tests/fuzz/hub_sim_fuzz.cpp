@@ -2,7 +2,7 @@
 // run it in virtual time, and the oracle judges every event. A script that breaks a promise is printed; it can be run
 // again with `sim --script FILE` and belongs into cases_test.cpp once it has been shrunk.
 //
-// Ten bytes choose how clients are configured; then each five are a step: how long after the last one, what, which
+// Ten bytes choose who is there and how they are configured; then each five are a step: how long after the last one, what, which
 // device and how much, how long. Every input is a script, so that what the fuzzer changes still means something.
 #include <array>
 #include <cstddef>
@@ -46,10 +46,28 @@ std::string what_of(unsigned number) {
   return none ? "telemetry" : std::string{to_string(f)};
 }
 
+// What may happen on the line of a reader or of the messenger.
+void of_back_end(script const& s, step& t, unsigned who) {
+  auto const lines = static_cast<unsigned>(s.readers + s.messenger);
+  t.device = -1 - static_cast<int>(who % lines);
+  sim::fault const f = sim::fault_from(t.what);
+  if (f != sim::fault::count && layer_of(f) <= sim::fault_layer::mqtt) return;
+  if (-1 - t.device < s.readers)
+    t.what = who % 3 == 0 ? "reader_stop" : who % 3 == 1 ? "reader_crash" : "store_fails";
+  else
+    t.what = "reset_inside_packet";
+}
+
 script script_of(reader in) {
   script s;
   s.seed = in.byte();
-  s.devices = 1 + static_cast<int>(in.byte() % 4);
+  unsigned const who_is_there = in.byte();
+  s.devices = 1 + static_cast<int>(who_is_there % 4);
+  s.amqp = (who_is_there & 4) == 0 ? 0 : (who_is_there & 8) == 0 ? 1 : 2;
+  s.values = s.amqp == 0 && (who_is_there & 8) != 0;
+  s.readers = (who_is_there & 16) == 0 ? 0 : (who_is_there & 32) == 0 ? 1 : 2;
+  s.share = s.readers != 0 && (who_is_there & 64) != 0;
+  s.messenger = (who_is_there & 128) != 0;
   s.latency = in.pick<std::int64_t>({20, 0, 1, 80, 300, 700});
   s.jitter = s.seed % 2 == 0 ? 0 : s.latency / 2;
   s.chunk = in.pick<std::int64_t>({0, 0, 1, 7, 100});
@@ -74,6 +92,7 @@ script script_of(reader in) {
                : t.what == "telemetry" ? 1 + amount % 40
                : t.what == "flap"      ? 1 + amount % 35
                                        : amount * 3u;
+    if (who >= 192 && s.readers + s.messenger != 0) of_back_end(s, t, who);
     s.steps.push_back(t);
   }
   if (now > s.length) s.length = now;

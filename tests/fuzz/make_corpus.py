@@ -144,6 +144,10 @@ def simulations():
     found.append(("four_devices_in_pieces", simulation(*[(pause, what, who, amount, lasting) for who in range(4)
                                                          for pause, what, _, amount, lasting in work],
                                                        head=bytes([1, 3, 3, 2, 1, 1, 1, 0, 1, 1]))))
+    back_ends = [(pause, what, 192 + at * 5, amount, 3) for at, (pause, what, _, amount, _) in enumerate(work)]
+    for name, there in (("over_amqp", 7), ("over_values", 9), ("readers", 17), ("shared_readers_and_messenger", 0xF5)):
+        found.append((name, simulation(*[step for pair in zip(work, back_ends) for step in pair], *work,
+                                       head=bytes([4, there]) + bytes(8))))
     return found
 
 
