@@ -20,6 +20,7 @@ WORDS = re.compile(r'"(?:[^"\\]|\\.)*"|//.*')
 # Where a comparison is none of a secret with what a stranger sent, or the printing is what was asked for.
 ALLOWED = {
     ("tools/iothub-fake/options.hpp", "made.owner_key == well_known_owner_key"): "the owner's own key, with a public one",
+    ("tools/iothub-fake/connstr.hpp", "wanted.owner_key"): "the command exists to print a connection string",
 }
 # Each of these must compare in constant time, or nobody does.
 JUDGES = ["hub/access.hpp", "hub/amqp_claims.hpp", "wire/sas_token.hpp"]
