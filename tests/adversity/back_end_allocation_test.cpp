@@ -165,6 +165,49 @@ TYPED_TEST(BackEndWithoutMemory, ReadsAndWritesTwins) { sweep_both<twins_of_back
 TYPED_TEST(BackEndWithoutMemory, Queries) { sweep_both<queries<TypeParam>>("queries", 50); }
 TYPED_TEST(BackEndWithoutMemory, BeginsAndCloses) { sweep_both<beginnings<TypeParam>>("back-end client", 10); }
 
+// A device that speaks HTTPS alone: telemetry.
+struct https_device {
+  using client = basic_device_client<over_https<memory::direct_http<hub::http_face>>, loop_clock, seeded_crypto>;
+  fake_hub hub{};
+  connection_string who;
+  std::optional<client> device;
+  ending end;
+  message const what{.body = "telemetry with more words than fit in place", .properties = {{"a property", "its value"}}};
+
+  https_device() {
+    hub.create_device("d");
+    who = parse_device_connection_string(hub.connection_string_for("d")).value();
+  }
+  void make() {
+    device.emplace(client::create(hub.loop(), who, [this] { return memory::direct_http<hub::http_face>{hub.runtime().http()}; },
+                                  loop_clock{hub.loop()}, seeded_crypto{9}, {.seed = 9})
+                       .value());
+  }
+  void run() {
+    survives([&] { make(); });
+    if (!device) return;
+    survives([&] { (void)device->connect(); });
+    end.started = survives([&] { device->async_send_telemetry(what, [this](result<void> r) { end(r); }); });
+    survives([&] { (void)device->send_telemetry(what); });
+    for (int i = 0; i != 50 && !survives([&] { hub.run_for(30s); }); ++i) {
+    }
+  }
+  void check() {
+    hub.run_for(3min);
+    EXPECT_TRUE(end.is_right()) << end.started << ' ' << end.told;
+    if (!device) make();
+    auto const connected = device->connect();
+    ASSERT_TRUE(connected) << connected.error().message();
+    auto const sent = device->send_telemetry({.body = "after"});
+    ASSERT_TRUE(sent) << sent.error().message();
+    EXPECT_EQ(hub.events().back().content.body.bytes(), "after");
+    EXPECT_EQ(device->pending_operations(), 0u);
+    device->close();
+  }
+};
+
+TEST(HttpsDeviceWithoutMemory, SendsTelemetry) { sweep_both<https_device>("telemetry, HTTPS", 20); }
+
 // The core alone: a verb that throws has done all or nothing that can be seen.
 struct core_alone {
   fake_hub hub{};
