@@ -99,6 +99,25 @@ INSTANTIATE_TEST_SUITE_P(Codes, DeviceCoreFatal,
                                          refusal{errc::device_disabled, "disconnected device_disabled"},
                                          refusal{errc::unsupported, "disconnected refused"}));
 
+TEST(DeviceCoreConnect, ACertificateThatIsNotTakenAnyMoreIsAskedForAgain) {
+  core_world w;
+  w.connect();
+  w.peer.stays_silent = true;
+  w.peer.drop(errc::connection_lost);
+  w.settle();
+  EXPECT_EQ(w.take_events(), (lines{"retrying connection_lost"}));
+  for (int i = 0; i != 3; ++i) {
+    w.jump();
+    w.peer.drop(errc::certificate_rejected);
+    w.settle();
+    EXPECT_EQ(w.core.status(), connection_status::retrying);
+  }
+  w.jump();
+  w.peer.ready();
+  w.settle();
+  EXPECT_EQ(w.core.status(), connection_status::connected);
+}
+
 TEST(DeviceCoreConnect, CanBeAskedAgainAfterItGaveUp) {
   core_world w;
   w.peer.stays_silent = true;

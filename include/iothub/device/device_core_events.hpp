@@ -198,10 +198,16 @@ inline void device_core::link_down(error why, connection_reason reason, time_poi
   actions_.make_room();  // for the change of status
   bool const was_connected = phase_ == phase::connected;
   leave_connection(now);
+  retry_class how = classify_for_retry(why.code());
+  // A hub that was good has another certificate now: a clock that jumped, a network that wants a log-in first, a hub in the
+  // middle of a change. Nobody is there to be asked, and no attempt can do harm, since nothing is sent before it is good.
+  if (why == errc::certificate_rejected && attempt_reason_ != connection_reason::opened) {
+    how = retry_class::later;
+    if (reason == connection_reason::none) reason = connection_reason::not_reachable;
+  }
   if (reason == connection_reason::none) reason = reason_of(why, was_connected);
   if (down_since_ == never) down_since_ = now;
   if (was_connected) attempt_reason_ = connection_reason::recovered;
-  retry_class const how = classify_for_retry(why.code());
   if (how == retry_class::stop) return fail_all(std::move(why), reason);
   if (settings_.give_up_after > duration{0} && now - down_since_ >= settings_.give_up_after)
     return fail_all(std::move(why), connection_reason::gave_up);
