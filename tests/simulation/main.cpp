@@ -343,9 +343,8 @@ int hashes(options const& o) {
   return 0;
 }
 
-// 1 message in 10 s, 1 method and 1 twin patch a minute for each device, over bytes, nothing wrong.
-int speed() {
-  script s;
+// 1 message in 10 s, 1 method and 1 twin patch a minute for each device, nothing wrong.
+bool speed_of(char const* wire, script s) {
   s.devices = 20;
   s.length = 10 * 3'600'000;
   for (std::int64_t t = 1000; t < s.length; t += 10'000)
@@ -356,9 +355,18 @@ int speed() {
   double const began = cpu_seconds();
   verdict const v = run(s, 0);
   double const cpu = cpu_seconds() - began;
-  std::printf("%.0f device-hours in %.2f s of CPU: %.0f device-hours per CPU-minute, judged (%s)\n", v.device_hours, cpu,
+  std::printf("%s: %.0f device-hours in %.2f s of CPU: %.0f device-hours per CPU-minute, judged (%s)\n", wire, v.device_hours, cpu,
               v.device_hours / cpu * 60, v.ok() ? "all promises hold" : v.what.c_str());
-  return v.ok() ? 0 : 1;
+  return v.ok();
+}
+int speed() {
+  script amqp, values, read;
+  amqp.amqp = values.values = read.readers = 1;
+  bool ok = speed_of("MQTT in bytes", {});
+  ok = speed_of("AMQP in bytes", amqp) && ok;
+  ok = speed_of("values", values) && ok;
+  ok = speed_of("MQTT in bytes, and a reader", read) && ok;
+  return ok ? 0 : 1;
 }
 
 int shrink_seed(std::uint64_t seed, options const& o) {
