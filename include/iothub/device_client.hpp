@@ -104,8 +104,9 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   // options.connect_limit; then, or when trying is useless, the error of the last attempt: errc::unauthorized,
   // certificate_rejected, service_unavailable (also a disabled device), host_not_found, connection_refused, timeout, …
   // Set the handlers before: what waits at the hub (messages, desired properties) comes as soon as it is subscribed.
-  // Later losses are retried in the background, a certificate that is not good any more too; see on_connection_change(). Asked again while it is still trying (from a
-  // timer, or by async_connect()), all calls end together, at the limit of the last.
+  // Later losses are retried in the background, a certificate that is not good any more too; see
+  // on_connection_change(). Asked again while it is still trying (from a timer, or by async_connect()), all calls end
+  // together, at the limit of the last.
   result<void> connect();
   template <class F>
   void async_connect(F completion);
