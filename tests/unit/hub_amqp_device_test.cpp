@@ -203,6 +203,24 @@ TEST_F(Device, MayGiveTheCorrelationIdBackAsText) {
   EXPECT_THAT(caller.outcomes[0].second, HasSubstr("502000"));
 }
 
+TEST_F(Device, AStatusThatIsNoIntIsABadAnswer) {
+  amqp::link* const in = c.receiver("/devices/d1/methods/devicebound");
+  hub_test::recording_caller caller;
+  ASSERT_TRUE(w.hub.invoke_method({"d1", {}}, {"m", {}}, {}, caller, w.at).has_value());
+  c.run();
+  amqp::message_view request;
+  auto const got = c.take(in);
+  ASSERT_FALSE(amqp::read_message(got.at(0).payload, request));
+  amqp::value const status = amqp::value::string_map({{"IoThub-status", (std::int64_t{1} << 32) + 200}});
+  amqp::message_view answer = text("");
+  answer.has_properties = true;
+  answer.properties.correlation_id = request.properties.correlation_id;
+  answer.application_properties = status.bytes();
+  c.send(c.sender("/devices/d1/methods/devicebound"), answer);
+  ASSERT_THAT(caller.outcomes, SizeIs(1));
+  EXPECT_THAT(caller.outcomes[0].second, HasSubstr("502000"));
+}
+
 TEST_F(Device, WithoutAMethodLinkIsNotListening) {
   c.sender("/devices/d1/messages/events");
   hub_test::recording_caller caller;

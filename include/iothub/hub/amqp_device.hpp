@@ -389,7 +389,8 @@ inline void amqp_device_node::on_telemetry(amqp::delivery const& what, instant a
 inline void amqp_device_node::on_method_answer(amqp::message_view const& message, instant at) {
   method_ticket const ticket = detail::read_ticket(message.properties.correlation_id);
   auto const status = amqp::find(message.application_properties, "IoThub-status").as_int();
-  if (!status) return core().answer_method_badly(*device_, ticket, "the status is no number", at);
+  if (!status || *status != static_cast<int>(*status))
+    return core().answer_method_badly(*device_, ticket, "the status is no number of 32 bits", at);
   method_response response;
   response.status = static_cast<int>(*status);
   iothub::message content;
