@@ -63,7 +63,8 @@ inline constexpr std::uint64_t usual_step = 1;
 // `Flow` is a fresh world: run() is what allocations fail in, check() says afterwards, with memory, whether the promise
 // held. Every allocation of run() is failed in turn, alone; and again with all allocations behind it (so that the way back
 // has no memory either). IOTHUB_ALLOCATION_STEP=k fails every k-th only, from the first or another of the first k, so that
-// different flows miss different ones; a build with AddressSanitizer, ten times slower, has k = 5. The number of allocations that were failed.
+// different flows miss different ones; a build with AddressSanitizer, ten times slower, has k = 5. The number of allocations
+// that a flow has; 0 when the promise is broken.
 template <class Flow>
 std::uint64_t sweep(char const* name, outage how = outage::once) {
   char const* const asked = std::getenv("IOTHUB_ALLOCATION_STEP");
@@ -93,17 +94,17 @@ std::uint64_t sweep(char const* name, outage how = outage::once) {
     EXPECT_LE(allocations_alive(), before + kept_by_process<Flow>()) << "blocks leaked";
     if (::testing::Test::HasFailure()) {
       std::printf("%s: allocation %llu failed; the promise is broken\n", name, static_cast<unsigned long long>(n));
-      return failed;
+      return 0;
     }
     if (!reached) {
       std::printf("%s: %llu of %llu allocations failed in turn%s\n", name, static_cast<unsigned long long>(failed),
                   static_cast<unsigned long long>(counted), how == outage::once ? "" : ", and all behind each");
-      return failed;
+      return counted;
     }
     ++failed;
   }
   ADD_FAILURE() << name << " never ends";
-  return failed;
+  return 0;
 }
 
 // Both kinds of outage. `floor`: a flow has more allocations than that, or something is wrong with the sweep.
