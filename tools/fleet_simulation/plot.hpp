@@ -39,7 +39,7 @@ class plot {
       longest_ = std::max(longest_, t->all_connected);
       slowest_ = std::max(slowest_, t->delay(0.99));
     }
-    floor_ = static_cast<double>(wanted.devices) / static_cast<double>(wanted.connects_per_second);
+    floor_ = best_time(wanted);
     longest_ = std::max({longest_, floor_, 1.0});
     last_second_ = std::max(last_second_ * 1.02, 10.0);
     while (static_cast<double>(wanted.connects_per_second) < 3 * std::pow(10, low_) && low_ > 0) --low_;

@@ -40,6 +40,13 @@ inline std::string grouped(std::uint64_t number) {
 
 }  // namespace detail
 
+// Seconds that the throttle needs for all, however they knock: its bucket is full when the hub is back.
+[[nodiscard]] inline double best_time(options const& wanted) {
+  std::uint64_t const at_once = wanted.burst != 0 ? wanted.burst : wanted.connects_per_second;
+  if (at_once >= wanted.devices) return 0;
+  return static_cast<double>(wanted.devices - at_once) / static_cast<double>(wanted.connects_per_second);
+}
+
 inline constexpr std::string_view summary_head =
     "policy,devices,seed,outage_s,connects_per_second,attempts_during_outage,attempts_after_return,accepted,refused,"
     "peak_attempts_per_s,peak_accepted_per_s,half_connected_s,nearly_connected_s,all_connected_s,caught_up_s,messages,"
@@ -93,7 +100,7 @@ inline constexpr std::string_view series_head = "policy,second,connected,attempt
   detail::appendf(text, "%s devices, %s s without a hub, which then takes %s connections a second (at best %.1f s for all)\n\n",
                   detail::grouped(wanted.devices).c_str(), detail::grouped(wanted.outage).c_str(),
                   detail::grouped(wanted.connects_per_second).c_str(),
-                  static_cast<double>(wanted.devices) / static_cast<double>(wanted.connects_per_second));
+                  best_time(wanted));
   detail::appendf(text, "%-22s %9s %9s %9s %9s %12s %13s %13s %9s %9s %6s\n", "", "50 %", "99 %", "all", "caught up",
                   "peak", "attempts", "attempts", "delay", "delay", "");
   detail::appendf(text, "%-22s %9s %9s %9s %9s %12s %13s %13s %9s %9s %6s\n", "back-off of", "s", "s", "s", "s",
