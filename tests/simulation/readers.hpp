@@ -62,6 +62,7 @@ class readers {
   [[nodiscard]] bool settled() const;
   // What is missing, in words.
   [[nodiscard]] std::string describe() const;
+  void calm();  // none fails or dies any more
   void end();
 
  private:

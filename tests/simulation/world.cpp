@@ -313,6 +313,7 @@ void world::perform(struct step const& t) {
 // The liveness phase: no fault any more; all is well soon, and what was promised holds.
 void world::end_well() {
   for (auto const& a : apps_) a->calm();
+  readers_.calm();
   sim.calm();
   clock();
   judge.note("calm", -1);
