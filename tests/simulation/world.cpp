@@ -300,7 +300,7 @@ void world::perform(struct step const& t) {
     // With an end of its own: one that kills its connection before it is confirmed does so each time it is sent.
     return a.send(1,
                   {{"AzIoTHub_FaultOperationType", kind},
-                   {"AzIoTHub_FaultOperationDelayInSecs", std::to_string(is_amqp(t.device) ? 1 + t.amount % 2 : t.amount % 3)},
+                   {"AzIoTHub_FaultOperationDelayInSecs", std::to_string(t.amount % 3)},
                    {"AzIoTHub_FaultOperationDurationInSecs", std::to_string(t.lasting / 1000 % 120)}},
                   45);
   }

@@ -124,6 +124,25 @@ TEST(AmqpLateOrders, AClosedConnectionTakesNoSessions) {
   EXPECT_EQ(p.c.take().find("connection_lost"), std::string::npos);
 }
 
+// The simulator found it: the hub said good-bye in the turn in which it accepted a link, and was due for ever.
+TEST(AmqpLateOrders, ALinkThatIsAcceptedBeforeTheGoodByeLeavesNothingToDo) {
+  pair p;
+  amqp::session& on = p.connect();
+  p.s.attach = [&](amqp::link& which, amqp::attach const&) {
+    which.accept();
+    p.server.close();
+  };
+  amqp::attach how;
+  how.name = "in";
+  how.role = link_role::receiver;
+  how.has_source = how.has_target = true;
+  ASSERT_TRUE(on.attach(how).has_value());
+  ASSERT_TRUE(p.move(p.client, p.server));
+  p.server.step(p.now);
+  EXPECT_EQ(p.server.state(), amqp::connection::state_type::closing);
+  EXPECT_GT(p.server.deadline(), p.now);
+}
+
 TEST(AmqpLateOrders, ALinkAnswersAFlowThatWantsAnEcho) {
   pair p;
   amqp::session& on = p.connect();

@@ -288,6 +288,27 @@ TEST_F(Device, StaysAsLongAsItsTokensGo) {
   EXPECT_THAT(c.ended("/devices/d1"), StartsWith("amqp:unauthorized-access"));
 }
 
+TEST(DeviceFault, AtOnceIsAtOnce) {
+  for (std::string_view const type : {"KillTcp", "KillAmqpSession", "KillAmqpMethodReqLink", "KillAmqpD2CLink"}) {
+    amqp_world w;
+    w.create("d1");
+    amqp_client c{w};
+    c.put_token("d1", w.device_token("d1"));
+    c.receiver("/devices/d1/methods/devicebound");
+    amqp::value const asked = amqp::value::string_map({{"AzIoTHub_FaultOperationType", type}});
+    amqp::message_view m;
+    m.application_properties = asked.bytes();
+    m.body = amqp::body_kind::data;
+    m.data = "break me";
+    c.send(c.sender("/devices/d1/messages/events"), m);
+    c.pass(1s);
+    EXPECT_GT(c.face_deadline(), w.at.now) << type;
+    EXPECT_GT(w.hub.deadline(), w.at.now) << type;
+    EXPECT_GT(c.connection().deadline(), w.at.now) << type;
+    EXPECT_GT(c.server().deadline(), w.at.now) << type;
+  }
+}
+
 // azure-iot-sdk-csharp, FaultInjectionConstants.cs: what its end-to-end tests ask a hub to break, and nothing else with it.
 TEST(DeviceFault, EndsWhatItNamesAndNothingElse) {
   std::string const events = "/devices/d1/messages/events>", c2d = "/devices/d1/messages/devicebound<";

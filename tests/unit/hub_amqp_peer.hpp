@@ -137,6 +137,7 @@ class amqp_client final : public amqp::connection_handler {
   }
   [[nodiscard]] bool open() const { return client_.state() == amqp::connection::state_type::open; }
   [[nodiscard]] amqp::connection& connection() { return client_; }
+  [[nodiscard]] amqp::connection& server() { return server_; }
   [[nodiscard]] time_point face_deadline() const { return face_.deadline(); }
 
   // The status of the answer, "200 OK".

@@ -133,7 +133,7 @@ inline void connection::consume(std::size_t size) noexcept {
 inline time_point connection::deadline() const noexcept {
   if (state_ == state_type::closed) return never;
   if (ending_) return wire_.now;
-  if (wire_.backed && wire_.out.size() <= options().max_backlog / 2) return wire_.now;
+  if (wire_.backed && wire_.writable && wire_.out.size() <= options().max_backlog / 2) return wire_.now;
   return silent_until();
 }
 
