@@ -79,6 +79,7 @@ def main():
     hub = Amalgamation(already=amqp.done)
     hub.add("iothub/fake_hub.hpp")
     hub.add("iothub/simulation.hpp")
+    hub.add("iothub/simulation_amqp.hpp")
     hub.standard -= clients.standard | amqp.standard
     files = {
         "iothub.hpp": clients.text(f"iothub {version}: Azure IoT Hub device and service clients in one header.", []),

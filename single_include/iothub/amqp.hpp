@@ -2902,7 +2902,7 @@ struct place_guard {
 
 struct wire {
   wire(connection_handler& handler, connection_options const& how, time_point at) noexcept
-      : owner{&handler}, options{&how}, now{at}, last_sent{at} {}
+      : owner{&handler}, options{&how}, now{at}, last_sent{at}, max_assembling{how.max_assembling} {}
 
   connection_handler* owner;
   connection_options const* options;
@@ -2910,6 +2910,7 @@ struct wire {
   time_point now;        // of the turn: what receive() or step() was told last
   time_point last_sent;  // a moment before which the last frame cannot have left
   std::size_t assembling = 0;
+  std::size_t max_assembling;  // options.max_assembling or less
   std::uint32_t max_frame = min_max_frame_size;  // what this side may send
   std::uint16_t peer_channel_max = 0;
   bool writable = false;  // the open is sent and the close is not
@@ -3349,6 +3350,8 @@ class connection {
   // Says good-bye, with an error where there is one. on_closed follows when the peer has answered, or after
   // close_timeout. Before the connection is open it ends at once: on_closed follows in the next step().
   void close(error_view const& why = {});
+  // connection_options::max_assembling for this connection alone: less for those of whom nothing is known yet.
+  void limit_assembling(std::size_t bytes) noexcept { wire_.max_assembling = bytes; }
   // The sessions, in the order of their channels on this side.
   template <class F>
   void for_each_session(F f) {
@@ -3557,7 +3560,7 @@ inline void connection::consume(std::size_t size) noexcept {
 inline time_point connection::deadline() const noexcept {
   if (state_ == state_type::closed) return never;
   if (ending_) return wire_.now;
-  if (wire_.backed && wire_.out.size() <= options().max_backlog / 2) return wire_.now;
+  if (wire_.backed && wire_.writable && wire_.out.size() <= options().max_backlog / 2) return wire_.now;
   return silent_until();
 }
 
@@ -4188,7 +4191,7 @@ inline void link::receive_transfer(transfer const& what, byte_view payload) {
     receiving_ = false;
     return deliver(payload);
   }
-  if (shared.assembling + payload.size() > shared.options->max_assembling)
+  if (shared.assembling + payload.size() > shared.max_assembling)
     return shared.fail({condition::resource_limit_exceeded, "too many bytes of unfinished messages"});
   assembly_.append(payload);
   shared.assembling += payload.size();
@@ -5032,7 +5035,9 @@ class cbs_server {
  public:
   // Accepts the link. The address itself was looked at by the caller.
   void attach(link& which, attach const& how);
-  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery.
+  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery. What is no
+  // request is rejected; where it came settled, and no disposition could say so, it is answered with 400, and where it
+  // has no message-id either the link is detached.
   template <class Check>
   void receive(link& from, delivery const& what, Check&& check);
   void on_credit(link& which);
@@ -5046,6 +5051,7 @@ class cbs_server {
   };
   [[nodiscard]] reply_link* find_reply(link const& from, std::string_view reply_to) noexcept;
   [[nodiscard]] reply_link* of(link const& which) noexcept;
+  void answer(link const& from, message_properties const& request, request_status const& status);
 
   static constexpr std::uint32_t credit = 64;
   std::vector<std::unique_ptr<reply_link>> replies_;
@@ -5180,12 +5186,19 @@ template <class Check>
 void cbs_server::receive(link& from, delivery const& what, Check&& check) {
   message_view message;
   put_token request;
-  if (read_message(what.payload, message) || !read_put_token(message, request)) {
-    from.settle(what.id, delivery_state::rejected({condition::decode_error, "this is not a put-token request"}));
-    return;
+  bool const readable = !read_message(what.payload, message);
+  if (!readable || !read_put_token(message, request)) {
+    constexpr std::string_view why = "this is not a put-token request";
+    if (!what.settled) return from.settle(what.id, delivery_state::rejected({condition::decode_error, why}));
+    if (readable && !message.properties.message_id.empty()) return answer(from, message.properties, {400, why});
+    return from.detach({condition::decode_error, why});
   }
   request_status const status = check(static_cast<put_token const&>(request));
   from.settle(what.id);
+  answer(from, message.properties, status);
+}
+
+inline void cbs_server::answer(link const& from, message_properties const& request, request_status const& status) {
   reply_link* const to = find_reply(from, request.reply_to);
   if (!to) return;
   scratch_.clear();
@@ -5331,21 +5344,30 @@ inline namespace v0 {
 inline constexpr std::size_t uuid_bytes = 16;
 inline constexpr std::size_t uuid_size = 36;
 
-// Writes the 36 characters of the UUID made of 16 random bytes at `out` and returns the end of them.
+// Writes the 36 characters of a UUID of 16 bytes at `out` and returns the end of them.
+inline char* write_uuid_text(char* out, byte_view bytes) noexcept {
+  IOTHUB_ASSERT(bytes.size() == uuid_bytes);
+  constexpr std::size_t groups[] = {4, 2, 2, 2, 6};
+  for (std::size_t group : groups) {
+    if (bytes.size() != uuid_bytes) *out++ = '-';
+    out = write_hex(out, bytes.substr(0, group));
+    bytes.remove_prefix(group);
+  }
+  return out;
+}
+// The same for the UUID that is made of 16 random bytes.
 inline char* write_uuid(char* out, byte_view random) noexcept {
   IOTHUB_ASSERT(random.size() == uuid_bytes);
   char bytes[uuid_bytes];
   random.copy(bytes, uuid_bytes);
   bytes[6] = static_cast<char>((bytes[6] & 0x0f) | 0x40);  // version 4
   bytes[8] = static_cast<char>((bytes[8] & 0x3f) | 0x80);  // the variant of RFC 4122
-  constexpr std::size_t groups[] = {4, 2, 2, 2, 6};
-  byte_view rest{bytes, uuid_bytes};
-  for (std::size_t group : groups) {
-    if (rest.size() != uuid_bytes) *out++ = '-';
-    out = write_hex(out, rest.substr(0, group));
-    rest.remove_prefix(group);
-  }
-  return out;
+  return write_uuid_text(out, {bytes, uuid_bytes});
+}
+[[nodiscard]] inline std::string uuid_text(byte_view bytes) {
+  std::string text(uuid_size, '\0');
+  write_uuid_text(text.data(), bytes);
+  return text;
 }
 [[nodiscard]] inline std::string to_uuid(byte_view random) {
   std::string text(uuid_size, '\0');
@@ -5400,7 +5422,7 @@ namespace amqp {
     case kind::symbol:
     case kind::binary: return std::string{what.content()};
     case kind::boolean: return *what.as_bool() ? "true" : "false";
-    case kind::uuid: return to_uuid(what.content());
+    case kind::uuid: return uuid_text(what.content());
     case kind::timestamp: return to_iso8601(from_timestamp(*what.as_timestamp()));
     case kind::float32:
     case kind::float64: {
@@ -5876,7 +5898,7 @@ class amqp_device_links final : private amqp::connection_handler {
   [[nodiscard]] static std::string_view name_of(place where) noexcept;
   [[nodiscard]] static error error_of(std::string what, amqp::error_view const& peer);
   [[nodiscard]] error lost(std::string what, amqp::error_view const& peer) const;
-  [[nodiscard]] std::string new_uuid() noexcept;
+  [[nodiscard]] std::string new_uuid();
   [[nodiscard]] ticket next_ticket() noexcept {
     if (++last_ticket_ == 0) last_ticket_ = 1;
     return last_ticket_;
@@ -5974,7 +5996,7 @@ inline void amqp_device_links::forget() noexcept {
   over_ = true;
 }
 
-inline std::string amqp_device_links::new_uuid() noexcept {
+inline std::string amqp_device_links::new_uuid() {
   char bytes[uuid_bytes];
   random_.fill(bytes);
   return to_uuid({bytes, sizeof bytes});
@@ -6270,6 +6292,7 @@ inline void amqp_device_links::on_disposition(amqp::link& which, amqp::settlemen
   std::size_t at = 0;
   while (at != sent_.size() && sent_[at].ticket != where) ++at;
   if (at == sent_.size()) return;  // given up meanwhile
+  events_.make_room();  // before it is forgotten
   at == 0 ? sent_.drop_front() : sent_.erase(at);
   pending& made = push(device_event_kind::telemetry_settled);
   made.ticket = where;
@@ -6560,10 +6583,11 @@ class amqp_dialect final : public dialect {
   void attach(loop& on, participant& whom) override { transport_.attach(on, whom); }
 
  private:
-  // What a verb sent leaves in the next step.
+  // What a verb sent leaves in the next step. One that sent nothing must not wake: the core tries again in every step,
+  // and would never rest.
   template <class R>
   R woken(R outcome) {
-    transport_.wake();
+    if (outcome || links_.deadline() == time_point::min()) transport_.wake();
     return outcome;
   }
 
@@ -6816,10 +6840,11 @@ class basic_amqp_over_tls {
   using prepared = net::tls_context;
   using transport_type = stream_amqp<net::tls_stream<Tcp>>;
 
-  // errc::io_error or malformed: the CA file that was named cannot be used.
+  // errc::io_error or malformed: the CA or CRL file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
     net::tls_client_options tls;
     tls.trust.ca_file = options.ca_file;
+    tls.trust.crl_file = options.crl_file;
     return net::tls_context::client(tls);
   }
   static std::uint16_t port(device_options const& options) noexcept { return options.amqps_port; }
@@ -6918,14 +6943,19 @@ class optional_tls_stream {
 namespace iothub {
 inline namespace v0 {
 
+// The files that a transport made here trusts; see event_reader_options.
+struct trusted_files {
+  std::string const& ca_file;
+  std::string const& crl_file;
+};
 // How an AMQP transport is made from nothing but what there is to know; specialised for those for which that is possible.
 template <class Transport>
 struct back_end_transport;
 template <class Transport>
-concept self_made_amqp = requires(std::string const& ca_file, bool plain) {
+concept self_made_amqp = requires(trusted_files const& files, bool plain) {
   typename back_end_transport<Transport>::loop_type;
-  { back_end_transport<Transport>::check(ca_file, plain) } -> std::same_as<result<void>>;
-  { back_end_transport<Transport>::make(ca_file, plain) } -> std::same_as<Transport>;
+  { back_end_transport<Transport>::check(files, plain) } -> std::same_as<result<void>>;
+  { back_end_transport<Transport>::make(files, plain) } -> std::same_as<Transport>;
 };
 
 class amqp_driver {
@@ -6966,6 +6996,8 @@ class amqp_driver {
   virtual void step_transport(time_point now) = 0;
   [[nodiscard]] virtual time_point transport_deadline() const = 0;
   virtual void step_core(time_point now) = 0;
+  // An exception (no memory) left the core or the transport while they used the connection: it has to be made again.
+  virtual void start_over(time_point now) = 0;
   [[nodiscard]] virtual time_point core_deadline() const = 0;
   [[nodiscard]] virtual std::string describe() const = 0;
   // Calls one handler, or does nothing and returns false.
@@ -6979,6 +7011,19 @@ class amqp_driver {
   void wake_io() noexcept { loop_.wake(io_); }
   void wake_handlers() noexcept { loop_.wake(handlers_); }
   [[nodiscard]] bool released() const noexcept { return released_; }
+  // Runs what uses the connection; an exception puts it in doubt.
+  template <class Call>
+  auto with_connection(Call call) -> decltype(call()) {
+    bool const before = exchanged(in_doubt_, true);
+    if constexpr (std::is_void_v<decltype(call())>) {
+      call();
+      in_doubt_ = before;
+    } else {
+      auto outcome = call();
+      in_doubt_ = before;
+      return outcome;
+    }
+  }
   // Runs the loop until done(), at most until `limit`. Errors as of loop::run_until, errc::closed when the client was
   // destroyed meanwhile. The caller holds a frame.
   template <class Done>
@@ -6994,11 +7039,15 @@ class amqp_driver {
     explicit io_part(amqp_driver& d) noexcept : driver_{d} {}
     void step(time_point now) override {
       frame const f{driver_};
+      if (driver_.in_doubt_) driver_.start_over(now);
+      driver_.in_doubt_ = true;
       driver_.step_core(now);  // what is due is said before what came is answered
       driver_.step_transport(now);
       driver_.step_core(now);
+      driver_.in_doubt_ = false;
     }
     [[nodiscard]] time_point deadline() const override {
+      if (driver_.in_doubt_) return time_point::min();
       time_point const core = driver_.core_deadline();
       time_point const transport = driver_.transport_deadline();
       return core < transport ? core : transport;
@@ -7024,52 +7073,13 @@ class amqp_driver {
   };
 
   loop& loop_;
+  loop::tenancy tenancy_{loop_};
   io_part io_{*this};
   handler_part handlers_{*this};
   int frames_ = 0;
+  bool in_doubt_ = false;  // an exception left what used the connection, or it is used now
   bool released_ = false;
 };
-
-namespace detail {
-
-// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
-template <class Policy, class Source>
-Policy make_back_end_policy(Source&& source) {
-  if constexpr (std::is_reference_v<Policy>) {
-    return source;
-  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
-    return std::forward<Source>(source)();
-  } else {
-    return Policy(std::forward<Source>(source));
-  }
-}
-
-// Eight random bytes, unless there is a seed already.
-template <class Crypto>
-std::uint64_t back_end_seed(std::uint64_t seed, Crypto& crypto) {
-  char bytes[sizeof seed];
-  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
-  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
-  return seed;
-}
-
-// The policies of a client, which outlive its driver; the loop, where it is the client's own, outlives all.
-template <class Transport, class Clock, class Crypto>
-struct amqp_policies {
-  template <class T, class C, class K>
-  amqp_policies(owned<loop> own, T&& transport, C&& clock, K&& crypto)
-      : own_loop(std::move(own)),
-        transport_(make_back_end_policy<Transport>(std::forward<T>(transport))),
-        clock_(make_back_end_policy<Clock>(std::forward<C>(clock))),
-        crypto_(make_back_end_policy<Crypto>(std::forward<K>(crypto))) {}
-
-  owned<loop> own_loop;
-  Transport transport_;
-  Clock clock_;
-  Crypto crypto_;
-};
-
-}  // namespace detail
 
 }  // namespace v0
 }  // namespace iothub
@@ -7083,22 +7093,23 @@ template <>
 struct back_end_transport<back_end_amqp> {
   using loop_type = net::epoll_loop;
 
-  // errc::io_error or malformed: the CA file cannot be used.
-  static result<void> check(std::string const& ca_file, bool plain) {
+  // errc::io_error or malformed: the CA or CRL file cannot be used.
+  static result<void> check(trusted_files const& files, bool plain) {
     if (plain) return {};
-    auto made = context(ca_file);
+    auto made = context(files);
     if (!made) return std::move(made).error();
     return {};
   }
-  static back_end_amqp make(std::string const& ca_file, bool plain) {
+  static back_end_amqp make(trusted_files const& files, bool plain) {
     if (plain) return back_end_amqp{net::tcp_stream{}};
-    return back_end_amqp{context(ca_file).value(), net::tcp_stream{}};
+    return back_end_amqp{context(files).value(), net::tcp_stream{}};
   }
 
  private:
-  static result<net::tls_context> context(std::string const& ca_file) {
+  static result<net::tls_context> context(trusted_files const& files) {
     net::tls_client_options tls;
-    tls.trust.ca_file = ca_file;
+    tls.trust.ca_file = files.ca_file;
+    tls.trust.crl_file = files.crl_file;
     return net::tls_context::client(tls);
   }
 };
@@ -7429,31 +7440,12 @@ namespace iothub {
 inline namespace v0 {
 namespace detail {
 
-// AMQP's timestamps count milliseconds since 1970; what the library's clock cannot hold ends at the years 1 and 9999.
+// AMQP's timestamps, which count milliseconds since 1970.
 [[nodiscard]] constexpr utc_time from_amqp_time(std::int64_t milliseconds) noexcept {
-  constexpr std::int64_t first = -62'135'596'800'000, last = 253'402'300'799'999;
-  return utc_time{std::chrono::milliseconds{milliseconds < first ? first : milliseconds > last ? last : milliseconds}};
+  return amqp::from_timestamp(milliseconds);
 }
 [[nodiscard]] constexpr std::int64_t to_amqp_time(utc_time t) noexcept {
-  return std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch()).count();
-}
-
-// Scalars as text; empty for null and for compound values.
-[[nodiscard]] inline std::string amqp_text(amqp::value_view const& what) {
-  switch (what.type()) {
-    case amqp::kind::string:
-    case amqp::kind::symbol:
-    case amqp::kind::binary: return std::string{what.content()};
-    case amqp::kind::boolean: return *what.as_bool() ? "true" : "false";
-    case amqp::kind::timestamp: return to_iso8601(from_amqp_time(*what.as_timestamp()));
-    case amqp::kind::uuid:
-    case amqp::kind::float32:
-    case amqp::kind::float64: return amqp::to_text(what.bytes());
-    default: break;
-  }
-  if (auto const number = what.as_int()) return std::to_string(*number);
-  if (auto const number = what.as_uint()) return std::to_string(*number);
-  return {};
+  return amqp::to_timestamp(t);
 }
 
 // Calls f(key text, value) for each entry; stops where the map is broken, which read_message() has excluded.
@@ -7469,7 +7461,7 @@ void for_each_entry(amqp::encoded map, F f) {
 inline void read_event_annotation(std::string_view name, amqp::value_view const& value, hub_event& into) {
   auto const is = [&](std::string_view wanted, std::string& place) {
     if (name != wanted) return false;
-    place = amqp_text(value);
+    place = amqp::plain_text(value);
     return true;
   };
   if (name == "x-opt-sequence-number") {
@@ -7491,14 +7483,14 @@ inline void read_event_annotation(std::string_view name, amqp::value_view const&
       is("dt-subject", into.content.component_name) || is("iothub-interface-id", into.content.interface_id))
     return;
   if (name == "iothub-enqueuedtime") return;
-  into.annotations.push_back({std::string{name}, amqp_text(value), !value.is_null()});
+  into.annotations.push_back({std::string{name}, amqp::plain_text(value), !value.is_null()});
 }
 
 // An amqp-value body becomes text, as JSON where it is a scalar that JSON has; the service itself sends data sections.
 inline std::string body_of(amqp::message_view const& m) {
   std::string body;
   if (m.body == amqp::body_kind::data) amqp::for_each_data(m, [&](byte_view part) { body.append(part); });
-  if (m.body == amqp::body_kind::value) body = amqp_text(amqp::view_of(m.value));
+  if (m.body == amqp::body_kind::value) body = amqp::plain_text(amqp::view_of(m.value));
   return body;
 }
 
@@ -7522,16 +7514,16 @@ inline std::string body_of(amqp::message_view const& m) {
   if (auto const t = m.properties.creation_time) content.creation_time = detail::from_amqp_time(*t);
   detail::for_each_entry(m.application_properties, [&](std::string_view name, amqp::value_view const& value) {
     if (name == "iothub-outputname") {
-      content.output_name = detail::amqp_text(value);
+      content.output_name = amqp::plain_text(value);
       return;
     }
     if (name == "iothub-creation-time-utc" && !content.creation_time) {
-      if (auto const when = parse_iso8601(detail::amqp_text(value))) {
+      if (auto const when = parse_iso8601(amqp::plain_text(value))) {
         content.creation_time = *when;
         return;
       }
     }
-    content.properties.push_back({std::string{name}, detail::amqp_text(value), !value.is_null()});
+    content.properties.push_back({std::string{name}, amqp::plain_text(value), !value.is_null()});
   });
   content.body = message_body{detail::body_of(m)};
   return true;
@@ -7570,8 +7562,9 @@ struct event_reader_options {
   duration claim_interval = std::chrono::seconds{10};  // between two looks at the claims
   duration claim_expiry = std::chrono::seconds{30};    // a reader that did not renew its claims for so long is gone
 
-  // Where and how to connect; the file is for transports that are made here.
+  // Where and how to connect; the files are for transports that are made here.
   std::string ca_file = {};  // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {}; // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t amqps_port = 5671;
   std::uint16_t amqp_port = 5672;  // with UseDevelopmentEmulator=true
   amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;  // or mssbcbs, or none: no SASL layer
@@ -7884,6 +7877,10 @@ class kept_connection : private amqp::connection_handler {
     port_.close();
   }
 
+  // Ends the connection as if the network had: for an owner that cannot say what state it is in, since an exception left
+  // it. Not from inside a callback.
+  void start_over(error why, time_point now);
+
   void on_time(time_point now);
   [[nodiscard]] time_point deadline() const noexcept;
 
@@ -7913,6 +7910,14 @@ class kept_connection : private amqp::connection_handler {
   [[nodiscard]] error to_error(amqp::error_view const& told) const {
     auto const tracking = amqp::find(told.info, "com.microsoft:tracking-id").as_text();
     return amqp_error(told.condition, told.description, side_, tracking ? *tracking : std::string_view{});
+  }
+  // What ended a link or the session. A rule that the server broke is not a refusal: it may be better the next time.
+  [[nodiscard]] error to_error(amqp::end_reason const& why, char const* without_reason) const {
+    if (!why.error) return error{errc::connection_lost, without_reason};
+    if (why.by == amqp::ended_by::session) return error{errc::connection_lost, "the link's session has ended"};
+    if (why.by == amqp::ended_by::this_side)
+      return error{errc::protocol_error, "the server broke a rule: " + std::string{why.error.description}};
+    return to_error(why.error);
   }
   [[nodiscard]] duration back_off(std::uint32_t attempt) noexcept {
     return retry_delay(options_.retry, attempt, options_.seed + ++retries_);
@@ -7977,6 +7982,13 @@ inline void kept_connection::on_time(time_point now) {
   if (state_ != state_type::ready && state_ != state_type::authorizing) return;
   while (auto const told = cbs_.expire(now)) settle(*told, now);
   if (state_ == state_type::ready && renew_at_ <= now) show_pass(now);
+}
+
+inline void kept_connection::start_over(error why, time_point now) {
+  port_.drop();
+  failure_.reset();
+  moving_ = false;
+  if (state_ != state_type::waiting) down(std::move(why), now);
 }
 
 inline void kept_connection::connect(time_point now) {
@@ -8056,8 +8068,9 @@ inline void kept_connection::on_disposition(amqp::link& which, amqp::settlement 
 inline void kept_connection::on_detached(amqp::link& which, amqp::end_reason const& why, time_point now) {
   if (cbs_.owns(which)) {
     cbs_.on_detached(which);
-    if (why.by != amqp::ended_by::connection && !failure_)
-      fail(why.error ? to_error(why.error) : error{errc::connection_lost, "the server detached the $cbs node"});
+    // Where more has ended than the link, on_ended() or on_closed() says what that means.
+    if (why.by != amqp::ended_by::connection && why.by != amqp::ended_by::session && !failure_)
+      fail(to_error(why, "the server detached the $cbs node"));
     return;
   }
   if (why.by == amqp::ended_by::connection || state_ != state_type::ready) return;
@@ -8067,7 +8080,7 @@ inline void kept_connection::on_ended(amqp::session& which, amqp::end_reason con
   if (&which != session_) return;
   session_ = nullptr;
   if (why.by == amqp::ended_by::connection || failure_) return;
-  fail(why.error ? to_error(why.error) : error{errc::connection_lost, "the server ended the session"});
+  fail(to_error(why, "the server ended the session"));
 }
 inline void kept_connection::on_closed(error const& reason, amqp::error_view const& peer, time_point now) {
   if (failure_) {
@@ -8191,6 +8204,8 @@ class event_reader_core final : public kept_connection {
   bool take(hub_event& into);
   // The event that was taken last is finished: a checkpoint may say so.
   void finish();
+  // It will not be: its handler threw. No checkpoint says that it is, unless one behind a later event does.
+  void not_finished() noexcept { in_hand_failed_ = true; }
   [[nodiscard]] bool empty() const noexcept { return inbox_.empty(); }
   bool take_notice(reader_notice& into);
   // What went wrong, once: a partition that ended, an attempt to connect before the first that worked, the end of all.
@@ -8307,6 +8322,7 @@ class event_reader_core final : public kept_connection {
   time_point save_at_ = never;
   bool ever_ready_ = false;
   bool failed_ = false;
+  bool in_hand_failed_ = false;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -8354,9 +8370,9 @@ inline void event_reader_core::tell(reader_notice::kind what, std::string_view p
 
 inline void event_reader_core::give_up(error why) {
   failed_ = true;
-  tell(reader_notice::kind::failed, {}, why);
-  errors_.push_back(std::move(why));
   stop();
+  errors_.push_back(why);
+  tell(reader_notice::kind::failed, {}, std::move(why));
 }
 
 // --- the connection --------------------------------------------------------------------------------------------------
@@ -8453,8 +8469,7 @@ inline void event_reader_core::link_transfer(amqp::link& which, amqp::delivery c
 }
 
 inline void event_reader_core::link_detached(amqp::link& which, amqp::end_reason const& why, time_point now) {
-  error const told =
-      why.error ? to_error(why.error) : error{errc::connection_lost, "the server ended the link without a reason"};
+  error const told = to_error(why, "the server ended the link without a reason");
   switch (which.user) {
     case redirect_mark:
       if (why.error.condition == amqp::condition::link_redirect) return redirected(why.error);
@@ -8578,17 +8593,19 @@ inline void event_reader_core::answered(amqp::message_view const& message, time_
 
 inline void event_reader_core::know_partitions(amqp::value_view const& body, time_point now) {
   amqp::value_view const ids = amqp::find(body, "partition_ids");
+  std::deque<partition> known;  // all or none
   if (ids.type() == amqp::kind::array) {
     amqp::array_reader each{ids};
     amqp::value_view id;
     while (each.next(id))
-      if (auto const text = id.as_text()) partitions_.emplace_back().id = *text;
+      if (auto const text = id.as_text()) known.emplace_back().id = *text;
   } else if (ids.type() == amqp::kind::list) {
     amqp::reader each{ids};
     amqp::value_view id;
     while (each.next(id))
-      if (auto const text = id.as_text()) partitions_.emplace_back().id = *text;
+      if (auto const text = id.as_text()) known.emplace_back().id = *text;
   }
+  partitions_.swap(known);
   if (partitions_.empty()) return fail({errc::protocol_error, "the event endpoint names no partitions"});
   arrange(now);
 }
@@ -8629,7 +8646,6 @@ inline void event_reader_core::arrange(time_point now) {
 }
 
 inline void event_reader_core::assign(partition& p, std::int64_t level, std::vector<event_checkpoint> const& known) {
-  p.assigned = true;
   p.over = false;
   p.level = level;
   ++p.term;
@@ -8638,7 +8654,7 @@ inline void event_reader_core::assign(partition& p, std::int64_t level, std::vec
   p.from = options_.start;
   p.received = -1;
   p.received_offset.clear();
-  p.done = {p.id, {}, -1, level};
+  p.done = event_checkpoint{p.id, {}, -1, level};
   p.dirty = false;
   p.resolve = options_.start.what == event_position::by::latest;
   if (options_.start.what == event_position::by::sequence_number)
@@ -8652,6 +8668,7 @@ inline void event_reader_core::assign(partition& p, std::int64_t level, std::vec
       p.resolve = false;
       p.from = event_position::sequence_number(each.sequence_number);
     }
+  p.assigned = true;  // last: one that is half assigned would begin somewhere else
 }
 
 inline void event_reader_core::balance(time_point now) {
@@ -8693,19 +8710,22 @@ inline void event_reader_core::balance(time_point now) {
 
 // Not this reader's any more. What was not handed out is the new owner's, who begins behind the last checkpoint.
 inline void event_reader_core::lose(partition& p, error why) {
-  p.assigned = false;
-  p.asked = false;
-  p.pending = p.used = 0;
-  ++p.term;
-  if (p.link != nullptr) std::exchange(p.link, nullptr)->detach();
   std::size_t const place = [&] {
     for (std::size_t i = 0;; ++i)
       if (&partitions_[i] == &p) return i;
   }();
   std::deque<entry> kept;
   for (entry& each : inbox_)
-    if (each.partition != place) kept.push_back(std::move(each));
-  inbox_ = std::move(kept);
+    if (each.partition != place) kept.emplace_back();
+  p.assigned = false;  // what may fail is done, or ends with the connection
+  p.asked = false;
+  p.pending = p.used = 0;
+  ++p.term;
+  auto to = kept.begin();
+  for (entry& each : inbox_)
+    if (each.partition != place) *to++ = std::move(each);
+  inbox_.swap(kept);
+  if (p.link != nullptr) std::exchange(p.link, nullptr)->detach();
   tell(reader_notice::kind::partition_lost, p.id, std::move(why));
   wake();
 }
@@ -8799,24 +8819,29 @@ inline void event_reader_core::on_event(partition& p, amqp::link& from, amqp::de
   if (p.link != &from) return;
   hub_event& e = made.event;
   e.partition = p.id;
-  if (good && e.sequence_number >= 0) {
-    if (p.received >= 0 && e.sequence_number > p.received + 1) {
-      e.missed_before = static_cast<std::uint64_t>(e.sequence_number - p.received - 1);
-      missed_ += e.missed_before;
-      tell(reader_notice::kind::events_missed, p.id, errc::closed, e.missed_before);
-    }
-    p.received = e.sequence_number;
-    p.received_offset = e.offset;
+  bool const numbered = good && e.sequence_number >= 0;
+  std::int64_t const number = e.sequence_number;
+  if (numbered && p.received >= 0 && number > p.received + 1)
+    e.missed_before = static_cast<std::uint64_t>(number - p.received - 1);
+  std::uint64_t const missed = e.missed_before;
+  std::string offset = e.offset;
+  bool const wanted = good && (options_.device_id.empty() || e.device_id == options_.device_id);
+  if (wanted) {
+    while (&partitions_[made.partition] != &p) ++made.partition;
+    inbox_.push_back(std::move(made));
+    ++p.pending;
+    host_.output();
   }
-  if (!good || (!options_.device_id.empty() && e.device_id != options_.device_id)) {
-    used_one(p);
-    if (p.pending == 0) completed(p);
-    return;
+  // Only now: what is received is not asked for again, so it must be in safety.
+  if (numbered) {
+    p.received = number;
+    p.received_offset = std::move(offset);
   }
-  while (&partitions_[made.partition] != &p) ++made.partition;
-  ++p.pending;
-  inbox_.push_back(std::move(made));
-  host_.output();
+  missed_ += missed;
+  if (missed != 0) tell(reader_notice::kind::events_missed, p.id, errc::closed, missed);
+  if (wanted) return;
+  used_one(p);
+  if (p.pending == 0) completed(p);
 }
 
 inline void event_reader_core::used_one(partition& p) {
@@ -8829,17 +8854,17 @@ inline void event_reader_core::used_one(partition& p) {
 // Everything that was received is finished.
 inline void event_reader_core::completed(partition& p) {
   if (p.received < 0 || p.received == p.done.sequence_number) return;
-  p.done = {p.id, p.received_offset, p.received, p.level};
+  p.done = event_checkpoint{p.id, p.received_offset, p.received, p.level};
   p.dirty = true;
 }
 
 inline bool event_reader_core::take(hub_event& into) {
   finish();
   if (inbox_.empty()) return false;
+  in_hand_mark_.offset = inbox_.front().event.offset;  // while the event is still there
   entry next = std::move(inbox_.front());
   inbox_.pop_front();
   in_hand_ = std::pair{next.partition, next.term};
-  in_hand_mark_.offset = next.event.offset;
   in_hand_mark_.sequence_number = next.event.sequence_number;
   into = std::move(next.event);
   ++taken_;
@@ -8849,14 +8874,22 @@ inline bool event_reader_core::take(hub_event& into) {
 inline void event_reader_core::finish() {
   if (!in_hand_) return;
   auto const [place, term] = *in_hand_;
-  in_hand_.reset();
   partition& p = partitions_[place];
-  if (p.term != term) return;
+  if (p.term != term) {
+    in_hand_failed_ = false;
+    return in_hand_.reset();
+  }
+  if (in_hand_failed_) {
+    in_hand_failed_ = false;
+  } else if (p.pending == 1) {
+    completed(p);
+  } else {
+    p.done = event_checkpoint{p.id, in_hand_mark_.offset, in_hand_mark_.sequence_number, p.level};
+    p.dirty = true;
+  }
+  in_hand_.reset();
   --p.pending;
   used_one(p);
-  if (p.pending == 0) return completed(p);
-  p.done = {p.id, in_hand_mark_.offset, in_hand_mark_.sequence_number, p.level};
-  p.dirty = true;
 }
 
 inline bool event_reader_core::take_notice(reader_notice& into) {
@@ -8909,11 +8942,11 @@ inline result<void> event_reader_core::save() {
   result<void> first;
   for (partition& p : partitions_) {
     if (!p.dirty || !p.assigned) continue;
-    p.dirty = false;
     auto saved = save(p, p.done);
-    if (saved) continue;
-    p.dirty = true;
-    if (first) first = std::move(saved);
+    if (saved)
+      p.dirty = false;
+    else if (first)
+      first = std::move(saved);
   }
   return first;
 }
@@ -8975,7 +9008,8 @@ inline time_point event_reader_core::next_deadline() const noexcept {
   bool dirty = false;
   for (partition const& p : partitions_) {
     dirty = dirty || p.dirty;
-    if (state() == state_type::ready && p.assigned && !p.over && p.link == nullptr && !p.asked &&
+    // Not while the hub is asked where the endpoint is now: nothing can be opened before it has answered.
+    if (state() == state_type::ready && !entity_.empty() && p.assigned && !p.over && p.link == nullptr && !p.asked &&
         p.retry_at != time_point::min())
       at(p.retry_at);
   }
@@ -9010,6 +9044,7 @@ class event_reader_driver : public amqp_driver, protected event_reader_host {
   result<hub_event> next(duration limit);
   void on_event(event_handler handler) {
     event_handler_ = std::move(handler);
+    has_event_handler_ = static_cast<bool>(event_handler_);
     begin();
     wake_handlers();
   }
@@ -9036,19 +9071,25 @@ class event_reader_driver : public amqp_driver, protected event_reader_host {
     join();
   }
   void step_core(time_point now) override { core_->step(now); }
+  inline void start_over(time_point now) override {
+    core_->start_over({errc::out_of_memory, "the reader had no memory to go on with its connection"}, now);
+  }
   [[nodiscard]] time_point core_deadline() const override { return core_->next_deadline(); }
   [[nodiscard]] std::string describe() const override { return core_->describe(); }
   inline bool handle_one() override;
   void output() override { wake_handlers(); }
 
  private:
-  static time_point limit_of(time_point now, duration limit) noexcept { return add(now, limit); }
+  bool take(hub_event& into) {
+    return with_connection([&] { return core().take(into); });
+  }
 
   owned<event_reader_core> core_;
   event_handler event_handler_;
   notice_handler notice_handler_;
   maybe<result<hub_event>> current_;
-  bool over_ = false;    // the range
+  bool has_event_handler_ = false;  // while it runs it is out of its place
+  bool over_ = false;               // the range
   bool closed_ = false;
 };
 
@@ -9066,20 +9107,17 @@ inline result<void> event_reader_driver::open(duration limit) {
 
 inline result<hub_event> event_reader_driver::next(duration limit) {
   frame const f{*this};
-  if (event_handler_) return error{errc::invalid_state, "events go to the reader's handler"};
+  if (has_event_handler_) return error{errc::invalid_state, "events go to the reader's handler"};
   hub_event event;
-  if (core().take(event)) {
-    wake_io();  // credit may be on its way
-    return event;
-  }
-  wake_io();
+  wake_io();  // credit may be on its way
+  if (take(event)) return event;
   if (auto wrong = core().take_error()) return *std::move(wrong);
   if (closed_) return error{errc::closed, "the reader is closed"};
   if (core().failed()) return error{errc::closed, "the reader has failed; open() begins again"};
   begin();
   auto ended = wait([this] { return closed_ || !core().empty() || core().has_errors(); }, add(on().now(), limit));
   if (released()) return std::move(ended).error();
-  if (core().take(event)) return event;
+  if (take(event)) return event;
   if (auto wrong = core().take_error()) return *std::move(wrong);
   if (closed_) return error{errc::closed, "the reader is closed"};
   if (ended.error() == errc::timeout) return error{errc::timeout, "no event came in time"};
@@ -9102,9 +9140,9 @@ inline void event_reader_driver::advance() {
 
 inline void event_reader_driver::close() {
   frame const f{*this};
-  closed_ = true;
-  core().close();
   wake_io();
+  with_connection([this] { core().close(); });
+  closed_ = true;
   // The peer is given its time to answer (amqp::connection_options::close_timeout).
   (void)wait([this] { return core().state() == kept_connection::state_type::idle; }, never);
 }
@@ -9112,15 +9150,27 @@ inline void event_reader_driver::close() {
 inline bool event_reader_driver::handle_one() {
   reader_notice notice;
   if (notice_handler_ && core().take_notice(notice)) {
-    notice_handler_(notice);
+    detail::borrowed_handler borrowed{notice_handler_, [this] { return &notice_handler_; }};
+    borrowed.call()(notice);
     return true;
   }
   hub_event event;
-  if (!event_handler_ || !core().take(event)) return false;
-  event_handler_(event);
-  if (released()) return false;
-  core().finish();
   wake_io();
+  if (!event_handler_ || !take(event)) return false;
+  struct not_finished_when_it_throws {
+    event_reader_core& core;
+    bool returned = false;
+    ~not_finished_when_it_throws() {
+      if (!returned) core.not_finished();
+    }
+  } guard{core()};
+  {
+    detail::borrowed_handler borrowed{event_handler_, [this] { return &event_handler_; }};
+    borrowed.call()(event);
+  }
+  guard.returned = true;
+  if (released()) return false;
+  with_connection([this] { core().finish(); });
   return true;
 }
 
@@ -9135,9 +9185,10 @@ template <class Transport, class Clock, class Crypto>
 class event_reader_state;
 }  // namespace detail
 
-// Transport, Clock and Crypto are policies: values, or references to what the caller keeps.
+// Transport, Clock and Crypto are policies: values, or references to what the caller keeps. The destructor calls no handler
+// and saves no checkpoint: close() does.
 template <class Transport, class Clock, class Crypto>
-class basic_event_reader {
+class basic_event_reader : public client_handle<detail::event_reader_state<Transport, Clock, Crypto>> {
   static_assert(amqp_transport<std::remove_reference_t<Transport>>,
                 "basic_event_reader: Transport must be an amqp_transport; see iothub/policy/amqp_transport.hpp");
   static_assert(clock<std::remove_reference_t<Clock>>,
@@ -9172,17 +9223,6 @@ class basic_event_reader {
   {
     return self_made(on, nullptr, text, options);
   }
-
-  basic_event_reader(basic_event_reader&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_event_reader& operator=(basic_event_reader&& other) noexcept {
-    if (this != &other) {
-      drop();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  // Calls no handler, and saves no checkpoint: close() does.
-  ~basic_event_reader() { drop(); }
 
   // --- reading --------------------------------------------------------------------------------------------------------
 
@@ -9219,7 +9259,9 @@ class basic_event_reader {
   }
   [[nodiscard]] sentinel end() const noexcept { return {}; }
 
-  // From now on events go to this handler: void(hub_event const&). An event is finished when it has returned.
+  // From now on events go to this handler: void(hub_event const&). An event is finished when it has returned. An
+  // exception leaves the call that ran the loop; the event does not come again, and only a checkpoint behind a later one
+  // of its partition passes it.
   template <class F>
   void on_event(F handler) {
     state().on_event(std::move(handler));
@@ -9247,36 +9289,13 @@ class basic_event_reader {
   [[nodiscard]] std::uint64_t events() const noexcept { return state().core().events(); }
   [[nodiscard]] std::uint64_t missed() const noexcept { return state().core().missed(); }
 
-  // --- time and running -----------------------------------------------------------------------------------------------
-
-  bool run_for(duration time) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_for(time).has_value(); });
-  }
-  // Runs the loop until done() says true, at most until `limit`: whether it did.
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-  }
-  void poll() {
-    auto& s = state();
-    s.run([&] { s.on().poll(); });
-  }
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] std::remove_reference_t<Transport>& transport() noexcept { return state().transport(); }
 
  private:
   using state_type = detail::event_reader_state<Transport, Clock, Crypto>;
-  explicit basic_event_reader(state_type* state) noexcept : state_{state} {}
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void drop() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
+  using handle = client_handle<state_type>;
+  explicit basic_event_reader(state_type* of) noexcept : handle{of} {}
+  using handle::state;
   template <class T, class C, class K>
   static result<basic_event_reader> make(loop& on, owned<loop> own, std::string_view text, T&& transport, C&& clock,
                                          K&& crypto, event_reader_options const& options) {
@@ -9293,14 +9312,13 @@ class basic_event_reader {
     auto source = parse_event_source(text, options);
     if (!source) return std::move(source).error();
     using transport = back_end_transport<Transport>;
-    if (auto good = transport::check(options.ca_file, source->plain); !good) return std::move(good).error();
+    trusted_files const files{options.ca_file, options.crl_file};
+    if (auto good = transport::check(files, source->plain); !good) return std::move(good).error();
     bool const plain = source->plain;
-    return make(on, std::move(own), text, [&] { return transport::make(options.ca_file, plain); },
+    return make(on, std::move(own), text, [&] { return transport::make(files, plain); },
                 [&] { return std::remove_reference_t<Clock>{on}; }, [] { return std::remove_reference_t<Crypto>{}; },
                 options);
   }
-
-  state_type* state_;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
@@ -9308,8 +9326,8 @@ class basic_event_reader {
 namespace detail {
 
 template <class Transport, class Clock, class Crypto>
-class event_reader_state final : private amqp_policies<Transport, Clock, Crypto>, public event_reader_driver {
-  using policies = amqp_policies<Transport, Clock, Crypto>;
+class event_reader_state final : private held_policies<Transport, Clock, Crypto>, public event_reader_driver {
+  using policies = held_policies<Transport, Clock, Crypto>;
   using transport_type = std::remove_reference_t<Transport>;
   using passes_type = sas_passes<std::remove_reference_t<Crypto>&>;
 
@@ -9327,7 +9345,7 @@ class event_reader_state final : private amqp_policies<Transport, Clock, Crypto>
     passes_.emplace(*std::move(passes));
     source.key.clear();
     lifetime_ = options.token_lifetime;
-    options.seed = back_end_seed(options.seed, this->crypto_);
+    options.seed = make_seed(options.seed, this->crypto_);
     if (options.reader_name.empty()) {
       char bytes[uuid_bytes];
       if (!this->crypto_.fill_random(byte_span{bytes, sizeof bytes})) prng{options.seed}.fill(bytes);
@@ -9611,8 +9629,9 @@ struct c2d_send_options {
 };
 
 struct messenger_options {
-  // Where and how to connect; the file is for transports that are made here.
+  // Where and how to connect; the files are for transports that are made here.
   std::string ca_file = {};  // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {}; // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t amqps_port = 5671;
   amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;  // or mssbcbs, or none: no SASL layer
   duration connect_timeout = std::chrono::seconds{60};
@@ -9983,8 +10002,8 @@ inline void messenger_core::pump() {
 inline void messenger_core::finish(std::uint64_t id, result<void> what) {
   for (sending const& each : sends_)
     if (each.id == id) {
-      forget(id);
-      return host_.outcome(id, std::move(what));
+      host_.outcome(id, std::move(what));
+      return forget(id);  // then: whoever must tell needs room for it
     }
 }
 
@@ -9996,8 +10015,8 @@ inline void messenger_core::fail_sends(error const& why, bool also_queued) {
     }
     bool const unknown = sends_[i].sent;
     finish(sends_[i].id,
-           unknown ? error{errc::connection_lost, std::string{"whether the hub has the message is not known: "}.append(
-                                                      why.message())}
+           unknown ? error{why == errc::closed ? errc::closed : errc::connection_lost,
+                           std::string{"whether the hub has the message is not known: "}.append(why.message())}
                    : why);
   }
 }
@@ -10030,10 +10049,10 @@ inline void messenger_core::link_disposition(amqp::link& which, amqp::settlement
 inline void messenger_core::receive(stream what, time_point now) {
   receiver& r = of(what);
   if (r.wanted) return;
+  connect(now);
   r.wanted = true;
   r.attempts = 0;
   r.retry_at = now;
-  connect(now);
   open_links(now);
 }
 
@@ -10144,8 +10163,7 @@ inline void messenger_core::link_credit(amqp::link&, time_point) {
 }
 
 inline void messenger_core::link_detached(amqp::link& which, amqp::end_reason const& why, time_point now) {
-  error const told =
-      why.error ? to_error(why.error) : error{errc::connection_lost, "the server ended the link without a reason"};
+  error const told = to_error(why, "the server ended the link without a reason");
   auto const ended_token = [&](bool& attached) {  // its time is over, or the key's: a new connection will tell
     return std::exchange(attached, false) && told == errc::unauthorized;
   };
@@ -10257,11 +10275,16 @@ class messenger_driver : public amqp_driver, protected messenger_host {
   result<T> receive(stream from, duration limit);
   void on_feedback(feedback_handler handler) {
     feedback_ = std::move(handler);
+    has_feedback_ = static_cast<bool>(feedback_);
     listen(stream::feedback);
   }
   void on_files(files_handler handler) {
     files_ = std::move(handler);
+    has_files_ = static_cast<bool>(files_);
     listen(stream::files);
+  }
+  result<void> settle(stream from, back_end_lock lock, bool complete) {
+    return with_connection([&] { return core_->settle(from, lock, complete); });
   }
   void close();
   [[nodiscard]] messenger_core& core() noexcept { return *core_; }
@@ -10274,6 +10297,9 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     join();
   }
   void step_core(time_point now) override { core_->step(now); }
+  inline void start_over(time_point now) override {
+    core_->start_over({errc::out_of_memory, "the messenger had no memory to go on with its connection"}, now);
+  }
   [[nodiscard]] time_point core_deadline() const override { return core_->next_deadline(); }
   [[nodiscard]] std::string describe() const override { return core_->describe(); }
   inline bool handle_one() override;
@@ -10291,14 +10317,14 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     sent_handler done = {};
   };
   struct finished_send {
-    sent_handler done;
-    result<std::string> outcome;
+    sent_handler done = {};
+    result<std::string> outcome = std::string{};
   };
   void listen(stream from) {
     closed_ = false;
-    core_->receive(from, on().now());
     wake_io();
     wake_handlers();
+    with_connection([&] { core_->receive(from, on().now()); });
   }
   void name(message& what) {
     if (!what.message_id.empty()) return;
@@ -10311,8 +10337,13 @@ class messenger_driver : public amqp_driver, protected messenger_host {
   bool hand_out(stream from, Handler& handler) {
     T what;
     if (!handler || !core_->take(what)) return false;
-    handler(static_cast<T const&>(what));
-    if (!released()) (void)core_->settle(from, what.lock, true), wake_io();
+    {
+      detail::borrowed_handler borrowed{handler, [&handler] { return &handler; }};
+      borrowed.call()(static_cast<T const&>(what));
+    }
+    if (released()) return true;
+    wake_io();
+    (void)settle(from, what.lock, true);
     return true;
   }
 
@@ -10321,6 +10352,8 @@ class messenger_driver : public amqp_driver, protected messenger_host {
   std::deque<finished_send> finished_;
   feedback_handler feedback_;
   files_handler files_;
+  bool has_feedback_ = false;  // a handler that runs is out of its place
+  bool has_files_ = false;
   prng random_{0};
   bool closed_ = false;
 };
@@ -10371,30 +10404,34 @@ inline void messenger_driver::begin_send(std::string_view device_id, message&& w
 inline void messenger_driver::outcome(std::uint64_t id, result<void> what) {
   for (std::size_t i = 0; i != open_.size(); ++i) {
     if (open_[i].id != id) continue;
-    open_send ended = std::move(open_[i]);
-    open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
+    open_send& ended = open_[i];
     if (ended.blocked != nullptr) {
       ended.blocked->outcome.emplace(std::move(what));
-      return;
+    } else {
+      finished_send& told = finished_.emplace_back();  // room first: behind this nothing fails
+      told.done = std::move(ended.done);
+      if (what)
+        told.outcome = std::move(ended.message_id);
+      else
+        told.outcome = std::move(what).error();
+      wake_handlers();
     }
-    result<std::string> told{std::move(ended.message_id)};
-    if (!what) told = std::move(what).error();
-    finished_.push_back({std::move(ended.done), std::move(told)});
-    return wake_handlers();
+    open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
+    return;
   }
 }
 
 template <class T>
 result<T> messenger_driver::receive(stream from, duration limit) {
   frame const f{*this};
-  if (from == stream::feedback ? static_cast<bool>(feedback_) : static_cast<bool>(files_))
+  if (from == stream::feedback ? has_feedback_ : has_files_)
     return error{errc::invalid_state, "that goes to the messenger's handler"};
   T what;
   if (core_->take(what)) return what;
   if (auto wrong = core_->take_error(from)) return *std::move(wrong);
   closed_ = false;
-  core_->receive(from, on().now());
   wake_io();
+  with_connection([&] { core_->receive(from, on().now()); });
   auto ended = wait([&] { return closed_ || core_->has(from); }, add(on().now(), limit));
   if (released()) return std::move(ended).error();
   if (core_->take(what)) return what;
@@ -10406,9 +10443,9 @@ result<T> messenger_driver::receive(stream from, duration limit) {
 
 inline void messenger_driver::close() {
   frame const f{*this};
-  closed_ = true;
-  core_->close();
   wake_io();
+  with_connection([this] { core_->close(); });
+  closed_ = true;
   (void)wait([this] { return core_->state() == kept_connection::state_type::idle; }, never);
 }
 
@@ -10435,7 +10472,7 @@ class messenger_state;
 
 // Transport, Clock and Crypto are policies: values, or references to what the caller keeps.
 template <class Transport, class Clock, class Crypto>
-class basic_service_messenger {
+class basic_service_messenger : public client_handle<detail::messenger_state<Transport, Clock, Crypto>> {
   static_assert(amqp_transport<std::remove_reference_t<Transport>>,
                 "basic_service_messenger: Transport must be an amqp_transport; see iothub/policy/amqp_transport.hpp");
   static_assert(clock<std::remove_reference_t<Clock>>,
@@ -10471,17 +10508,6 @@ class basic_service_messenger {
   {
     return self_made(on, nullptr, text, options);
   }
-
-  basic_service_messenger(basic_service_messenger&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_service_messenger& operator=(basic_service_messenger&& other) noexcept {
-    if (this != &other) {
-      drop();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  // Calls no user code and gives up what is pending.
-  ~basic_service_messenger() { drop(); }
 
   // --- to devices -----------------------------------------------------------------------------------------------------
 
@@ -10527,36 +10553,16 @@ class basic_service_messenger {
 
   // Ends everything pending with errc::closed and says good-bye. It stays usable.
   void close() { state().close(); }
-  bool run_for(duration time) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_for(time).has_value(); });
-  }
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-  }
-  void poll() {
-    auto& s = state();
-    s.run([&] { s.on().poll(); });
-  }
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] std::size_t pending_operations() const noexcept { return state().core().pending(); }
   [[nodiscard]] std::remove_reference_t<Transport>& transport() noexcept { return state().transport(); }
 
  private:
   using state_type = detail::messenger_state<Transport, Clock, Crypto>;
-  explicit basic_service_messenger(state_type* state) noexcept : state_{state} {}
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void drop() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
+  using handle = client_handle<state_type>;
+  explicit basic_service_messenger(state_type* of) noexcept : handle{of} {}
+  using handle::state;
   result<void> settle(messenger_core::stream of, back_end_lock lock, bool complete) {
-    return state().core().settle(of, lock, complete);
+    return state().settle(of, lock, complete);
   }
   template <class T, class C, class K>
   static result<basic_service_messenger> make(loop& on, owned<loop> own, std::string_view text, T&& transport, C&& clock,
@@ -10572,13 +10578,12 @@ class basic_service_messenger {
   static result<basic_service_messenger> self_made(loop& on, owned<loop> own, std::string_view text,
                                                    messenger_options const& options) {
     using transport = back_end_transport<Transport>;
-    if (auto good = transport::check(options.ca_file, false); !good) return std::move(good).error();
-    return make(on, std::move(own), text, [&] { return transport::make(options.ca_file, false); },
+    trusted_files const files{options.ca_file, options.crl_file};
+    if (auto good = transport::check(files, false); !good) return std::move(good).error();
+    return make(on, std::move(own), text, [&] { return transport::make(files, false); },
                 [&] { return std::remove_reference_t<Clock>{on}; }, [] { return std::remove_reference_t<Crypto>{}; },
                 options);
   }
-
-  state_type* state_;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
@@ -10586,8 +10591,8 @@ class basic_service_messenger {
 namespace detail {
 
 template <class Transport, class Clock, class Crypto>
-class messenger_state final : private amqp_policies<Transport, Clock, Crypto>, public messenger_driver {
-  using policies = amqp_policies<Transport, Clock, Crypto>;
+class messenger_state final : private held_policies<Transport, Clock, Crypto>, public messenger_driver {
+  using policies = held_policies<Transport, Clock, Crypto>;
   using transport_type = std::remove_reference_t<Transport>;
   using passes_type = sas_passes<std::remove_reference_t<Crypto>&>;
 
@@ -10605,7 +10610,7 @@ class messenger_state final : private amqp_policies<Transport, Clock, Crypto>, p
     if (!passes) return std::move(passes).error();
     passes_.emplace(*std::move(passes));
     lifetime_ = options.token_lifetime;
-    options.seed = back_end_seed(options.seed, this->crypto_);
+    options.seed = make_seed(options.seed, this->crypto_);
     endpoint hub{connection.connect_host(), options.amqps_port};
     start(port_, std::move(hub), connection.host_name, std::move(options));
     return {};

@@ -360,6 +360,9 @@ enum class on_offence : std::uint8_t { close, tolerate };
 struct limits {
   std::size_t d2c_message = 262'144;         // body, system property values, application property names and values
   std::size_t c2d_message = 65'536;
+  // What a device over MQTT gets of it in the topic, percent-encoded (MQTT 3.1.1, 1.5.3: 65,535 bytes in all; the hub adds
+  // `to`). What is longer is refused when it is sent: it could never leave the queue. Unconfirmed for the real hub.
+  std::size_t c2d_topic = 65'000;
   std::uint32_t c2d_queue = 50;              // messages waiting per device
   std::uint32_t c2d_max_delivery_count = 10; // 1 to 100
   std::size_t method_payload = 131'072;      // JSON bytes, each way
@@ -420,7 +423,9 @@ struct options {
   std::uint8_t disabled_device_code = 3;              // CONNACK return code: 3 or 5
   bool twin_error_body = true;                        // JSON body on twin errors; false: empty, as older hubs
   std::chrono::seconds keep_alive_cap{1767};
-  std::chrono::seconds connect_wait{60};              // how long a connection may live without a CONNECT
+  // How long a connection may live without a CONNECT; over AMQP without `open`, and then without a token (the latter is
+  // unconfirmed for the real hub).
+  std::chrono::seconds connect_wait{60};
 
   // --- twins
   bool refuse_hash_in_twin_names = true;     // Azure IoT Edge's validator refuses '#', and blanks of any kind
@@ -750,11 +755,43 @@ struct method_delivery {
   json::value const& payload;
 };
 
+namespace detail {
+// Runs what may fail for want of memory where somebody goes away and nobody can be told: whether it did not.
+template <class Call>
+bool without_memory_too(Call call) {
+#if IOTHUB_EXCEPTIONS
+  try {
+    call();
+  } catch (std::bad_alloc const&) {
+    return false;
+  }
+#else
+  call();
+#endif
+  return true;
+}
+}  // namespace detail
+
 // The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away of
 // the link. What they are handed is borrowed for the duration of the call.
 // A link is attached by hub_core::connect() and detached by hub_core::disconnect(), by the core just before on_drop(),
 // and by its own destructor (which counts as ending::lost at the time last seen by the core). Every member of the core
 // that takes a link answers errc::not_connected for a detached one.
+// What of an AMQP connection a fault may end alone, as the end-to-end tests of the official SDKs ask for it
+// (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to the device, and from it.
+enum class link_part : std::uint8_t {
+  connection,
+  session,
+  token_requests,
+  token_answers,
+  telemetry,
+  c2d,
+  twin_requests,
+  twin_answers,
+  method_requests,
+  method_answers,
+};
+
 class device_link {
  public:
   device_link() noexcept = default;
@@ -774,6 +811,10 @@ class device_link {
   virtual void deliver_desired(std::int64_t version, json::value const& patch) = 0;
   // The core ended the connection (taken over, token expired, disabled, deleted, fault). Close it; do not disconnect().
   virtual void on_drop(error const& reason) = 0;
+  // Whether the protocol has parts that can end alone; where not, a fault ends the connection.
+  [[nodiscard]] virtual bool has_parts() const noexcept { return false; }
+  // A fault ends what is there of that part; the identity stays connected as long as it has a link.
+  virtual void end_part(link_part, error const&) {}
 
   [[nodiscard]] bool attached() const noexcept { return identity_ != nullptr; }
 
@@ -1692,16 +1733,31 @@ inline result<grant> access_control::authorize_service(operation what, std::stri
 // ---- iothub/hub/event_log.hpp
 // The device-to-cloud events, as the built-in endpoint keeps them: partitions of packed records.
 //
-// Theory of operation. An event is packed behind the others of its partition into one chunk of memory: a fixed header of
-// 48 bytes, the times and texts that it has, then the body; what an event has not takes no room. An append is a handful of
-// memcpys and no allocation in the long run, since the chunk that retention empties is used again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over
-// all partitions, so that a reader can see the order of arrival. A device's events are all in one partition, by a hash
-// of its id (FNV-1a, the same in every run), and keep their order (Microsoft docs: "Read device-to-cloud messages from
-// the built-in endpoint").
+// Theory of operation. An event is packed (event_record.hpp) behind the others of its partition into one chunk of memory.
+// An append is a handful of memcpys and no allocation in the long run, since the chunk that retention empties is used
+// again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over all partitions, so that a reader
+// can see the order of arrival. A device's events are all in one partition, by a hash of its id (FNV-1a, the same in every
+// run), and keep their order (Microsoft docs: "Read device-to-cloud messages from the built-in endpoint").
+
+// ---- iothub/hub/event_record.hpp
+// One event as the log keeps it: how it is packed, and how it is read where it lies.
+//
+// A record is a fixed header of 48 bytes, the times and texts that the event has, its properties, its body; what an event
+// has not takes no room.
 
 namespace iothub {
 inline namespace v0 {
 namespace hub {
+
+// Whom an event comes from, beside what it says.
+struct event_source {
+  std::string_view device_id = {};
+  std::string_view module_id = {};
+  std::string_view model_id = {};
+  std::int64_t generation = 0;  // .NET ticks
+  auth_scope scope = auth_scope::device;
+  event_kind kind = event_kind::telemetry;
+};
 
 // One event, borrowed from the log: holds until the next append.
 class event_view {
@@ -1743,6 +1799,7 @@ class event_view {
 
  private:
   friend class event_log;
+  friend class event_packer;
   enum class field : std::uint8_t {
     device_id, module_id, model_id, message_id, correlation_id, user_id, content_type, content_encoding, to,
     output_name, component_name, interface_id, count
@@ -1802,21 +1859,138 @@ class event_view {
   std::uint32_t partition_;
 };
 
+// One event on its way into the log. What it refers to has to live until write().
+class event_packer {
+ public:
+  event_packer(event_source const& from, d2c_message const& what) noexcept;
+  // Of the record, in bytes.
+  [[nodiscard]] std::size_t size() const noexcept { return head_.size; }
+  // `into` has that much room.
+  void write(char* into, std::uint64_t ordinal, std::uint64_t offset, utc_time enqueued) noexcept;
+
+ private:
+  d2c_message const& what_;
+  std::string_view texts_[event_view::fields];
+  event_view::header head_;
+};
+
+// `{"scope":...}` as iothub-connection-auth-method has it (Microsoft docs: "Create and read IoT Hub messages").
+[[nodiscard]] inline std::string_view auth_method_text(auth_scope scope) noexcept {
+  switch (scope) {
+    case auth_scope::module: return R"({"scope":"module","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})";
+    case auth_scope::hub: return R"({"scope":"hub","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})";
+    default: return R"({"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})";
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+inline char* put(char* at, std::string_view bytes) noexcept {
+  if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
+  return at + bytes.size();
+}
+template <class Plain>
+char* put_raw(char* at, Plain const& what) noexcept {
+  std::memcpy(at, &what, sizeof what);
+  return at + sizeof what;
+}
+}  // namespace detail
+
+inline event_packer::event_packer(event_source const& from, d2c_message const& what) noexcept
+    : what_{what},
+      texts_{from.device_id,   from.module_id,         from.model_id, what.message_id,  what.correlation_id, what.user_id,
+             what.content_type, what.content_encoding, what.to,       what.output_name, what.component_name, what.interface_id} {
+  head_.flags = (what.creation_time ? event_view::has_creation : 0u) | (what.expiry_time ? event_view::has_expiry : 0u) |
+                (static_cast<std::uint32_t>(from.scope) << 20) | (static_cast<std::uint32_t>(from.kind) << 24);
+  std::size_t size = sizeof head_ + what.body.size() + (what.creation_time ? 8u : 0u) + (what.expiry_time ? 8u : 0u);
+  for (std::size_t i = 0; i != event_view::fields; ++i) {
+    if (texts_[i].empty()) continue;
+    head_.flags |= 1u << i;
+    size += sizeof(std::uint32_t) + texts_[i].size();
+  }
+  for (auto const& q : what.properties) size += sizeof(event_view::property_head) + q.name.size() + q.value.size();
+  head_.size = static_cast<std::uint32_t>(size);
+  head_.body = static_cast<std::uint32_t>(what.body.size());
+  head_.generation = from.generation;
+  head_.properties = static_cast<std::uint32_t>(what.properties.size());
+}
+
+inline void event_packer::write(char* into, std::uint64_t ordinal, std::uint64_t offset, utc_time enqueued) noexcept {
+  head_.ordinal = ordinal;
+  head_.offset = offset;
+  head_.enqueued = enqueued.time_since_epoch().count();
+  char* at = detail::put_raw(into, head_);
+  if (what_.creation_time) at = detail::put_raw(at, std::int64_t{what_.creation_time->time_since_epoch().count()});
+  if (what_.expiry_time) at = detail::put_raw(at, std::int64_t{what_.expiry_time->time_since_epoch().count()});
+  for (auto const& t : texts_)
+    if (!t.empty()) at = detail::put_raw(at, static_cast<std::uint32_t>(t.size()));
+  for (auto const& t : texts_) at = detail::put(at, t);
+  for (auto const& q : what_.properties) {
+    event_view::property_head const h{static_cast<std::uint32_t>(q.name.size()),
+                                      static_cast<std::uint32_t>(q.value.size()) | (q.has_value ? event_view::has_value : 0)};
+    at = detail::put(detail::put(detail::put_raw(at, h), q.name), q.value);
+  }
+  detail::put(at, what_.body);
+}
+
+template <class F>
+void event_view::for_each_property(F f) const {
+  char const* at = record_ + begins_[fields];
+  for (std::uint32_t i = 0; i != head_.properties; ++i) {
+    property_head h;
+    std::memcpy(&h, at, sizeof h);
+    at += sizeof h;
+    std::uint32_t const value = h.value & ~has_value;
+    f(property_view{{at, h.name}, {at + h.name, value}, (h.value & has_value) != 0});
+    at += h.name + value;
+  }
+}
+
+inline telemetry_event event_view::copy() const {
+  telemetry_event out;
+  out.source = {std::string{device_id()}, std::string{module_id()}};
+  message& m = out.content;
+  m.message_id = text(field::message_id);
+  m.correlation_id = text(field::correlation_id);
+  m.user_id = text(field::user_id);
+  m.content_type = text(field::content_type);
+  m.content_encoding = text(field::content_encoding);
+  m.to = text(field::to);
+  m.output_name = text(field::output_name);
+  m.component_name = text(field::component_name);
+  m.interface_id = text(field::interface_id);
+  m.creation_time = creation_time();
+  m.expiry_time = expiry_time();
+  m.properties.reserve(head_.properties);
+  for_each_property([&](property_view const& p) {
+    m.properties.push_back({std::string{p.name}, std::string{p.value}, p.has_value});
+  });
+  m.body = message_body{body()};
+  out.enqueued_time = enqueued_time();
+  out.sequence_number = sequence_;
+  out.partition = partition_;
+  out.offset = head_.offset;
+  out.generation_id = std::to_string(head_.generation);
+  out.auth_method = auth_method_text(scope());
+  out.model_id = text(field::model_id);
+  out.message_source = source_text(kind());
+  return out;
+}
+
+}  // namespace hub
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace hub {
+
 // Where a reader of a partition is: the sequence number that it wants next, and where that was found the last time.
 struct event_cursor {
   std::uint64_t sequence = 0;
   std::uint64_t chunk = ~std::uint64_t{0};
   std::size_t at = 0;
-};
-
-// Whom an event comes from, beside what it says.
-struct event_source {
-  std::string_view device_id = {};
-  std::string_view module_id = {};
-  std::string_view model_id = {};
-  std::int64_t generation = 0;  // .NET ticks
-  auth_scope scope = auth_scope::device;
-  event_kind kind = event_kind::telemetry;
 };
 
 class event_log {
@@ -1891,28 +2065,7 @@ class event_log {
   function<void(std::uint32_t)> notify_;
 };
 
-// `{"scope":...}` as iothub-connection-auth-method has it (Microsoft docs: "Create and read IoT Hub messages").
-[[nodiscard]] inline std::string_view auth_method_text(auth_scope scope) noexcept {
-  switch (scope) {
-    case auth_scope::module: return R"({"scope":"module","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})";
-    case auth_scope::hub: return R"({"scope":"hub","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})";
-    default: return R"({"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})";
-  }
-}
-
 // --------------------------------------------------------------------------------------------------------------------
-
-namespace detail {
-inline char* put(char* at, std::string_view bytes) noexcept {
-  if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
-  return at + bytes.size();
-}
-template <class Plain>
-char* put_raw(char* at, Plain const& what) noexcept {
-  std::memcpy(at, &what, sizeof what);
-  return at + sizeof what;
-}
-}  // namespace detail
 
 inline event_log::event_log(retention keep) : keep_{keep}, partitions_(keep.partitions != 0 ? keep.partitions : 1) {}
 
@@ -1963,40 +2116,10 @@ inline void event_log::drop_oldest(part& p) noexcept {
 inline void event_log::append(std::uint32_t partition, event_source const& from, d2c_message const& what,
                               utc_time enqueued) {
   part& p = partitions_[partition];
-  std::string_view const texts[event_view::fields] = {
-      from.device_id,        from.module_id, from.model_id,    what.message_id,     what.correlation_id, what.user_id,
-      what.content_type,     what.content_encoding, what.to,   what.output_name,    what.component_name, what.interface_id};
-  event_view::header head;
-  head.flags = (what.creation_time ? event_view::has_creation : 0u) | (what.expiry_time ? event_view::has_expiry : 0u) |
-               (static_cast<std::uint32_t>(from.scope) << 20) | (static_cast<std::uint32_t>(from.kind) << 24);
-  std::size_t size = sizeof head + what.body.size() + (what.creation_time ? 8u : 0u) + (what.expiry_time ? 8u : 0u);
-  for (std::size_t i = 0; i != event_view::fields; ++i) {
-    if (texts[i].empty()) continue;
-    head.flags |= 1u << i;
-    size += sizeof(std::uint32_t) + texts[i].size();
-  }
-  for (auto const& q : what.properties) size += sizeof(event_view::property_head) + q.name.size() + q.value.size();
-  head.size = static_cast<std::uint32_t>(size);
-  head.body = static_cast<std::uint32_t>(what.body.size());
-  head.ordinal = ordinal_;
-  head.offset = p.offset;
-  head.enqueued = enqueued.time_since_epoch().count();
-  head.generation = from.generation;
-  head.properties = static_cast<std::uint32_t>(what.properties.size());
-
+  event_packer event{from, what};
+  std::size_t const size = event.size();
   char* const record = room(p, size);
-  char* at = detail::put_raw(record, head);
-  if (what.creation_time) at = detail::put_raw(at, std::int64_t{what.creation_time->time_since_epoch().count()});
-  if (what.expiry_time) at = detail::put_raw(at, std::int64_t{what.expiry_time->time_since_epoch().count()});
-  for (auto const& t : texts)
-    if (!t.empty()) at = detail::put_raw(at, static_cast<std::uint32_t>(t.size()));
-  for (auto const& t : texts) at = detail::put(at, t);
-  for (auto const& q : what.properties) {
-    event_view::property_head const h{static_cast<std::uint32_t>(q.name.size()),
-                                      static_cast<std::uint32_t>(q.value.size()) | (q.has_value ? event_view::has_value : 0)};
-    at = detail::put(detail::put(detail::put_raw(at, h), q.name), q.value);
-  }
-  detail::put(at, what.body);
+  event.write(record, ordinal_, p.offset, enqueued);
 
   p.chunks.back().used += size;
   p.bytes += size;
@@ -2006,19 +2129,6 @@ inline void event_log::append(std::uint32_t partition, event_source const& from,
   while (p.next - p.first > keep_.events || (p.bytes > keep_.bytes && p.next - p.first > 1)) drop_oldest(p);
   if (observer_ && p.first <= sequence) observer_(event_view{record, sequence, partition});
   if (notify_) notify_(partition);
-}
-
-template <class F>
-void event_view::for_each_property(F f) const {
-  char const* at = record_ + begins_[fields];
-  for (std::uint32_t i = 0; i != head_.properties; ++i) {
-    property_head h;
-    std::memcpy(&h, at, sizeof h);
-    at += sizeof h;
-    std::uint32_t const value = h.value & ~has_value;
-    f(property_view{{at, h.name}, {at + h.name, value}, (h.value & has_value) != 0});
-    at += h.name + value;
-  }
 }
 
 template <class Visit>
@@ -2135,37 +2245,6 @@ inline std::vector<telemetry_event> event_log::all() const {
   }
 }
 
-inline telemetry_event event_view::copy() const {
-  telemetry_event out;
-  out.source = {std::string{device_id()}, std::string{module_id()}};
-  message& m = out.content;
-  m.message_id = text(field::message_id);
-  m.correlation_id = text(field::correlation_id);
-  m.user_id = text(field::user_id);
-  m.content_type = text(field::content_type);
-  m.content_encoding = text(field::content_encoding);
-  m.to = text(field::to);
-  m.output_name = text(field::output_name);
-  m.component_name = text(field::component_name);
-  m.interface_id = text(field::interface_id);
-  m.creation_time = creation_time();
-  m.expiry_time = expiry_time();
-  m.properties.reserve(head_.properties);
-  for_each_property([&](property_view const& p) {
-    m.properties.push_back({std::string{p.name}, std::string{p.value}, p.has_value});
-  });
-  m.body = message_body{body()};
-  out.enqueued_time = enqueued_time();
-  out.sequence_number = sequence_;
-  out.partition = partition_;
-  out.offset = head_.offset;
-  out.generation_id = std::to_string(head_.generation);
-  out.auth_method = auth_method_text(scope());
-  out.model_id = text(field::model_id);
-  out.message_source = source_text(kind());
-  return out;
-}
-
 }  // namespace hub
 }  // namespace v0
 }  // namespace iothub
@@ -2174,6 +2253,7 @@ inline telemetry_event event_view::copy() const {
 //
 //   hub.faults().reject_next(fault_point::send_telemetry, errc::throttled, 3);
 //   hub.faults().reject_randomly(fault_point::connect, errc::service_unavailable, {.seed = 7, .one_in = 10});
+//   hub.faults().throttle(fault_point::connect, 100);  // an S1 hub's connections, per second
 //
 // A rule is consulted in the order in which rules were added; the first that applies decides. An idle plan costs one
 // comparison per operation.
@@ -2203,6 +2283,8 @@ struct fault_rule {
   std::uint64_t skip = 0;            // how many matching operations go by before
   std::uint64_t one_in = 1;          // above 1: applies to one in so many, drawn from `seed`
   std::uint64_t seed = 0;
+  std::uint64_t per_second = 0;      // above 0: lets so many a second go by, and applies to those above; at most 1e9
+  std::uint64_t burst = 0;           // ... and so many at once, at most 1e9; 0: what a second lets go by
   time_point until = never;          // applies before that
   // What happens. With code unset the operation goes on, after `delay` where that can be (telemetry: the receipt).
   bool rejects = true;
@@ -2278,6 +2360,18 @@ class fault_plan {
     rule.seed = odds.seed;
     add(std::move(rule));
   }
+  // Refuses what is above so many operations a second, from now on, as the hub's tiers do (Microsoft docs "IoT Hub quotas
+  // and throttling"). A device over MQTT is told by CONNACK 3 that it may not connect now; that the real hub says it this
+  // way is unconfirmed.
+  void throttle(fault_point where, std::uint64_t per_second, std::uint64_t burst = 0) {
+    fault_rule rule;
+    rule.where = where;
+    rule.code = errc::throttled;
+    rule.times = ~std::uint64_t{0};
+    rule.per_second = per_second;
+    rule.burst = burst;
+    add(std::move(rule));
+  }
   void delay_next(fault_point where, duration delay, std::uint64_t times = 1) {
     fault_rule rule;
     rule.where = where;
@@ -2306,6 +2400,7 @@ class fault_plan {
         continue;
       }
       if (rule.one_in > 1 && rules_[i].dice.below(rule.one_in) != 0) continue;
+      if (rule.per_second != 0 && rules_[i].admits(now)) continue;
       std::uint64_t const count = ++rules_[i].count;
       bool const endless = rule.times == ~std::uint64_t{0};
       decision = {rule.rejects,  rule.drops_link, rule.code, rule.hub_code,
@@ -2322,6 +2417,26 @@ class fault_plan {
     fault_rule rule;
     prng dice;
     std::uint64_t count = 0;
+    // A token bucket, in millionths of an operation; full when it is first asked.
+    std::uint64_t level = 0;
+    time_point filled = never;
+
+    bool admits(time_point now) noexcept {
+      constexpr std::uint64_t one = 1'000'000, most = 1'000'000'000;
+      std::uint64_t const rate = rule.per_second < most ? rule.per_second : most;
+      std::uint64_t const wanted = rule.burst != 0 ? rule.burst : rate;
+      std::uint64_t const room = (wanted < most ? wanted : most) * one;
+      if (filled == never || filled > now) {
+        level = filled == never ? room : level;
+      } else {
+        auto const elapsed = static_cast<std::uint64_t>((now - filled).count());
+        level = elapsed > (room - level) / rate ? room : level + elapsed * rate;
+      }
+      filled = now;
+      if (level < one) return false;
+      level -= one;
+      return true;
+    }
   };
   struct requested {
     requested_kind kind;
@@ -2355,6 +2470,7 @@ class fault_plan {
 inline constexpr std::chrono::seconds longest_requested_fault{3600};
 struct requested_fault {
   requested_kind kind = requested_kind::none;
+  link_part part = link_part::connection;
   duration delay = {};
   duration lasting = {};
 };
@@ -2363,6 +2479,25 @@ struct requested_fault {
   if (type == "InvokeAuthError") return requested_kind::refuse_token;
   if (type == "InvokeThrottling") return requested_kind::throttle;
   return type == "InvokeMaxMessageQuota" ? requested_kind::quota : requested_kind::none;
+}
+[[nodiscard]] constexpr link_part part_of_fault(std::string_view type) noexcept {
+  constexpr struct {
+    std::string_view type;
+    link_part part;
+  } parts[] = {
+      {"KillAmqpSession", link_part::session},
+      {"KillAmqpCBSLinkReq", link_part::token_requests},
+      {"KillAmqpCBSLinkResp", link_part::token_answers},
+      {"KillAmqpD2CLink", link_part::telemetry},
+      {"KillAmqpC2DLink", link_part::c2d},
+      {"KillAmqpTwinLinkReq", link_part::twin_requests},
+      {"KillAmqpTwinLinkResp", link_part::twin_answers},
+      {"KillAmqpMethodReqLink", link_part::method_requests},
+      {"KillAmqpMethodRespLink", link_part::method_answers},
+  };
+  for (auto const& each : parts)
+    if (each.type == type) return each.part;
+  return link_part::connection;
 }
 [[nodiscard]] inline requested_fault find_requested_fault(std::span<property_view const> properties) noexcept {
   requested_fault found;
@@ -2373,7 +2508,7 @@ struct requested_fault {
     auto const seconds = parse_int<std::int32_t>(p.value);
     duration time = seconds && *seconds > 0 ? duration{std::chrono::seconds{*seconds}} : duration{};
     if (time > longest_requested_fault) time = longest_requested_fault;
-    if (rest == "Type") found.kind = kind_of_fault(p.value);
+    if (rest == "Type") found.kind = kind_of_fault(p.value), found.part = part_of_fault(p.value);
     if (rest == "DelayInSecs") found.delay = time;
     if (rest == "DurationInSecs") found.lasting = time;
   }
@@ -4132,6 +4267,7 @@ class hub_core {
   struct scheduled_fault {
     device_key who;
     requested_kind kind;
+    link_part part;
     duration lasting;
   };
   using fault_schedule = std::multimap<time_point, scheduled_fault>;
@@ -4152,7 +4288,10 @@ class hub_core {
   error disabled(identity_record const& record) const;
   void set_drop(identity_record& record, grant const& with, instant at);
   void attach(device_link& link, identity_record& record, grant const& with, connect_options const& how, instant at);
-  void detach(identity_record& record, ending how, instant at);
+  void cut(identity_record& record, instant at) noexcept;
+  void clear_up(identity_record& record, ending how, instant at);
+  template <class Deliver>
+  void deliver_or_drop(identity_record& record, instant at, Deliver deliver);
   void drop_record(identity_record& record, error const& reason, instant at);
   void forget(device_link& link) noexcept;
   void remove(identity_record& record, instant at);
@@ -4161,7 +4300,7 @@ class hub_core {
 
   // --- telemetry
   result<receipt> take_telemetry(identity_record& record, auth_scope scope, d2c_message const& what, instant at);
-  void publish_will(identity_record& record, instant at);
+  void publish_will(identity_record& record, message const& will, instant at);
   void keep_telemetry(identity_record const& record, auth_scope scope, d2c_message const& what, instant at);
 
   // --- events of the hub itself (hub_core_events.hpp); each does nothing where no route wants it
@@ -4355,12 +4494,18 @@ inline result<identity_record*> hub_core::attached(device_link& link, fault_poin
   return record;
 }
 
-// azure-iot-sdk-csharp, FaultInjection.cs: Kill... and ShutDown... end the connection, Invoke... refuse for a while.
+// azure-iot-sdk-csharp, FaultInjection.cs: Kill... and ShutDown... end the connection or the part of it that they name,
+// Invoke... refuse for a while. Whether a part may come back at once is unconfirmed for the real hub; here it may.
 inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
+  bool const drops = fault.kind == requested_kind::end_connection;
+  identity_record* const record = drops ? registry_.find(fault.who) : nullptr;
+  if (record != nullptr && record->link != nullptr && record->link->has_parts()) {
+    record->link->end_part(fault.part, refuse(errc::connection_lost, 400029, "Closed by fault injection"));
+    if (fault.part != link_part::connection) return;
+  }
   fault_rule rule;
   rule.times = ~std::uint64_t{0};
   rule.until = add(at.now, fault.lasting);
-  bool const drops = fault.kind == requested_kind::end_connection;
   if (drops) {
     rule.where = fault_point::connect;
     rule.code = errc::service_unavailable;
@@ -4373,7 +4518,6 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
     rule.code = fault.kind == requested_kind::throttle ? errc::throttled : errc::quota_exceeded;
   }
   if (fault.lasting != duration{}) faults_.put_requested(fault.who, fault.kind, std::move(rule));
-  identity_record* const record = drops ? registry_.find(fault.who) : nullptr;
   if (record != nullptr) drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
 }
 
@@ -4381,7 +4525,7 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
 inline void hub_core::schedule(identity_record const& record, requested_fault const& asked, instant at) {
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
   if (!fresh) scheduled_.erase(found->second);
-  found->second = scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.lasting});
+  found->second = scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
 }
 
 // --- connections ----------------------------------------------------------------------------------------------------
@@ -4415,7 +4559,7 @@ inline result<connected> hub_core::connect(device_link& link, key_view who, gran
   attach(link, record, with, how, at);
   log(log_level::info, at, "connected", who);
   tell_connection(record, "deviceConnected", at);
-  settle_time(record, false, at);
+  settle_time(record, true, at);  // what an earlier connection held, and had no memory to give back
   deliver_pending(record, at);
   set_timer(record, at);
   give_outcomes();
@@ -4453,20 +4597,23 @@ inline void hub_core::renew(device_link& link, grant const& with, instant at) {
   set_timer(*link.identity_, at);
 }
 
-// The link is gone, the state stays right; the caller sees to outcomes.
-inline void hub_core::detach(identity_record& record, ending how, instant at) {
+// The link is gone, the state stays right; the caller sees to outcomes. What cannot fail is done first: when memory runs
+// out behind it the device is gone all the same, what it held comes back when it connects again, and calls time out.
+inline void hub_core::cut(identity_record& record, instant at) noexcept {
   record.link->identity_ = nullptr;
   record.link = nullptr;
   record.connection_state_updated = at.utc;
   record.listens_methods = record.listens_desired = false;
   record.drop_at = never;
   if (!record.is_module()) --connected_;
-  if (how == ending::lost) publish_will(record, at);
-  record.will.reset();
-  if (record.clean) {
-    record.session_stored = false;
-    record.c2d = c2d_mode::off;
-  }
+  if (!record.clean) return;
+  record.session_stored = false;
+  record.c2d = c2d_mode::off;
+}
+
+inline void hub_core::clear_up(identity_record& record, ending how, instant at) {
+  auto const will = std::exchange(record.will, nullptr);
+  if (how == ending::lost && will) publish_will(record, *will, at);
   settle_time(record, true, at);
   for (method_ticket const ticket : methods_.of(record))
     if (methods_.find(ticket)->delivered)
@@ -4479,18 +4626,20 @@ inline void hub_core::disconnect(device_link& link, ending how, instant at) {
   last_ = at;
   if (!link.attached()) return;
   identity_record& record = *link.identity_;
-  detach(record, how, at);
-  log(log_level::info, at, "disconnected", {record.key->device_id, record.key->module_id},
-      how == ending::graceful ? "by the device" : "connection lost");
-  give_outcomes();
+  cut(record, at);
+  detail::without_memory_too([&] {
+    clear_up(record, how, at);
+    log(log_level::info, at, "disconnected", {record.key->device_id, record.key->module_id},
+        how == ending::graceful ? "by the device" : "connection lost");
+    give_outcomes();
+  });
 }
 
 inline void hub_core::forget(device_link& link) noexcept {
 #if IOTHUB_EXCEPTIONS
   try {
     disconnect(link, ending::lost, last_);
-  } catch (...) {
-    if (link.identity_ != nullptr) link.identity_->link = nullptr;
+  } catch (...) {  // what user code (a log, an answer) threw
   }
 #else
   disconnect(link, ending::lost, last_);
@@ -4500,9 +4649,20 @@ inline void hub_core::forget(device_link& link) noexcept {
 inline void hub_core::drop_record(identity_record& record, error const& reason, instant at) {
   device_link* const link = record.link;
   if (link == nullptr) return;
-  detach(record, ending::lost, at);
-  log(log_level::info, at, "dropped", {record.key->device_id, record.key->module_id}, reason.message());
+  cut(record, at);
   link->on_drop(reason);
+  detail::without_memory_too([&] {
+    clear_up(record, ending::lost, at);
+    log(log_level::info, at, "dropped", {record.key->device_id, record.key->module_id}, reason.message());
+  });
+}
+
+// Hands something to the record's connection. One that there is no memory to serve is dropped: its device comes back, and
+// gets what waits for it then.
+template <class Deliver>
+void hub_core::deliver_or_drop(identity_record& record, instant at, Deliver deliver) {
+  bool const delivered = detail::without_memory_too([&] { deliver(*record.link); });
+  if (!delivered) drop_record(record, errc::out_of_memory, at);
 }
 
 inline bool hub_core::drop(key_view who, error reason, instant at) {
@@ -4614,8 +4774,11 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
   }
   if (settings_.honour_fault_properties && !what.properties.empty()) {
     requested_fault const asked = find_requested_fault(what.properties);
-    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it.
-    out.withheld = asked.kind == requested_kind::end_connection;
+    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it. A part that ends takes
+    // no answer with it that goes another way.
+    bool const elsewhere = record.link != nullptr && record.link->has_parts() && asked.part != link_part::connection &&
+                           asked.part != link_part::session && asked.part != link_part::telemetry;
+    out.withheld = asked.kind == requested_kind::end_connection && !elsewhere;
     if (asked.kind != requested_kind::none) schedule(record, asked, at);
   }
   keep_telemetry(record, scope, what, at);
@@ -4635,9 +4798,7 @@ inline void hub_core::keep_telemetry(identity_record const& record, auth_scope s
 }
 
 // Microsoft docs "Communicate with your IoT hub using MQTT": a will is telemetry with iothub-MessageType = Will.
-inline void hub_core::publish_will(identity_record& record, instant at) {
-  if (!record.will) return;
-  message const& will = *record.will;
+inline void hub_core::publish_will(identity_record& record, message const& will, instant at) {
   std::vector<property_view> properties{{"iothub-MessageType", "Will", true}};
   for (auto const& p : will.properties) properties.push_back({p.name, p.value, p.has_value});
   d2c_message what;
@@ -5214,7 +5375,9 @@ inline result<twin> hub_core::replace_twin(key_view key, twin_update const& upda
   }
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)
-    record.link->deliver_desired(state.desired.version, document(state.desired.properties));
+    deliver_or_drop(record, at, [&](device_link& link) {
+      link.deliver_desired(state.desired.version, document(state.desired.properties));
+    });
   if (change.tags != nullptr || change.desired != nullptr) tell_twin_replaced(record, at);
   return describe_twin(record);
 }
@@ -5258,17 +5421,27 @@ inline result<method_ticket> hub_core::invoke_method(key_view key, method_reques
   if (!listening) call.request = request;
   method_ticket const ticket = methods_.add(std::move(call));
   pending_call& kept = *methods_.find(ticket);
+  struct cancelled_when_not_taken {  // the caller never hears of a ticket that it was not given
+    hub_core& hub;
+    method_ticket ticket;
+    bool taken = false;
+    ~cancelled_when_not_taken() {
+      if (!taken) hub.cancel_method(ticket);
+    }
+  } guard{*this, ticket};
   if (listening)
     deliver(ticket, kept, request, at);
   else
     methods_.set_due(ticket, kept, add(at.now, how.connect_timeout));
+  guard.taken = true;
   return ticket;
 }
 
 inline void hub_core::deliver(method_ticket ticket, pending_call& call, method_request const& request, instant at) {
   call.delivered = true;
   methods_.set_due(ticket, call, add(at.now, call.response_timeout));
-  call.target->link->deliver_method({ticket, request.name, request.payload});
+  deliver_or_drop(*call.target, at,
+                  [&](device_link& link) { link.deliver_method({ticket, request.name, request.payload}); });
 }
 
 inline void hub_core::cancel_method(method_ticket ticket) {
@@ -5277,8 +5450,6 @@ inline void hub_core::cancel_method(method_ticket ticket) {
 }
 
 // --- cloud to device ------------------------------------------------------------------------------------------------
-
-inline constexpr std::size_t longest_c2d_topic = 65'000;  // the hub's own properties need some of the 65,535
 
 inline result<std::uint64_t> hub_core::send_c2d(std::string_view device_id, c2d_send what, instant at) {
   if (auto ok = check_fault(fault_point::send_c2d, device_id, at); !ok) return std::move(ok).error();
@@ -5290,11 +5461,9 @@ inline result<std::uint64_t> hub_core::send_c2d(std::string_view device_id, c2d_
                   "The message is above " + std::to_string(settings_.limits.c2d_message) + " bytes");
   if (what.content.expiry_time && *what.content.expiry_time <= at.utc)
     return refuse(errc::forbidden, 403009, "The message has expired already");
-  // A device over MQTT gets the properties percent-encoded in the topic (MQTT 3.1.1 section 1.5.3: 65,535 bytes); what
-  // does not fit could never leave the queue. Unconfirmed for the real hub.
   std::string topic;
   if (auto fits = append_c2d_topic(topic, device_id, {.content = what.content}); !fits) return std::move(fits).error();
-  if (topic.size() > longest_c2d_topic)
+  if (topic.size() > settings_.limits.c2d_topic)
     return refuse(errc::too_large, 413001, "The message's properties, percent-encoded, do not fit into an MQTT topic");
   settle_time(record, false, at);
   if (record.queue && record.queue->size() >= settings_.limits.c2d_queue)
@@ -5325,22 +5494,24 @@ inline std::string hub_core::new_lock_token() {
 // In the order of sending; each message once per connection.
 inline void hub_core::deliver_pending(identity_record& record, instant at) {
   if (record.link == nullptr || record.c2d == c2d_mode::off || !record.queue) return;
-  if (record.c2d == c2d_mode::fetched) {
-    if (record.queue->next() != nullptr) record.link->c2d_waits();
-    return;
-  }
-  while (c2d_entry* const entry = record.queue->next(record.c2d_since)) {
-    bool const again = std::exchange(entry->seen, true);
-    if (record.c2d == c2d_mode::at_most_once) {
-      c2d_entry const gone = record.queue->take(*entry);
-      record.link->deliver_c2d(gone.message, again);
-      depart(record, gone, feedback_status::success, at);
-      continue;
+  deliver_or_drop(record, at, [&](device_link& link) {
+    if (record.c2d == c2d_mode::fetched) {
+      if (record.queue->next() != nullptr) link.c2d_waits();
+      return;
     }
-    entry->message.lock_token = new_lock_token();
-    entry->locked_until = never;
-    record.link->deliver_c2d(entry->message, again);
-  }
+    while (c2d_entry* const entry = record.queue->next(record.c2d_since)) {
+      bool const again = std::exchange(entry->seen, true);
+      if (record.c2d == c2d_mode::at_most_once) {
+        c2d_entry const gone = record.queue->take(*entry);
+        link.deliver_c2d(gone.message, again);
+        depart(record, gone, feedback_status::success, at);
+        continue;
+      }
+      entry->message.lock_token = new_lock_token();
+      entry->locked_until = never;
+      link.deliver_c2d(entry->message, again);
+    }
+  });
 }
 
 inline void hub_core::settle_time(identity_record& record, bool connection_ended, instant at) {
@@ -6262,14 +6433,16 @@ class amqp_front {
 // silent.
 //
 // Rules
-//   1. In this order: the Host (421), the path (404, 405), api-version (400001), the token (401), the body (400), the
-//   core.
+//   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the body
+//   (400), the core.
 //   2. Any api-version is taken.
 //   3. A direct method is the one request that is answered later: its ticket is the core's own.
 //   4. If-Match: * and "*" are any; "tag" is that one; "" is none. A tag without quotes is taken for any, since the
 //   real
 //      service was seen to ignore it (azure-iot-sdk-node issue 606).
-//   5. The content type of a JSON body is not looked at: clients vary.
+//   5. Origin is what a browser sends: each has to name a host that Host may name, so that no page from elsewhere talks
+//   to a hub on its visitor's machine. Unconfirmed for the real hub. Nothing ever answers with a CORS field.
+//   6. The content type of a JSON body is not looked at: clients vary.
 
 // ---- iothub/http/server.hpp
 // The contract between whatever carries HTTP requests and whatever answers them, in values.
@@ -6805,6 +6978,8 @@ class http_face final : public http::request_handler, private method_caller {
   [[nodiscard]] inline http::ticket on_request(http::request&& what, http::reply_to to, time_point now) override;
   inline void on_cancel(http::ticket pending) override;
   [[nodiscard]] http_face_options const& options() const noexcept { return options_; }
+  // Whether whoever sent it may speak to this hub, as far as Origin tells.
+  [[nodiscard]] inline bool allows_origin(http::request const& what) const noexcept;
   [[nodiscard]] std::size_t pending_calls() const noexcept { return calls_.size(); }
 
  private:
@@ -6839,6 +7014,8 @@ class http_face final : public http::request_handler, private method_caller {
   http::ticket invoke(visit const& v, http::reply_to to);
   [[nodiscard]] http::response not_allowed(http::request const& what, answering const& answer) const;
   [[nodiscard]] http::response wrong_host(answering const& answer) const;
+  // The answer to those who may not speak to this hub at all.
+  maybe<http::response> turned_away(http::request const& what, answering const& answer, instant at);
   void note(http::request const& what, http::response const& answer, instant at);
 
   hub_core& core_;
@@ -6927,14 +7104,8 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
   instant const at = host_.at(now);
   host_.core_touched();
   answering const answer{tracking_.next(), at.utc};
-  if (!options_.hosts.allows(what.headers.get("Host"))) {
-    if (log_ != nullptr) {
-      auto const why = what.headers.has("Host")
-                           ? "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 64)}
-                           : std::string{"the request has no Host field"};
-      log_->write({log_level::warning, at, "refused", {}, {}, why});
-    }
-    to.respond(wrong_host(answer));
+  if (auto refusal = turned_away(what, answer, at)) {
+    to.respond(std::move(*refusal));
     return http::answered;
   }
   auto const routed = parse_route(what.method, what.target, what.headers.get("X-HTTP-Method-Override"), route_);
@@ -6959,6 +7130,35 @@ inline http::ticket http_face::on_request(http::request&& what, http::reply_to t
   note(what, response, at);
   to.respond(std::move(response));
   return http::answered;
+}
+
+inline maybe<http::response> http_face::turned_away(http::request const& what, answering const& answer, instant at) {
+  bool const host = options_.hosts.allows(what.headers.get("Host"));
+  if (host && allows_origin(what)) return {};
+  if (log_ != nullptr) {
+    auto const why = host ? "Origin names another host: " + std::string{what.headers.get("Origin").substr(0, 64)}
+                     : what.headers.has("Host")
+                         ? "the Host field names another host: " + std::string{what.headers.get("Host").substr(0, 64)}
+                         : std::string{"the request has no Host field"};
+    log_->write({log_level::warning, at, "refused", {}, {}, why});
+  }
+  if (!host) return wrong_host(answer);
+  auto response = answer.refusal(refuse(errc::bad_request, 400000, "Origin names another host than this hub"));
+  response.status = 403;
+  return response;
+}
+
+// RFC 6454 section 7: scheme "://" host [ ":" port ], or "null". A browser sends one; with two somebody else has a say.
+inline bool http_face::allows_origin(http::request const& what) const noexcept {
+  std::size_t count = 0;
+  for (http::header const& field : what.headers) {
+    if (!iequals(field.name, "Origin")) continue;
+    auto const origin = trim(field.value);
+    auto const scheme = origin.find("://");
+    auto const host = scheme == std::string_view::npos ? std::string_view{} : origin.substr(scheme + 3);
+    if (++count > 1 || !options_.hosts.allows(host)) return false;
+  }
+  return true;
 }
 
 // One answer for a wrong key and for a device that is not there, so that a stranger cannot try which ids exist. Who holds
@@ -7047,10 +7247,14 @@ inline http::response http_face::not_allowed(http::request const& what, answerin
   return response;
 }
 
-// The target holds no secret, the header fields do.
+// The header fields hold secrets; the target none, unless somebody puts a signature into it as for storage.
 inline void http_face::note(http::request const& what, http::response const& answer, instant at) {
   if (log_ == nullptr) return;
-  auto const line = what.method + ' ' + what.target.substr(0, 512) + ' ' + std::to_string(answer.status);
+  std::string_view target = std::string_view{what.target}.substr(0, 512);
+  bool cut = false;
+  for (std::size_t i = 0; i + 4 <= target.size() && !cut; ++i)
+    if (iequals(target.substr(i, 4), "sig=")) target = target.substr(0, i + 4), cut = true;
+  auto const line = what.method + ' ' + std::string{target} + (cut ? "..." : "") + ' ' + std::to_string(answer.status);
   log_->write({log_level::debug, at, "request", {}, {}, line});
 }
 
@@ -8250,8 +8454,8 @@ inline void mqtt_face::on_puback(std::uint16_t id, time_point now) {
 //   2. In this order: the Host (the HTTP face refuses it with 421), Origin (403), the path (404), the handshake itself
 //      (RFC 6455 section 4.2.1; 400, or 426 for another version), the subprotocol (400). Statuses are unconfirmed for
 //      the real hub.
-//   3. Origin is what a browser sends, and some libraries send of their own accord: it has to name a host that Host may
-//      name. So a page from elsewhere cannot reach a hub on the loopback address through its visitor's browser.
+//   3. Origin as in http_face.hpp: a page from elsewhere cannot reach a hub on the loopback address through its visitor's
+//      browser. The same-origin policy does not bind WebSockets, so this is all that stops it.
 //   4. Extensions are declined by silence (section 9.1).
 
 namespace iothub {
@@ -8285,7 +8489,6 @@ class websocket_front {
   static constexpr std::string_view servicebus_path = "/$servicebus/websocket";
 
   result<websocket_kind> admit(http::request const& what, std::string_view path) const;
-  [[nodiscard]] bool allows_origin(http::request const& what) const noexcept;
   static error refusal(int status, std::string text) {
     return error{errc::bad_request, std::move(text)}.with_http(status, 0, {});
   }
@@ -8336,7 +8539,7 @@ inline maybe<websocket_front::verdict> websocket_front::judge(http::request cons
 }
 
 inline result<websocket_kind> websocket_front::admit(http::request const& what, std::string_view path) const {
-  if (!allows_origin(what)) return refusal(403, "Origin names another host than this hub");
+  if (!http_.allows_origin(what)) return refusal(403, "Origin names another host than this hub");
   bool const iothub = iequals(path, iothub_path);
   if (!iothub && !iequals(path, servicebus_path))
     return refusal(404,
@@ -8348,15 +8551,6 @@ inline result<websocket_kind> websocket_front::admit(http::request const& what, 
     return refusal(400, iothub ? "Sec-WebSocket-Protocol offers neither mqtt nor AMQPWSB10"
                                : "Sec-WebSocket-Protocol does not offer AMQPWSB10");
   return chosen == "mqtt" ? websocket_kind::mqtt : websocket_kind::amqp;
-}
-
-// RFC 6454 section 7: scheme "://" host [ ":" port ], or "null".
-inline bool websocket_front::allows_origin(http::request const& what) const noexcept {
-  if (!what.headers.has("Origin")) return true;
-  auto const origin = trim(what.headers.get("Origin"));
-  auto const scheme = origin.find("://");
-  return http_.options().hosts.allows(scheme == std::string_view::npos ? std::string_view{}
-                                                                       : origin.substr(scheme + 3));
 }
 
 }  // namespace hub
@@ -8760,7 +8954,9 @@ inline void server_connection::on_time(time_point now) {
 //      detached with a condition (AMQP 1.0 Part 2, 2.6.3); the connection goes on.
 //   3. The event endpoint's name at the IoT hub ("/messages/events/...") is a redirect to the endpoint itself.
 //   4. When a token ends and no newer one came, the links that it opened are detached with unauthorized-access.
-//   5. Links of several devices may be on one connection; each device is connected while it has a link.
+//   5. Before the first good token, and again when the last one has ended, a connection is a stranger's: it has time for
+//   a token, few sessions and links, and room for a message of a token's size; going above ends it.
+//   6. Links of several devices may be on one connection; each device is connected while it has a link.
 
 namespace iothub {
 inline namespace v0 {
@@ -8801,13 +8997,15 @@ class amqp_node {
   friend class amqp_face;
   amqp_face& face_;
   amqp::link& link_;
+  std::size_t place_in_face_ = 0;  // where amqp_face::nodes_ has it
   bool has_work_ = false;
 };
 
 // The connection that is put before it is told by attach(), before the first byte; it must live as long as bytes come.
 class amqp_face : public amqp::connection_handler {
  public:
-  explicit amqp_face(amqp_front& front);
+  // `peer` is for the log.
+  explicit amqp_face(amqp_front& front, std::string peer = {});
   amqp_face(amqp_face const&) = delete;
   amqp_face& operator=(amqp_face const&) = delete;
   ~amqp_face();
@@ -8822,6 +9020,8 @@ class amqp_face : public amqp::connection_handler {
   // --- amqp::connection_handler
   inline std::optional<amqp::sasl_code> on_sasl(amqp::sasl_login const& who, time_point now) override;
   inline void on_open(amqp::open const& peer, time_point now) override;
+  inline void on_session(amqp::session& which, time_point now) override;
+  inline void on_ended(amqp::session& which, amqp::end_reason const& why, time_point now) override;
   inline void on_attach(amqp::link& which, amqp::attach const& how, time_point now) override;
   inline void on_credit(amqp::link& which, time_point now) override;
   inline void on_transfer(amqp::link& which, amqp::delivery const& what, time_point now) override;
@@ -8849,7 +9049,12 @@ class amqp_face : public amqp::connection_handler {
     amqp::link* link;
     std::uint32_t delivery;
   };
-  static constexpr std::uint64_t cbs_mark = 1;  // link::user of the links of $cbs
+  // link::user of the links of $cbs, and of those that were refused and not let go by the peer yet.
+  static constexpr std::uint64_t cbs_mark = 1, refused_mark = 2;
+  // Of a stranger; clients use one session and the two links of $cbs.
+  static constexpr std::size_t stranger_sessions = 8, stranger_links = 16, stranger_bytes = 64 * 1024;
+  static constexpr std::size_t max_cbs_links = 32, max_refused_links = 256;
+  static constexpr std::size_t max_device_links = 32;  // of one identity, which has use for seven
 
   result<std::unique_ptr<amqp_node>> open_node(amqp_address const& where, amqp::link& which, amqp::attach const& how,
                                                instant at);
@@ -8857,9 +9062,16 @@ class amqp_face : public amqp::connection_handler {
                                                       amqp::attach const& how, instant at);
   result<amqp_device*> device_of(device_key who, std::string_view address, std::string_view model_id, instant at);
   void refuse(amqp::link& which, error const& why, instant at);
+  void refuse(amqp::link& which, amqp::error_view const& why, instant at);
+  // Ends the connection of a stranger who asks for too much, or of a peer who lets no refused link go.
+  void cut_off(std::string_view why, instant at);
+  void log(log_level level, instant at, std::string_view event, std::string_view reason);
+  // Whether it is a stranger's has changed, perhaps.
+  void weigh(time_point now) noexcept;
   void redirect(amqp::link& which, amqp_address const& where, instant at);
   amqp::request_status put_token(amqp::put_token const& request, instant at);
   void detach_unpermitted(instant at);
+  void end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why);
   void renew_devices(instant at);
 
   void work_for(amqp_node& node);
@@ -8880,12 +9092,16 @@ class amqp_face : public amqp::connection_handler {
   amqp::connection* connection_ = nullptr;
   amqp_claims claims_;
   amqp::cbs_server cbs_;
+  std::string peer_;
   std::string peer_host_;  // as its `open` asked for
+  std::size_t sessions_ = 0, links_ = 0, cbs_links_ = 0, refused_links_ = 0;  // that are there now
   std::vector<std::unique_ptr<amqp_node>> nodes_;
   std::map<device_key, std::unique_ptr<amqp_device>> devices_;
   std::vector<amqp_node*> work_;
   std::vector<later_settlement> later_;
+  time_point token_due_ = never;  // when a connection that shows none is closed
   time_point now_ = {};  // of the last call, for what goes without one
+  bool broken_ = false;  // no memory to end a link in order: the connection ends
 };
 
 }  // namespace hub
@@ -9183,6 +9399,8 @@ class amqp_device final : public device_link {
   inline void c2d_waits() override;
   inline void deliver_desired(std::int64_t version, json::value const& patch) override;
   inline void on_drop(error const& reason) override;
+  [[nodiscard]] bool has_parts() const noexcept override { return true; }
+  inline void end_part(link_part what, error const& reason) override;
 
  private:
   friend class amqp_device_node;
@@ -9220,6 +9438,15 @@ class amqp_device_node final : public amqp_node {
   };
 
   [[nodiscard]] hub_core& core() noexcept { return face_.front_.core_; }
+  [[nodiscard]] link_part part() const noexcept {
+    bool const out = link_.is_sender();
+    switch (place_) {
+      case amqp_place::device_c2d: return link_part::c2d;
+      case amqp_place::device_methods: return out ? link_part::method_requests : link_part::method_answers;
+      case amqp_place::device_twin: return out ? link_part::twin_answers : link_part::twin_requests;
+      default: return link_part::telemetry;
+    }
+  }
   void fetch(instant at);
   void on_telemetry(amqp::delivery const& what, instant at);
   result<receipt> take_telemetry(byte_view payload, instant at);
@@ -9312,8 +9539,38 @@ inline void amqp_device::deliver_desired(std::int64_t version, json::value const
 }
 
 inline void amqp_device::on_drop(error const& reason) {
-  for (auto* const each : nodes_) each->link_.detach(face_.refusal(reason).view());
+  bool const detached = detail::without_memory_too([&] {
+    for (auto* const each : nodes_) each->link_.detach(face_.refusal(reason).view());
+  });
+  if (!detached) face_.broken_ = true;
   face_.output_made();
+}
+
+inline void amqp_device::end_part(link_part what, error const& reason) {
+  bool const ended = detail::without_memory_too([&] {
+    auto const why = face_.refusal(reason);
+    if (what == link_part::connection)
+      return face_.connection_->close({amqp::condition::connection_forced, reason.message()});
+    if (what == link_part::session || what == link_part::token_requests || what == link_part::token_answers)
+      return face_.end_shared(*this, what, why.view());
+    for (auto* const each : nodes_)
+      if (each->part() == what) each->link_.detach(why.view());
+  });
+  if (!ended) face_.broken_ = true;
+  face_.output_made();
+}
+
+// What a device has together with the others of its connection.
+inline void amqp_face::end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why) {
+  connection_->for_each_session([&](amqp::session& session) {
+    bool is_its = false;
+    session.for_each_link([&](amqp::link& link) {
+      for (auto const* const node : whose.nodes_) is_its = is_its || &node->link_ == &link;
+      bool const hit = link.user == cbs_mark && link.is_sender() == (what == link_part::token_answers);
+      if (hit && what != link_part::session) link.detach(why);
+    });
+    if (is_its && what == link_part::session) session.end(why);
+  });
 }
 
 inline result<amqp_device*> amqp_face::device_of(device_key who, std::string_view address, std::string_view model_id,
@@ -9345,6 +9602,8 @@ inline result<std::unique_ptr<amqp_node>> amqp_face::open_device_node(amqp_addre
   std::string const model = text_of(amqp::find(how.properties, "com.microsoft:model-id"));
   auto device = device_of(where.who, where.path, model, at);
   if (!device) return std::move(device).error();
+  if ((*device)->nodes_.size() >= max_device_links)
+    return hub::refuse(errc::quota_exceeded, 403005, "too many links of one identity on a connection");
   return std::unique_ptr<amqp_node>{new amqp_device_node{*this, which, **device, where.place}};
 }
 
@@ -9363,16 +9622,18 @@ inline amqp_device_node::~amqp_device_node() {
   for (std::size_t i = device.nodes_.size(); i-- != 0;)
     if (device.nodes_[i] == this) device.nodes_.erase(device.nodes_.begin() + static_cast<std::ptrdiff_t>(i));
   instant const at = face_.front_.host_.at(face_.now_);
-  for (auto const& each : locked_)
-    (void)core().settle_c2d(device.who_.device_id, each.token, settlement::release, at);
-  if (device.attached() && link_.is_sender()) {
-    if (place_ == amqp_place::device_methods && !device.out(place_)) core().listen_methods(device, false, at);
-    if (place_ == amqp_place::device_c2d && !device.out(place_)) core().listen_c2d(device, c2d_mode::off, at);
-    if (place_ == amqp_place::device_twin && !device.out(place_)) core().listen_desired(device, false, at);
-  }
+  detail::without_memory_too([&] {  // the messages come again when their locks have ended
+    for (auto const& each : locked_)
+      (void)core().settle_c2d(device.who_.device_id, each.token, settlement::release, at);
+    if (device.attached() && link_.is_sender()) {
+      if (place_ == amqp_place::device_methods && !device.out(place_)) core().listen_methods(device, false, at);
+      if (place_ == amqp_place::device_c2d && !device.out(place_)) core().listen_c2d(device, c2d_mode::off, at);
+      if (place_ == amqp_place::device_twin && !device.out(place_)) core().listen_desired(device, false, at);
+    }
+  });
   if (!device.nodes_.empty()) return;
   core().disconnect(device, ending::graceful, at);
-  face_.devices_.erase(device_key{device.who_});
+  face_.devices_.erase(face_.devices_.find(device.who_));
 }
 
 inline void amqp_device_node::start(instant at) {
@@ -9485,7 +9746,8 @@ inline void amqp_device_node::on_telemetry(amqp::delivery const& what, instant a
 inline void amqp_device_node::on_method_answer(amqp::message_view const& message, instant at) {
   method_ticket const ticket = detail::read_ticket(message.properties.correlation_id);
   auto const status = amqp::find(message.application_properties, "IoThub-status").as_int();
-  if (!status) return core().answer_method_badly(*device_, ticket, "the status is no number", at);
+  if (!status || *status != static_cast<int>(*status))
+    return core().answer_method_badly(*device_, ticket, "the status is no number of 32 bits", at);
   method_response response;
   response.status = static_cast<int>(*status);
   iothub::message content;
@@ -9723,6 +9985,19 @@ class amqp_event_node final : public amqp_node, public amqp_event_waiter {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+namespace detail {
+
+// Microsoft docs: resource-name-rules (consumergroups) and "Event Hubs quotas". $Default is there without being made;
+// other groups, unlike the real hub's, need not be made either.
+inline bool is_consumer_group(std::string_view name) noexcept {
+  if (iequals(name, "$Default")) return true;
+  for (char const c : name)
+    if (!is_alnum(c) && c != '.' && c != '-' && c != '_') return false;
+  return !name.empty() && name.size() <= 50;
+}
+
+}  // namespace detail
+
 inline result<std::unique_ptr<amqp_node>> amqp_event_node::open(amqp_face& face, amqp_address const& where,
                                                                 amqp::link& which, amqp::attach const& how,
                                                                 instant at) {
@@ -9734,12 +10009,16 @@ inline result<std::unique_ptr<amqp_node>> amqp_event_node::open(amqp_face& face,
   auto const partition = parse_int<std::uint32_t>(where.partition);
   if (!partition || *partition >= log.partitions())
     return missing("there is no such partition; the hub has " + std::to_string(log.partitions()));
+  if (!detail::is_consumer_group(where.group))
+    return missing("there is no such consumer group; a name has 1 to 50 letters, digits, '.', '-' and '_'");
+  auto const epoch = amqp::find(how.properties, "com.microsoft:epoch").as_int();
+  if (epoch && *epoch < 0) return hub::refuse(errc::bad_request, 400004, "an epoch is not below 0");
   auto const from = read_event_filter(how.source.filter);
   if (!from) return from.error();
   std::unique_ptr<amqp_event_node> made{new amqp_event_node{face, which}};
   made->path_ = where.path;
   made->place_ = {to_lower(where.group), *partition};
-  made->epoch_ = amqp::find(how.properties, "com.microsoft:epoch").as_int();
+  made->epoch_ = epoch;
   made->metrics_ = amqp::has_symbol(how.desired_capabilities, "com.microsoft:enable-receiver-runtime-metric");
   made->cursor_.sequence = find_position(log, *partition, *from);
   if (auto ok = made->take_place(at); !ok) return std::move(ok).error();
@@ -10153,7 +10432,8 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
-inline amqp_face::amqp_face(amqp_front& front) : front_{front}, claims_{front.core_, front.policy_keys_} {}
+inline amqp_face::amqp_face(amqp_front& front, std::string peer)
+    : front_{front}, claims_{front.core_, front.policy_keys_}, peer_{std::move(peer)} {}
 
 inline amqp_face::~amqp_face() { release(); }
 
@@ -10176,9 +10456,16 @@ inline void amqp_face::settle_later(amqp::link& which, std::uint32_t delivery, t
 }
 
 inline void amqp_face::on_time(time_point now) {
+  if (broken_) connection_->link_lost(errc::out_of_memory, now);
   if (claims_.deadline() <= now) {
     instant const at = touched(now);
     if (claims_.expire(at)) detach_unpermitted(at);
+    weigh(now);
+  }
+  if (token_due_ <= now) {
+    token_due_ = never;
+    log(log_level::warning, touched(now), "refused", "no token was shown on the connection in time");
+    connection_->close({amqp::condition::unauthorized_access, "no token was shown in time"});
   }
   for (std::size_t i = 0; i < later_.size();) {
     if (later_[i].due > now) {
@@ -10198,7 +10485,7 @@ inline void amqp_face::on_time(time_point now) {
 }
 
 inline time_point amqp_face::deadline() const noexcept {
-  time_point due = claims_.deadline();
+  time_point due = claims_.deadline() < token_due_ ? claims_.deadline() : token_due_;
   for (auto const& each : later_)
     if (each.due < due) due = each.due;
   return due;
@@ -10219,11 +10506,12 @@ inline std::optional<amqp::sasl_code> amqp_face::on_sasl(amqp::sasl_login const&
   instant const at = touched(now);
   auto const good = claims_.add_login(who.user, who.password, at);
   if (good) return amqp::sasl_code::ok;
-  front_.log(log_level::warning, at, "refused", {}, good.error().message());
+  log(log_level::warning, at, "refused", good.error().message());
   return amqp::sasl_code::auth;
 }
 
-inline void amqp_face::on_open(amqp::open const& peer, time_point) {
+inline void amqp_face::on_open(amqp::open const& peer, time_point now) {
+  weigh(now);
   peer_host_ = host_of_address("amqp://" + std::string{peer.hostname});
 }
 
@@ -10234,32 +10522,64 @@ inline amqp::request_status amqp_face::put_token(amqp::put_token const& request,
   if (!known) return {400, "this type of token is not supported"};
   auto const good = claims_.add(request.name, request.token, at);
   if (good) {
+    weigh(at.now);
     renew_devices(at);
     return {200, "OK"};
   }
-  front_.log(log_level::warning, at, "refused", {}, good.error().message());
+  log(log_level::warning, at, "refused", good.error().message());
   if (good.error() == errc::quota_exceeded) return {403, "too many tokens on one connection"};
   // One answer for an unknown identity and for a wrong key: who has none is not told what there is. The log knows.
   return {401, "Token or Certificate is invalid."};
 }
 
+inline void amqp_face::weigh(time_point now) noexcept {
+  bool const stranger = claims_.empty();
+  token_due_ = stranger ? add(now, connection_->options().open_timeout) : never;
+  connection_->limit_assembling(stranger ? stranger_bytes : connection_->options().max_assembling);
+}
+
+inline void amqp_face::log(log_level level, instant at, std::string_view event, std::string_view reason) {
+  if (peer_.empty()) return front_.log(level, at, event, {}, reason);
+  front_.log(level, at, event, {}, std::string{reason}.append(" (from ").append(peer_).append(")"));
+}
+
+inline void amqp_face::cut_off(std::string_view why, instant at) {
+  log(log_level::warning, at, "refused", why);
+  connection_->close({amqp::condition::resource_limit_exceeded, why});
+}
+
+// --- sessions --------------------------------------------------------------------------------------------------------
+
+inline void amqp_face::on_session(amqp::session&, time_point now) {
+  if (++sessions_ > stranger_sessions && claims_.empty())
+    cut_off("too many sessions on a connection without a token", touched(now));
+}
+
+inline void amqp_face::on_ended(amqp::session&, amqp::end_reason const&, time_point) { --sessions_; }
+
 // --- links -----------------------------------------------------------------------------------------------------------
 
 inline void amqp_face::on_attach(amqp::link& which, amqp::attach const& how, time_point now) {
   instant const at = touched(now);
+  if (++links_ > stranger_links && claims_.empty())
+    return cut_off("too many links on a connection without a token", at);
   // The node is where messages of this side come from, or where the peer's go to.
   bool const named = which.is_sender() ? how.has_source && how.source.has_address : how.has_target && how.target.has_address;
   auto const where = parse_amqp_address(!named             ? std::string_view{}
                                         : which.is_sender() ? how.source.address
                                                             : how.target.address);
   if (where.place == amqp_place::cbs) {
+    if (cbs_links_ == max_cbs_links)
+      return refuse(which, hub::refuse(errc::quota_exceeded, 403005, "too many links of $cbs on one connection"), at);
     which.user = cbs_mark;
+    ++cbs_links_;
     return cbs_.attach(which, how);
   }
   if (where.place == amqp_place::hub_events) return redirect(which, where, at);
   auto made = open_node(where, which, how, at);
   if (!made) return refuse(which, made.error(), at);
   amqp_node& node = **made;
+  node.place_in_face_ = nodes_.size();
   nodes_.push_back(std::move(*made));
   which.context = &node;
   which.accept(node.answer());
@@ -10296,8 +10616,16 @@ inline result<std::unique_ptr<amqp_node>> amqp_face::open_node(amqp_address cons
 }
 
 inline void amqp_face::refuse(amqp::link& which, error const& why, instant at) {
-  front_.log(log_level::warning, at, "refused", {}, why.message());
-  which.refuse(refusal(why).view());
+  log(log_level::warning, at, "refused", why.message());
+  refuse(which, refusal(why).view(), at);
+}
+
+// A refused link is there until the peer agrees (AMQP 1.0 Part 2, 2.6.3), which costs it nothing.
+inline void amqp_face::refuse(amqp::link& which, amqp::error_view const& why, instant at) {
+  if (refused_links_ == max_refused_links) return cut_off("too many refused links that the peer does not let go", at);
+  which.user = refused_mark;
+  ++refused_links_;
+  which.refuse(why);
 }
 
 // azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in front
@@ -10312,7 +10640,7 @@ inline void amqp_face::redirect(amqp::link& which, amqp_address const& where, in
                                              {"network-host", host},
                                              {"port", std::uint32_t{front_.port_}},
                                              {"address", address}});
-  which.refuse({amqp::condition::link_redirect, "the event endpoint is " + address, info.bytes()});
+  refuse(which, {amqp::condition::link_redirect, "the event endpoint is " + address, info.bytes()}, at);
 }
 
 inline void amqp_face::on_credit(amqp::link& which, time_point now) {
@@ -10332,33 +10660,41 @@ inline void amqp_face::on_disposition(amqp::link& which, amqp::settlement const&
 }
 
 inline void amqp_face::on_detached(amqp::link& which, amqp::end_reason const&, time_point now) {
-  if (which.user == cbs_mark) return cbs_.on_detached(which);
+  --links_;
+  if (which.user == refused_mark) --refused_links_;
+  if (which.user == cbs_mark) {
+    --cbs_links_;
+    return cbs_.on_detached(which);
+  }
   for (std::size_t i = later_.size(); i-- != 0;)
     if (later_[i].link == &which) later_.erase(later_.begin() + static_cast<std::ptrdiff_t>(i));
   amqp_node* const node = node_of(which);
   if (node == nullptr) return;
   [[maybe_unused]] instant const at = touched(now);
-  for (auto& each : work_)
-    if (each == node) {
-      each = work_.back();
-      work_.pop_back();
-      break;
-    }
-  for (std::size_t i = 0; i != nodes_.size(); ++i)
-    if (nodes_[i].get() == node) {
-      auto const gone = std::move(nodes_[i]);
-      nodes_.erase(nodes_.begin() + static_cast<std::ptrdiff_t>(i));
-      return;
-    }
+  if (node->has_work_)
+    for (auto& each : work_)
+      if (each == node) {
+        each = work_.back();
+        work_.pop_back();
+        break;
+      }
+  std::size_t const place = node->place_in_face_;
+  auto const gone = std::move(nodes_[place]);
+  if (place + 1 != nodes_.size()) {
+    nodes_[place] = std::move(nodes_.back());
+    nodes_[place]->place_in_face_ = place;
+  }
+  nodes_.pop_back();
 }
 
 inline void amqp_face::on_closed(error const& reason, amqp::error_view const&, time_point now) {
+  token_due_ = never;
   if (reason == errc::closed || reason == errc::connection_lost) return;  // whoever has the stream knows of that
-  front_.log(log_level::info, front_.host_.at(now), "closed", {}, reason.message());
+  log(log_level::info, front_.host_.at(now), "closed", reason.message());
 }
 
 inline void amqp_face::reject(amqp::link& which, std::uint32_t delivery, error const& why, instant at) {
-  front_.log(log_level::warning, at, "rejected", {}, why.message());
+  log(log_level::warning, at, "rejected", why.message());
   which.settle(delivery, amqp::delivery_state::rejected(refusal(why).view()));
 }
 
@@ -10398,6 +10734,8 @@ class server_connection final : private packet_sink {
     if (session_.reading()) return max_held;
     return in_.size() < max_held ? max_held - in_.size() : 0;
   }
+  // What a peer of whom nothing is known may make this hold: a Will of the greatest length, and room for its credentials.
+  static constexpr std::size_t max_connect_size = 80 * 1024;
   // Never called from inside a callback of the handler.
   void receive(byte_view bytes, time_point now);
   void step(time_point now) {
@@ -10458,7 +10796,10 @@ inline std::size_t server_connection::handle(byte_view bytes, time_point now) {
   packet what;
   filter_scratch scratch;
   while (session_.reading() && !session_.closed()) {
-    decoded const found = decode(bytes.substr(used), session_.options().max_packet_size, what, scratch);
+    std::size_t limit = session_.options().max_packet_size;
+    if (session_.state() == server_session::state_type::awaiting_connect && limit > max_connect_size)
+      limit = max_connect_size;
+    decoded const found = decode(bytes.substr(used), limit, what, scratch);
     if (found.status == decode_status::need_more) break;
     if (found.status == decode_status::broken) {
       session_.broken(found.rule, now);
@@ -10541,8 +10882,8 @@ class http_protocol {
 class amqp_protocol {
  public:
   using service = hub::amqp_front;
-  amqp_protocol(service& front, function<void()> wake, time_point now, std::string)
-      : face_{front, std::move(wake)},
+  amqp_protocol(service& front, function<void()> wake, time_point now, std::string peer)
+      : face_{front, std::move(wake), std::move(peer)},
         connection_{amqp::connection_role::server, face_, front.connection_options(), now},
         last_{now} {
     face_.attach(connection_);
@@ -10579,7 +10920,8 @@ class amqp_protocol {
  private:
   class waking_face final : public hub::amqp_face {
    public:
-    waking_face(hub::amqp_front& front, function<void()> wake) : amqp_face{front}, wake_{std::move(wake)} {}
+    waking_face(hub::amqp_front& front, function<void()> wake, std::string peer)
+        : amqp_face{front, std::move(peer)}, wake_{std::move(wake)} {}
     void wake() {
       if (wake_) wake_();
     }
@@ -11644,6 +11986,17 @@ class pipe_network final : public participant {
   std::size_t refusals_ = 0;
   std::uint16_t next_free_port_ = 49152;
 };
+
+}  // namespace memory
+}  // namespace v0
+}  // namespace iothub
+
+// ---- iothub/memory/pipe_bodies.hpp
+// Bodies of pipe.hpp.
+
+namespace iothub {
+inline namespace v0 {
+namespace memory {
 
 // ---- pipe_stream
 
@@ -13352,6 +13705,9 @@ class basic_fake_hub {
   void refuse_connections(bool on) noexcept { state_->direct_peer.refuse(on); }
   // The wires of the two pipe wirings, with their latency and faults.
   [[nodiscard]] memory::pipe_network& pipes() { return state_->wires().network(); }
+  // What serves them, and what serves the direct wiring: for wirings of a test's own.
+  [[nodiscard]] pipe_wires& wires() { return state_->wires(); }
+  [[nodiscard]] direct_mqtt_peer& direct_peer() noexcept { return state_->direct_peer; }
   // What clients of the TLS wiring trust, as PEM.
   [[nodiscard]] std::string const& ca_pem() { return state_->wires().ca_pem(); }
 
@@ -13652,7 +14008,7 @@ enum class fault : std::uint8_t {
   clock_offset, clock_forward, clock_back, clock_drift, clock_edge, stall,
   // the process: for a test to do, since it is the test that owns the client
   client_closed, client_destroyed, destroyed_in_handler, handler_throws, handler_slow, handler_reenters,
-  allocation_failure,
+  allocation_failure,     // no script draws it: tests/adversity fail each allocation of each flow in turn
   count
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(fault::count);
@@ -13841,6 +14197,7 @@ class line_observer {
   virtual void on_down(byte_view packet, time_point now) = 0;
   virtual void on_gone(time_point now) = 0;                    // the client closed, or was told of the end
   virtual void on_fault(fault what, time_point now) = 0;       // it happens now
+  virtual void on_goodbye(time_point) {}                       // the client says so, and there are no bytes to show it
 
  protected:
   ~line_observer() = default;
@@ -13872,6 +14229,11 @@ class line final : public participant {
   // where there is none. Without TLS connections go to the hub's plain ports.
   bool secure = false;
   std::uint16_t bad_ports[6] = {};
+  // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down, which
+  // pipes find out by themselves.
+  bool values = false;
+  bool peer_away = false;
+  static constexpr memory::connection_id no_pipe = ~memory::connection_id{0};
 
   // --- for the client's streams
 
@@ -13955,11 +14317,13 @@ inline void line::arm(fault what, duration lasting_for, std::uint64_t amount) {
 
 // What needs no occasion; false: it has to wait.
 inline bool line::apply(armed_fault const& f, time_point now) {
+  if (values && f.what != fault::outage) return false;
   switch (f.what) {
     case fault::outage:
       lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount});
       count(f.what);
-      if (current_ == 0) return true;
+      if (values) wake_client_at(now);
+      if (current_ == 0 || values) return true;
       network_.hold(current_);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_up);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_down);
@@ -14670,11 +15034,11 @@ class rough_stream {
   }
   result<void> connect(time_point now) {
     endpoint where = where_;
-    bool const mqtt = where.port == 8883;
+    bool const mqtt = where.port == 8883, amqp = where.port == 5671;
     if (!line_->secure)
-      where.port = mqtt ? 1883 : 80;
+      where.port = mqtt ? 1883 : amqp ? 5672 : 80;
     else
-      for (std::size_t i = 0; mqtt && i != 6; ++i)
+      for (std::size_t i = 0; (mqtt || amqp) && i != 6; ++i)
         if (line_->bad_ports[i] != 0 && line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
           where.port = line_->bad_ports[i];
     auto opened = pipe_.open(where, now);
@@ -14859,6 +15223,227 @@ inline bad_certificates bad_certificates::make(std::string const& host, utc_time
 }  // namespace sim
 }  // namespace v0
 }  // namespace iothub
+// ---- iothub/simulation/station.hpp
+// Where a client stands in a simulation: all that is needed to make one of whatever kind.
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+// What it points to lives as long as the simulation.
+struct station {
+  loop* on = nullptr;
+  line* way = nullptr;
+  clock_error const* wrong = nullptr;          // of its wall clock
+  net::tls_context const* context = nullptr;   // null: no TLS
+  std::string connection = {};                 // the text; holds a key
+  std::uint64_t seed = 1;                      // of jitter and names
+  std::uint64_t crypto_seed = 1;
+};
+
+}  // namespace sim
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/simulation/value_wire.hpp
+// Wires for clients whose packets and requests go to the hub as values (memory/direct_mqtt.hpp, direct_http.hpp): the
+// faults that make sense where there are no bytes. Attempts fail or are never answered, the connection breaks between
+// two packets, requests get another answer than the hub's. What happens inside a packet, or with held bytes, has no
+// counterpart here: such a fault waits and is never counted.
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+// Next is a transport of MQTT packets as values with a member cut(now).
+template <class Next>
+class value_wire {
+ public:
+  template <class... Arguments>
+  explicit value_wire(line& on, Arguments&&... arguments) : line_{&on}, next_{std::forward<Arguments>(arguments)...} {
+    on.values = true;
+  }
+  value_wire(value_wire const&) = delete;
+  value_wire& operator=(value_wire const&) = delete;
+  ~value_wire() { gone(); }
+
+  result<void> open(endpoint const& where, mqtt::connect const& how, time_point now) {
+    gone();
+    line_->known.last_attempt = now;
+    ++line_->known.attempts;
+    if (line_->observer() != nullptr) line_->observer()->on_attempt(now);
+    open_ = true;
+    mute_ = false;
+    if (auto refused = refuse(now); !refused) {
+      gone();
+      return refused;
+    }
+    if (mute_) return {};  // never answered
+    if (auto opened = next_.open(where, how, now); !opened) {
+      gone();
+      return opened;
+    }
+    line_->opened(line::no_pipe, whom_, now);
+    return {};
+  }
+  result<std::uint16_t> publish(mqtt::publish const& message, time_point now) {
+    if (mute_) return errc::not_connected;
+    if (line_->take(fault::reset_before_packet) || line_->take(fault::reset_inside_packet)) next_.cut(now);
+    auto sent = next_.publish(message, now);
+    if (sent && *sent != 0) ++line_->known.unacknowledged;
+    if (line_->take(fault::reset_after_packet)) next_.cut(now);
+    return sent;
+  }
+  result<std::uint16_t> subscribe(std::span<mqtt::subscription const> filters, time_point now) {
+    if (mute_) return errc::not_connected;
+    return next_.subscribe(filters, now);
+  }
+  result<std::uint16_t> unsubscribe(std::span<std::string_view const> names, time_point now) {
+    if (mute_) return errc::not_connected;
+    return next_.unsubscribe(names, now);
+  }
+  void acknowledge(std::uint16_t id, time_point now) {
+    if (line_->take(fault::puback_lost)) next_.cut(now);
+    next_.acknowledge(id, now);
+  }
+  void abandon(std::uint16_t id) { next_.abandon(id); }
+  void close(mqtt::close_mode mode, time_point now) {
+    if (open_ && mode == mqtt::close_mode::graceful && line_->observer() != nullptr) line_->observer()->on_goodbye(now);
+    next_.close(mode, now);
+    gone();
+  }
+  void step(time_point now) {
+    if (mute_) return;
+    if (open_ && (line_->lasts(fault::outage, now) || line_->peer_away)) next_.cut(now);
+    next_.step(now);
+  }
+  mqtt::client_event const* next_event() {
+    if (mute_) return nullptr;
+    auto const* const event = next_.next_event();
+    if (event == nullptr) return nullptr;
+    using kind = mqtt::client_event_kind;
+    if (event->kind == kind::connected) line_->known.connected = true, ++line_->known.connects;
+    if (event->kind == kind::published && line_->known.unacknowledged != 0) --line_->known.unacknowledged;
+    if (event->kind == kind::closed || event->kind == kind::refused) gone();
+    return event;
+  }
+  [[nodiscard]] time_point deadline() const { return mute_ ? never : next_.deadline(); }
+  void attach(loop& on, participant& whom) {
+    whom_ = &whom;
+    next_.attach(on, whom);
+  }
+
+ private:
+  result<void> refuse(time_point now) {
+    if (line_->peer_away || line_->take(fault::connect_refused))
+      return error{errc::connection_refused, "nobody listens there"};
+    if (line_->take(fault::connect_unreachable)) return error{errc::not_connected, "there is no route to the hub"};
+    if (line_->take(fault::dns_not_found) || line_->take(fault::dns_empty) || line_->take(fault::dns_address_changed))
+      return error{errc::host_not_found, "there is no such host"};
+    if (line_->lasts(fault::outage, now)) {
+      if (line_->amount(fault::outage) % 3 == 0) return error{errc::not_connected, "there is no route to the hub"};
+      mute_ = true;
+    } else if (line_->take(fault::connect_timed_out) || line_->take(fault::dns_timed_out)) {
+      mute_ = true;
+    }
+    return {};
+  }
+  void gone() {
+    mute_ = false;
+    if (!std::exchange(open_, false)) return;
+    line_->gone(line_->now());
+  }
+
+  line* line_;
+  participant* whom_ = nullptr;
+  bool open_ = false;
+  bool mute_ = false;  // the attempt is never answered
+  Next next_;
+};
+
+// Next is an HTTP transport of values.
+template <class Next>
+class value_http {
+ public:
+  template <class... Arguments>
+  explicit value_http(line& on, Arguments&&... arguments) : line_{&on}, next_{std::forward<Arguments>(arguments)...} {}
+
+  exchange_id start(endpoint const& where, http::request&& what, time_point now) {
+    exchange_id const id = ++last_id_;
+    if (line_->peer_away || line_->lasts(fault::outage, now))
+      return made_up(id, error{errc::connection_refused, "nobody listens there"});
+    if (line_->take(fault::http_throttled_seconds)) return answer(id, 429, "7");
+    if (line_->take(fault::http_throttled_date)) return answer(id, 429, "Mon, 01 Jan 2024 00:00:30 GMT");
+    if (line_->take(fault::http_throttled_nonsense)) return answer(id, 429, "soon");
+    if (line_->take(fault::http_unavailable)) return answer(id, 503, "2");
+    if (line_->take(fault::http_empty_answer)) return answer(id, 200, {});
+    bool const lost = line_->take(fault::http_reset);
+    known_.push_back({id, next_.start(where, std::move(what), now), lost});
+    return id;
+  }
+  void cancel(exchange_id id) {
+    for (std::size_t i = 0; i != made_up_.size(); ++i)
+      if (made_up_[i].id == id) return void(made_up_.erase(made_up_.begin() + static_cast<std::ptrdiff_t>(i)));
+    for (std::size_t i = 0; i != known_.size(); ++i) {
+      if (known_[i].ours != id) continue;
+      next_.cancel(known_[i].theirs);
+      return void(known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(i)));
+    }
+  }
+  void step(time_point now) { next_.step(now); }
+  std::optional<http_completion> next_completion() {
+    if (!made_up_.empty()) {
+      std::optional<http_completion> first{std::move(made_up_.front())};
+      made_up_.erase(made_up_.begin());
+      return first;
+    }
+    auto done = next_.next_completion();
+    if (!done) return done;
+    for (std::size_t i = 0; i != known_.size(); ++i) {
+      if (known_[i].theirs != done->id) continue;
+      done->id = known_[i].ours;
+      if (known_[i].lost) done->outcome = error{errc::connection_lost, "the server closed the connection"};
+      known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(i));
+      break;
+    }
+    return done;
+  }
+  [[nodiscard]] time_point deadline() const { return next_.deadline(); }
+  void attach(loop& on, participant& whom) {
+    loop_ = &on;
+    whom_ = &whom;
+    next_.attach(on, whom);
+  }
+
+ private:
+  struct exchange {
+    exchange_id ours;
+    exchange_id theirs;
+    bool lost;
+  };
+  exchange_id made_up(exchange_id id, result<http::response> outcome) {
+    made_up_.push_back({id, std::move(outcome)});
+    if (loop_ != nullptr) loop_->wake(*whom_);
+    return id;
+  }
+  exchange_id answer(exchange_id id, int status, std::string_view retry_after) {
+    http::response made;
+    made.status = status;
+    if (!retry_after.empty()) made.headers.add("Retry-After", retry_after);
+    return made_up(id, std::move(made));
+  }
+
+  line* line_;
+  loop* loop_ = nullptr;
+  participant* whom_ = nullptr;
+  std::vector<exchange> known_;
+  std::vector<http_completion> made_up_;
+  exchange_id last_id_ = 0;
+  Next next_;
+};
+
+}  // namespace sim
+}  // namespace v0
+}  // namespace iothub
 
 namespace iothub {
 inline namespace v0 {
@@ -14883,6 +15468,11 @@ class simulation final : private participant {
   };
   using service_client =
       basic_service_client<stream_http<sim::http_wire<sim::secure_stream>, make_http_wire>, loop_clock, seeded_crypto>;
+  // The same with packets and requests as values: faster, and blind for what happens to bytes (simulation/value_wire.hpp).
+  using value_transport = sim::value_wire<memory::direct_mqtt<direct_mqtt_peer>>;
+  using value_device_client = basic_device_client<over_mqtt<value_transport>, sim::device_clock, seeded_crypto>;
+  using value_http_transport = sim::value_http<memory::direct_http<hub::http_face>>;
+  using value_service_client = basic_service_client<value_http_transport, loop_clock, seeded_crypto>;
 
   explicit simulation(simulation_options options = {});
   simulation(simulation const&) = delete;
@@ -14901,6 +15491,27 @@ class simulation final : private participant {
     return client;
   }
   [[nodiscard]] service_client connect_service(std::string_view policy = "iothubowner");
+  // Clients over values. Templates, so that who uses none does not pay for them when compiling.
+  template <class Client = value_device_client>
+  [[nodiscard]] Client make_value_device(std::string_view id, std::optional<device_options> options = {});
+  template <class Client = value_service_client>
+  [[nodiscard]] Client connect_value_service(std::string_view policy = "iothubowner");
+
+  // Where clients of other kinds stand: a device on its line, or a back end on a line of its own, by which inject() and
+  // observe() know it. iothub/simulation_amqp.hpp makes clients there.
+  [[nodiscard]] sim::station device_station(std::string_view id);
+  [[nodiscard]] sim::station back_end_station(std::string_view name, std::string_view policy = "iothubowner");
+  // The same, with the hub listening for AMQP.
+  template <class Protocol = amqp_protocol>
+  [[nodiscard]] sim::station amqp_device(std::string_view id) {
+    listen_for_amqp<Protocol>();
+    return device_station(id);
+  }
+  template <class Protocol = amqp_protocol>
+  [[nodiscard]] sim::station amqp_back_end(std::string_view name, std::string_view policy = "iothubowner") {
+    listen_for_amqp<Protocol>();
+    return back_end_station(name, policy);
+  }
 
   // --- trouble
 
@@ -14914,7 +15525,7 @@ class simulation final : private participant {
   // The profile's faults come, or come no longer; those under way stay.
   void set_weather(sim::fault_profile const& profile);
   // Calms down and runs until every device that wants to be is connected and nothing is pending; false when that takes
-  // longer than `limit`.
+  // longer than `limit`. Back ends over AMQP are not asked.
   bool settle(duration limit = std::chrono::minutes{30});
 
   // What is known of a device's line: whether the hub accepted the present connection, and how much telemetry was sent
@@ -14960,6 +15571,7 @@ class simulation final : private participant {
     sim::line way;
     sim::clock_error wrong = {};
     std::string primary_key = {};  // while it is deleted
+    bool device = true;            // not a rival, nor a back end
   };
   struct promised {
     time_point at;
@@ -14970,6 +15582,13 @@ class simulation final : private participant {
   device_place& place(std::string_view id);
   device_client make_client(device_place& at, std::string_view id, device_options options);
   [[nodiscard]] device_place* find(std::string_view id) noexcept;
+  template <class Protocol>
+  void listen_for_amqp() {
+    if (options_.tls)
+      hub_.wires().template with_amqps<Protocol>();
+    else
+      hub_.wires().template with_amqp<Protocol>();
+  }
   net::tls_context const* context();
   bool at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);
   bool to_clock(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);
@@ -15093,6 +15712,43 @@ inline simulation::device_client simulation::make_device(std::string_view id, st
   return make_client(at, id, options ? *std::move(options) : options_.hub.device);
 }
 
+inline sim::station simulation::device_station(std::string_view id) {
+  device_place& at = place(id);
+  device_key const key{std::string{id}, {}};
+  if (!hub_.core().get_identity(key)) hub_.create_device(id);
+  auto const seed = makes_();
+  return {&hub_.loop(), &at.way, &at.wrong, context(), hub_.connection_string_for(id), seed, makes_()};
+}
+inline sim::station simulation::back_end_station(std::string_view name, std::string_view policy) {
+  device_place& at = place(name);
+  at.device = false;
+  at.way.drop_at_hub = {};
+  auto const seed = makes_();
+  return {&hub_.loop(), &at.way, &at.wrong, context(), hub_.service_connection_string(policy), seed, makes_()};
+}
+
+template <class Client>
+Client simulation::make_value_device(std::string_view id, std::optional<device_options> options) {
+  sim::station const at = device_station(id);
+  device_options how = options ? *std::move(options) : options_.hub.device;
+  if (how.seed == 0) how.seed = at.seed;
+  return Client::create(
+             *at.on, parse_device_connection_string(at.connection).value(),
+             [this, way = at.way] { return value_transport{*way, hub_.direct_peer()}; },
+             sim::device_clock{*at.on, *at.wrong}, seeded_crypto{at.crypto_seed}, how)
+      .value();
+}
+template <class Client>
+Client simulation::connect_value_service(std::string_view policy) {
+  service_options how = options_.hub.service;
+  if (how.seed == 0) how.seed = makes_();
+  places_[0]->way.values = true;
+  return Client::create(hub_.loop(), hub_.service_connection_string(policy),
+                        [this] { return value_http_transport{places_[0]->way, hub_.runtime().http()}; },
+                        loop_clock{hub_.loop()}, seeded_crypto{makes_()}, how)
+      .value();
+}
+
 inline simulation::service_client simulation::connect_service(std::string_view policy) {
   service_options how = options_.hub.service;
   if (how.seed == 0) how.seed = makes_();
@@ -15160,15 +15816,21 @@ inline void simulation::stop_hub(duration lasting) {
   hub_away_ = true;
   hub_.pipes().refuse(~std::size_t{0});
   hub_.pipes().reset_all();
+  for (auto const& p : places_) {
+    if (!p->way.values) continue;
+    p->way.peer_away = true;
+    p->way.wake_client_at(now());
+  }
   later(lasting, [this] { start_hub(); });
 }
 inline void simulation::start_hub() {
   hub_away_ = false;
   hub_.pipes().refuse(0);
+  for (auto const& p : places_) p->way.peer_away = false;
 }
 
 inline void simulation::bring_back(device_place& d) {
-  if (d.id.empty()) return;
+  if (d.id.empty() || !d.device) return;
   device_key const key{d.id, {}};
   auto identity = hub_.core().get_identity(key);
   if (!identity) {
@@ -15184,7 +15846,7 @@ inline void simulation::bring_back(device_place& d) {
 inline bool simulation::at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount) {
   using sim::fault;
   bool const everybody = what == fault::hub_restart || what == fault::hub_restart_forgets || what == fault::failover;
-  if (!everybody && d.id.empty()) return false;
+  if (!everybody && (d.id.empty() || !d.device)) return false;
   device_key const key{d.id, {}};
   auto const known = everybody ? result<device_identity>{device_identity{}} : hub_.core().get_identity(key);
   if (!known) return false;  // deleted for now
@@ -15254,6 +15916,7 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
     case fault::takeover: {
       device_place& elsewhere = place(d.id + " (rival)");
       elsewhere.way.drop_at_hub = {};
+      elsewhere.device = false;
       rival_.emplace(make_client(elsewhere, d.id, {}));
       rival_->async_connect([](result<void>) {});
       later(lasting, [this] { rival_.reset(); });
@@ -15308,7 +15971,7 @@ inline void simulation::calm() {
     p->way.calm();
     p->wrong.offset = duration{0};
     p->wrong.drift_ppm = 0;
-    if (p->id.find(" (rival)") == std::string::npos) bring_back(*p);
+    bring_back(*p);
   }
 }
 
@@ -15320,7 +15983,7 @@ inline bool simulation::settle(duration limit) {
       [&] {
         for (auto const& p : places_) {
           auto const& known = p->way.known;
-          if (p->id.empty()) continue;
+          if (p->id.empty() || !p->device) continue;
           if (!known.connected && known.last_attempt > began) return false;
           if (known.unacknowledged != 0) return false;
         }
@@ -15370,5 +16033,401 @@ inline time_point simulation::deadline() const {
   return first;
 }
 
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/simulation_amqp.hpp
+// Clients over AMQP in a simulation: devices, event readers and messengers. Apart from simulation.hpp, so that who needs
+// none of it does not pay for it when compiling.
+//
+//   iothub::simulation sim{{.seed = 7, .faults = iothub::sim::bad_network()}};
+//   auto device = iothub::sim::make_amqp_device(sim.amqp_device("pump-7"));
+//   auto reader = iothub::sim::make_event_reader(sim.amqp_back_end("reader"), {.start = event_position::earliest()});
+//   …
+//   sim.inject(iothub::sim::fault::reset_after_packet, "reader");
+
+// ---- iothub/simulation/amqp_wire.hpp
+// What stands between an AMQP client and its stream: sees every frame whole, and loses, cuts, holds or makes up some, as
+// the line's faults say.
+//
+// Theory of operation. As mqtt_wire.hpp, with frames in place of packets. What an AMQP connection is allowed to lose it
+// loses only together with the connection, so most faults end it sooner or later. Those of MQTT that have a counterpart
+// happen to that: PUBACK is a disposition, CONNACK is `open`, PINGRESP an empty frame. The others wait for a packet that
+// never comes.
+
+// ---- iothub/simulation/amqp_frame.hpp
+// Frames of AMQP 1.0 as an onlooker reads them: cut out of a stream of bytes, with the fields of their performative.
+//
+// Written from the standard alone (OASIS AMQP 1.0, Part 1 section 1.6 and Part 2 section 2.3), by code that has nothing
+// in common with the library's codec: a second pair of eyes, for the simulation's faults and for its judges.
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+// How long the encoded value at the front of the bytes is; 0: it is none, or not all of it is there.
+[[nodiscard]] inline std::size_t amqp_value_size(byte_view bytes, int depth = 0) noexcept {
+  if (bytes.empty() || depth > 16) return 0;
+  auto const at = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
+  auto const whole = [&](std::size_t size) { return size <= bytes.size() ? size : 0; };
+  switch (at(0) >> 4) {
+    case 0x0: {  // described: a descriptor and a value
+      if (at(0) != 0) return 0;
+      std::size_t const name = amqp_value_size(bytes.substr(1), depth + 1);
+      if (name == 0) return 0;
+      std::size_t const value = amqp_value_size(bytes.substr(1 + name), depth + 1);
+      return value == 0 ? 0 : 1 + name + value;
+    }
+    case 0x4: return 1;
+    case 0x5: return whole(2);
+    case 0x6: return whole(3);
+    case 0x7: return whole(5);
+    case 0x8: return whole(9);
+    case 0x9: return whole(17);
+    case 0xa:
+    case 0xc:
+    case 0xe: return bytes.size() < 2 ? 0 : whole(2 + at(1));
+    case 0xb:
+    case 0xd:
+    case 0xf: return bytes.size() < 5 ? 0 : whole(5 + (at(1) << 24 | at(2) << 16 | at(3) << 8 | at(4)));
+    default: return 0;
+  }
+}
+
+// An encoded value, to be asked what it is.
+struct amqp_field {
+  byte_view bytes = {};
+  [[nodiscard]] unsigned code() const noexcept { return bytes.empty() ? 0x40u : static_cast<unsigned char>(bytes[0]); }
+  [[nodiscard]] bool is_null() const noexcept { return code() == 0x40; }
+  [[nodiscard]] bool is_true() const noexcept { return code() == 0x41 || (code() == 0x56 && bytes[1] == 1); }
+  // An unsigned number of whatever width.
+  [[nodiscard]] std::uint64_t number(std::uint64_t otherwise = 0) const noexcept {
+    switch (code()) {
+      case 0x43:
+      case 0x44: return 0;
+      case 0x50:
+      case 0x52:
+      case 0x53:
+      case 0x60:
+      case 0x70:
+      case 0x80: break;
+      default: return otherwise;
+    }
+    std::uint64_t n = 0;
+    for (std::size_t i = 1; i < bytes.size(); ++i) n = n << 8 | static_cast<unsigned char>(bytes[i]);
+    return n;
+  }
+  // Of a string, a symbol or a binary.
+  [[nodiscard]] byte_view text() const noexcept {
+    if (code() == 0xa0 || code() == 0xa1 || code() == 0xa3) return bytes.substr(2);
+    if (code() == 0xb0 || code() == 0xb1 || code() == 0xb3) return bytes.substr(5);
+    return {};
+  }
+  // Of a described value: the number that describes it, and what it describes.
+  [[nodiscard]] std::uint64_t descriptor() const noexcept {
+    if (code() != 0) return 0;
+    std::size_t const size = amqp_value_size(bytes.substr(1));
+    return amqp_field{bytes.substr(1, size)}.number();
+  }
+  [[nodiscard]] amqp_field described() const noexcept {
+    if (code() != 0) return {};
+    return {bytes.substr(1 + amqp_value_size(bytes.substr(1)))};
+  }
+  // Of a list: the field at that place; null where it has no such. Of a map: its keys and values, one after the other.
+  [[nodiscard]] amqp_field at(std::size_t which) const noexcept {
+    byte_view rest = items();
+    for (std::size_t size; !rest.empty(); rest.remove_prefix(size)) {
+      size = amqp_value_size(rest);
+      if (size == 0) return {};
+      if (which-- == 0) return {rest.substr(0, size)};
+    }
+    return {};
+  }
+  [[nodiscard]] bool is_list() const noexcept { return code() == 0x45 || code() == 0xc0 || code() == 0xd0; }
+  [[nodiscard]] bool is_map() const noexcept { return code() == 0xc1 || code() == 0xd1; }
+  // The count that a list or map says it has.
+  [[nodiscard]] std::size_t count() const noexcept {
+    if (code() == 0xc0 || code() == 0xc1) return bytes.size() < 3 ? 0 : static_cast<unsigned char>(bytes[2]);
+    if ((code() != 0xd0 && code() != 0xd1) || bytes.size() < 9) return 0;
+    std::size_t n = 0;
+    for (std::size_t i = 5; i != 9; ++i) n = n << 8 | static_cast<unsigned char>(bytes[i]);
+    return n;
+  }
+  [[nodiscard]] byte_view items() const noexcept {
+    if ((code() == 0xc0 || code() == 0xc1) && bytes.size() >= 3) return bytes.substr(3);
+    if ((code() == 0xd0 || code() == 0xd1) && bytes.size() >= 9) return bytes.substr(9);
+    return {};
+  }
+};
+
+enum class amqp_performative : std::uint8_t {
+  none = 0,  // a protocol header, an empty frame, or what is no frame
+  open = 0x10, begin, attach, flow, transfer, disposition, detach, end, close,
+};
+
+struct amqp_frame {
+  bool protocol = false;  // "AMQP" and four bytes more
+  bool good = true;       // false: no frame of AMQP or SASL
+  bool sasl = false;
+  std::uint16_t channel = 0;
+  std::uint64_t code = 0;  // descriptor of the performative; 0: an empty frame
+  amqp_field fields = {};  // a list
+  byte_view payload = {};
+  [[nodiscard]] amqp_performative what() const noexcept {
+    return !sasl && code >= 0x10 && code <= 0x18 ? static_cast<amqp_performative>(code) : amqp_performative::none;
+  }
+};
+
+// How long the first frame, or protocol header, in the bytes is; 0: not all of it is there. More than there is: it never
+// will be one.
+[[nodiscard]] inline std::size_t amqp_frame_size(byte_view bytes) noexcept {
+  if (bytes.size() < 8) return 0;
+  if (bytes.substr(0, 4) == "AMQP") return 8;
+  std::size_t size = 0;
+  for (std::size_t i = 0; i != 4; ++i) size = size << 8 | static_cast<unsigned char>(bytes[i]);
+  if (size < 8 || size > (std::size_t{1} << 22)) return bytes.size() + 1;
+  return bytes.size() >= size ? size : 0;
+}
+
+// One whole frame, as amqp_frame_size() cut it.
+[[nodiscard]] inline amqp_frame read_amqp_frame(byte_view bytes) noexcept {
+  amqp_frame f;
+  f.good = false;
+  if (bytes.size() < 8) return f;
+  if (bytes.substr(0, 4) == "AMQP") {
+    f.good = f.protocol = true;
+    return f;
+  }
+  auto const at = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
+  std::size_t const size = at(0) << 24 | at(1) << 16 | at(2) << 8 | at(3);
+  std::size_t const body = 4 * at(4);
+  if (size != bytes.size() || body < 8 || body > size || at(5) > 1) return f;
+  f.sasl = at(5) == 1;
+  f.channel = static_cast<std::uint16_t>(at(6) << 8 | at(7));
+  byte_view const rest = bytes.substr(body);
+  if (rest.empty()) {
+    f.good = !f.sasl;
+    return f;
+  }
+  std::size_t const performative = amqp_value_size(rest);
+  if (performative == 0 || rest[0] != 0) return f;
+  amqp_field const described{rest.substr(0, performative)};
+  f.code = described.descriptor();
+  f.fields = described.described();
+  f.payload = rest.substr(performative);
+  f.good = f.fields.is_list() && f.code != 0;
+  return f;
+}
+
+}  // namespace sim
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+// Frames that no correct server sends on a connection that is open (OASIS AMQP 1.0, Part 2, sections 2.3, 2.7).
+[[nodiscard]] inline std::string illegal_frame(std::uint64_t which) {
+  using namespace std::string_view_literals;
+  static constexpr std::string_view frames[] = {
+      "\x00\x00\x00\x07\x02\x00\x00\x00"sv,                              // a size below 8
+      "\x00\x00\x00\x08\x01\x00\x00\x00"sv,                              // a header of 4 bytes
+      "\x00\x00\x00\x08\x03\x00\x00\x00"sv,                              // a header longer than the frame
+      "\x7f\xff\xff\xff\x02\x00\x00\x00"sv,                              // a size of 2 GB
+      "\x00\x00\x00\x09\x02\x00\x00\x00\x40"sv,                          // null in place of a performative
+      "\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x10\x45"sv,              // `open` without a container id
+      "\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x14\x45"sv,              // `transfer` without a handle
+      "\x00\x00\x00\x0d\x02\x00\x00\x00\x00\x53\x17\xc0\xff"sv,          // a list longer than the frame
+  };
+  return std::string{frames[which % (sizeof frames / sizeof frames[0])]};
+}
+
+// Next is a byte_stream.
+template <class Next>
+class amqp_wire {
+ public:
+  template <class... Arguments>
+  explicit amqp_wire(line& on, Arguments&&... arguments) : line_{&on}, next_{std::forward<Arguments>(arguments)...} {}
+
+  result<void> open(endpoint const& where, time_point now) {
+    reset();
+    return next_.open(where, now);
+  }
+  io_result write(byte_view from, time_point now) {
+    if (to_hub_.size() > most_held) {
+      if (!flush(now)) return {io_status::failed, 0};
+      if (to_hub_.size() > most_held) return {};
+    }
+    from_client_.append(from);
+    for (std::size_t size; (size = amqp_frame_size(from_client_.view())) != 0;) {
+      byte_view const frame = from_client_.view().substr(0, size);  // all of it where it frames as none
+      up(frame, now);
+      from_client_.consume(frame.size());
+    }
+    if (!flush(now)) return {io_status::failed, 0};
+    return {io_status::done, from.size()};
+  }
+  io_result read(byte_span into, time_point now) {
+    flush(now);  // a failure comes back from reading as well
+    if (to_client_.empty()) pull(now);
+    if (now < joined_until_) return {};
+    if (to_client_.empty()) return ended_;
+    std::size_t const size = into.size() < to_client_.size() ? into.size() : to_client_.size();
+    for (std::size_t i = 0; i != size; ++i) into[i] = to_client_.view()[i];
+    to_client_.consume(size);
+    return {io_status::done, size};
+  }
+  void close() {
+    next_.close();
+    reset();
+  }
+  [[nodiscard]] error last_error() const { return next_.last_error(); }
+  [[nodiscard]] time_point deadline() const { return next_.deadline(); }
+  void attach(loop& on, participant& whom) { next_.attach(on, whom); }
+
+ private:
+  static constexpr std::size_t most_held = 64 * 1024;
+
+  void reset() {
+    from_client_ = {};
+    to_hub_ = {};
+    from_hub_ = {};
+    to_client_ = {};
+    ended_ = {};
+    mute_ = deaf_ = open_ = false;
+    joined_until_ = time_point::min();
+  }
+  bool flush(time_point now) {
+    while (!to_hub_.empty()) {
+      io_result const moved = next_.write(to_hub_.view(), now);
+      if (moved.status == io_status::would_block) return true;
+      if (moved.status != io_status::done) return false;
+      to_hub_.consume(moved.size);
+    }
+    return true;
+  }
+  [[nodiscard]] time_point soon(duration wait) const { return iothub::add(line_->now(), wait); }
+
+  void up(byte_view frame, time_point now) {
+    if (line_->observer() != nullptr) line_->observer()->on_up(frame, now);
+    amqp_frame const f = read_amqp_frame(frame);
+    if (f.what() == amqp_performative::transfer && !f.fields.at(4).is_true() && !f.fields.at(5).is_true())
+      ++line_->known.unacknowledged;
+    if (mute_) return;
+    armed_fault fault_now;
+    if (line_->take(fault::reset_before_packet)) return mute_ = true, line_->reset_at(now);
+    if (line_->take(fault::reset_inside_packet, fault_now)) {
+      to_hub_.append(frame.substr(0, 1 + fault_now.amount % (frame.size() - 1)));
+      mute_ = true;
+      return line_->reset_at(soon(std::chrono::milliseconds{500}));
+    }
+    to_hub_.append(frame);
+    if (line_->take(fault::reset_after_packet)) {
+      mute_ = true;
+      line_->reset_at(soon(std::chrono::milliseconds{500}));
+    }
+  }
+
+  void pull(time_point now) {
+    char bytes[4096];
+    for (int i = 0; i != 16; ++i) {
+      ended_ = next_.read(bytes, now);
+      if (ended_.status != io_status::done) break;
+      from_hub_.append({bytes, ended_.size});
+      for (std::size_t size; (size = amqp_frame_size(from_hub_.view())) != 0;) {
+        std::string const frame{from_hub_.view().substr(0, size)};
+        from_hub_.consume(frame.size());
+        down(frame, now);
+      }
+    }
+    if (ended_.status == io_status::done) {
+      ended_ = {};
+      line_->wake_client_at(now);
+    }
+  }
+  void give(byte_view frame, time_point now) {
+    if (line_->observer() != nullptr) line_->observer()->on_down(frame, now);
+    to_client_.append(frame);
+  }
+  void down(byte_view frame, time_point now) {
+    if (deaf_) return;
+    amqp_frame const f = read_amqp_frame(frame);
+    armed_fault fault_now;
+    if (open_ && line_->take(fault::illegal_packet, fault_now)) give(illegal_frame(fault_now.amount), now);
+    if (line_->take(fault::packets_joined, fault_now)) {
+      constexpr std::chrono::seconds most{5};
+      joined_until_ = iothub::add(now, fault_now.lasting < most ? fault_now.lasting : duration{most});
+      line_->wake_client_at(joined_until_);
+    }
+    if (f.what() == amqp_performative::open) {
+      if (line_->take(fault::connack_lost)) return void(deaf_ = true);
+      open_ = line_->known.connected = true;
+      ++line_->known.connects;
+    }
+    if (f.what() == amqp_performative::disposition && f.fields.at(0).is_true()) {
+      if (line_->take(fault::puback_lost)) return deaf_ = true, line_->reset_at(now);
+      if (line_->take(fault::puback_late, fault_now)) {
+        deaf_ = true;
+        return line_->reset_at(iothub::add(now, fault_now.lasting));
+      }
+      std::uint64_t const first = f.fields.at(1).number(), last = f.fields.at(2).number(first);
+      std::uint64_t const settled = f.fields.at(3).is_true() && last >= first ? last - first + 1 : 0;
+      auto& waiting = line_->known.unacknowledged;
+      waiting -= settled < waiting ? static_cast<std::size_t>(settled) : waiting;
+    }
+    if (f.good && !f.sasl && !f.protocol && f.code == 0 && line_->take(fault::pingresp_missing)) return;
+    give(frame, now);
+  }
+
+  line* line_;
+  byte_buffer from_client_, to_hub_, from_hub_, to_client_;
+  io_result ended_ = {};  // what the stream said last, told when all before it was read
+  bool mute_ = false;     // the connection is about to break: nothing of the client gets through
+  bool deaf_ = false;     // ... and nothing of the hub
+  bool open_ = false;
+  time_point joined_until_ = time_point::min();
+  Next next_;
+};
+
+}  // namespace sim
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+using amqp_stream = stream_amqp<amqp_wire<secure_stream>>;
+using amqp_device_client = basic_device_client<over_amqp<amqp_stream>, device_clock, seeded_crypto>;
+using event_reader = basic_event_reader<amqp_stream, device_clock, seeded_crypto>;
+using service_messenger = basic_service_messenger<amqp_stream, device_clock, seeded_crypto>;
+
+namespace detail {
+inline auto amqp_source(station const& at) {
+  return [way = at.way, context = at.context] { return amqp_stream{*way, *way, context}; };
+}
+}  // namespace detail
+
+[[nodiscard]] inline amqp_device_client make_amqp_device(station const& at, device_options options = {}) {
+  if (options.seed == 0) options.seed = at.seed;
+  return amqp_device_client::create(*at.on, parse_device_connection_string(at.connection).value(),
+                                    detail::amqp_source(at), device_clock{*at.on, *at.wrong},
+                                    seeded_crypto{at.crypto_seed}, options)
+      .value();
+}
+[[nodiscard]] inline event_reader make_event_reader(station const& at, event_reader_options options = {}) {
+  if (options.seed == 0) options.seed = at.seed;
+  return event_reader::create(*at.on, at.connection, detail::amqp_source(at), device_clock{*at.on, *at.wrong},
+                              seeded_crypto{at.crypto_seed}, options)
+      .value();
+}
+[[nodiscard]] inline service_messenger make_messenger(station const& at, messenger_options options = {}) {
+  if (options.seed == 0) options.seed = at.seed;
+  return service_messenger::create(*at.on, at.connection, detail::amqp_source(at), device_clock{*at.on, *at.wrong},
+                                   seeded_crypto{at.crypto_seed}, options)
+      .value();
+}
+
+}  // namespace sim
 }  // namespace v0
 }  // namespace iothub

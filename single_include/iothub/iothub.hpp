@@ -95,6 +95,9 @@
 // From the name of a direct method to the handler that answers it. Usable alone: whatever brings calls hands dispatch()
 // a request and a responder.
 
+// ---- iothub/base/borrowed_handler.hpp
+// How user code is called that may do anything to the place from which it was called.
+
 // ---- iothub/base/function.hpp
 // A move-only callable with a small buffer: std::move_only_function is C++23, and <functional> costs 0.14 s a file.
 
@@ -178,6 +181,33 @@ class function<R(Args...)> {
 
 }  // namespace v0
 }  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace detail {
+
+// Runs a handler that may replace or remove itself: it is out of its place meanwhile, and goes back if the place is
+// still there and free.
+template <class Signature, class FindPlace>
+class borrowed_handler {
+ public:
+  borrowed_handler(function<Signature>& place, FindPlace find) : call_{std::move(place)}, find_{std::move(find)} {}
+  borrowed_handler(borrowed_handler const&) = delete;
+  borrowed_handler& operator=(borrowed_handler const&) = delete;
+  ~borrowed_handler() {
+    function<Signature>* const place = find_();
+    if (place != nullptr && !*place) *place = std::move(call_);
+  }
+  function<Signature>& call() noexcept { return call_; }
+
+ private:
+  function<Signature> call_;
+  FindPlace find_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace iothub
 // ---- iothub/base/lean_vector.hpp
 // A growing array for the private members of the library: what the cores use of std::vector, with its names and its
 // guarantees where elements move without throwing, at a tenth of the time to compile for each element type.
@@ -225,11 +255,15 @@ class lean_vector {
   void reserve(std::size_t wanted) {
     if (wanted > capacity_) grow(wanted);
   }
+  // The next push_back() allocates nothing, so it cannot fail.
+  void make_room() {
+    if (size_ == capacity_) grow(next_capacity());
+  }
   // The value may be an element of this very array.
   T& push_back(T&& value) {
     if (size_ != capacity_) return place(std::move(value));
     T kept(std::move(value));
-    grow(capacity_ != 0 ? capacity_ * 2 : sizeof(T) <= 64 ? 4 : 1);
+    grow(next_capacity());
     return place(std::move(kept));
   }
   T& push_back(T const& value) { return push_back(T(value)); }
@@ -270,6 +304,9 @@ class lean_vector {
   }
 
  private:
+  [[nodiscard]] std::size_t next_capacity() const noexcept {
+    return capacity_ != 0 ? capacity_ * 2 : sizeof(T) <= 64 ? 4 : 1;
+  }
   T& place(T&& value) noexcept {
     T* const made = ::new (static_cast<void*>(data_ + size_)) T(std::move(value));
     ++size_;
@@ -421,6 +458,7 @@ enum class errc : std::uint8_t {
   cancelled,
   stalled,               // virtual time only: nothing can ever happen again; the text says who waits for what
   io_error,              // a file or the operating system said no
+  out_of_memory,         // this process had none left; the outcome is unknown (a blocking call throws std::bad_alloc)
 
   // The peer broke a protocol.
   protocol_error,        // bytes that no correct peer sends
@@ -452,17 +490,23 @@ enum class errc : std::uint8_t {
 // The code's own name, for logs and tests: "device_offline".
 constexpr std::string_view to_string(errc code) noexcept;
 
+// Making and copying one never throws: where there is no memory for its text, the code is left, and says enough for a
+// program. So whoever must say what went wrong can.
 class error {
  public:
   error(errc code) noexcept : code_{code} {}  // NOLINT(google-explicit-constructor): an errc is an error
-  error(errc code, std::string message) : code_{code}, details_{new details{std::move(message), {}, 0, 0}} {}
-  error(errc code, char const* message) : error(code, std::string(message)) {}
+  error(errc code, std::string message) noexcept
+      : code_{code}, details_{new (std::nothrow) details{std::move(message), {}, 0, 0}} {}
+  error(errc code, char const* message) noexcept : code_{code} {
+    details_.reset(describe([message] { return new details{message, {}, 0, 0}; }));
+  }
 
   error(error&&) noexcept = default;
   error& operator=(error&&) noexcept = default;
-  error(error const& other)
-      : code_{other.code_}, details_{other.details_ ? new details{*other.details_} : nullptr} {}
-  error& operator=(error const& other) {
+  error(error const& other) noexcept : code_{other.code_} {
+    if (other.details_) details_.reset(describe([&other] { return new details{*other.details_}; }));
+  }
+  error& operator=(error const& other) noexcept {
     if (this != &other) *this = error{other};
     return *this;
   }
@@ -481,8 +525,9 @@ class error {
     return details_ ? std::string_view{details_->tracking_id} : std::string_view{};
   }
 
-  error& with_http(int status, int hub_code, std::string tracking_id) {
-    if (!details_) details_.reset(new details{});
+  error& with_http(int status, int hub_code, std::string tracking_id) noexcept {
+    if (!details_) details_.reset(new (std::nothrow) details{});
+    if (!details_) return *this;
     details_->http_status = status;
     details_->hub_code = hub_code;
     details_->tracking_id = std::move(tracking_id);
@@ -498,6 +543,18 @@ class error {
     int http_status;
     int hub_code;
   };
+  template <class Make>
+  static details* describe(Make make) noexcept {
+#if IOTHUB_EXCEPTIONS
+    try {
+      return make();
+    } catch (...) {  // no memory for words
+      return nullptr;
+    }
+#else
+    return make();
+#endif
+  }
   errc code_;
   owned<details> details_;
 };
@@ -511,6 +568,7 @@ constexpr bool is_transient(errc code) noexcept {
     case errc::host_not_found:
     case errc::tls_failed:
     case errc::timeout:
+    case errc::out_of_memory:
     case errc::throttled:
     case errc::service_unavailable:
     case errc::server_error:
@@ -553,6 +611,7 @@ constexpr std::string_view to_string(errc code) noexcept {
     case errc::cancelled: return "cancelled";
     case errc::stalled: return "stalled";
     case errc::io_error: return "io_error";
+    case errc::out_of_memory: return "out_of_memory";
     case errc::protocol_error: return "protocol_error";
     case errc::malformed: return "malformed";
     case errc::bad_request: return "bad_request";
@@ -2986,8 +3045,9 @@ class responder {
   // errc::closed: the client is gone. An outcome nobody looks at may be dropped.
   result<void> answer(method_response response) {
     if (!to_) return error{errc::invalid_state, "this method call was answered already"};
-    target to = std::move(to_);
-    return to(std::move(response));
+    result<void> outcome = to_(std::move(response));  // when memory runs out here it is not answered yet
+    to_ = {};
+    return outcome;
   }
   void operator()(method_response response) { (void)answer(std::move(response)); }
 
@@ -3045,7 +3105,9 @@ class method_dispatcher {
   // Called with what a handler threw, after its call was answered. An exception of its own leaves dispatch().
   void on_error(function<void(handler_error const&)> report) { error_ = std::move(report); }
   void report(handler_error const& what) {
-    if (error_) error_(what);
+    if (!error_) return;
+    detail::borrowed_handler borrowed{error_, [this] { return &error_; }};
+    borrowed.call()(what);
   }
   bool remove(std::string_view name);
   [[nodiscard]] bool has(std::string_view name) const noexcept { return find(name) != nullptr; }
@@ -3088,29 +3150,6 @@ class method_dispatcher {
 };
 
 // --- implementation -------------------------------------------------------------------------------------------------
-
-namespace detail {
-
-// Runs a handler that may replace or remove itself: it is out of its place meanwhile, and goes back if the place is
-// still there and free.
-template <class Signature, class FindPlace>
-class borrowed_handler {
- public:
-  borrowed_handler(function<Signature>& place, FindPlace find) : call_{std::move(place)}, find_{std::move(find)} {}
-  borrowed_handler(borrowed_handler const&) = delete;
-  borrowed_handler& operator=(borrowed_handler const&) = delete;
-  ~borrowed_handler() {
-    function<Signature>* const place = find_();
-    if (place != nullptr && !*place) *place = std::move(call_);
-  }
-  function<Signature>& call() noexcept { return call_; }
-
- private:
-  function<Signature> call_;
-  FindPlace find_;
-};
-
-}  // namespace detail
 
 inline method_dispatcher::entry const* method_dispatcher::find(std::string_view name) const noexcept {
   for (entry const& e : handlers_)
@@ -3819,7 +3858,10 @@ class slot_map {
 //      when the hub does not take it.
 //   5. Each operation ends in exactly one action: outbox, twin_requests and the connects are the only places where an
 //      operation lives, and ending one removes it from there.
-//   6. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
+//   6. Where an exception (no memory) leaves the core, what it was about may be half done: the connection is in doubt, and
+//      the next step ends it as the network would, and comes back. Operations are ended one by one, each when there is room
+//      to say so; the next step goes on where memory ran out.
+//   7. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
 //      dropped: the hub has forgotten the calls and sends the messages again.
 
 // ---- iothub/device/device_action.hpp
@@ -3959,6 +4001,13 @@ class method_calls {
 namespace iothub {
 inline namespace v0 {
 
+// What a back-off of one's own is told.
+struct retry_attempt {
+  unsigned number = 0;       // how many were made since a connection last proved good; stays at 64
+  bool throttled = false;    // the hub asked for less, or said that it is unavailable
+  std::uint64_t random = 0;  // of the client's own seeded generator
+};
+
 // The wait before attempt n after a loss is drawn evenly from min_delay to min(max_delay, base_delay * 2^n): full
 // jitter, so that a fleet that lost its hub does not come back as one wave. After a throttle or a "server unavailable"
 // the throttled pair is used instead. n starts at 0 again only after a connection lasted `proven_after`: two clients
@@ -3971,6 +4020,9 @@ struct reconnect_options {
   duration throttled_max_delay = std::chrono::seconds{60}; // at least throttled_base_delay
   duration proven_after = std::chrono::seconds{60};
   duration give_up_after = duration{0};                    // since the connection was lost; 0: never
+  // The wait before an attempt in place of all that; less than 0 counts as 0. Without jitter a fleet comes back as one
+  // wave: draw from `random`.
+  duration (*own_delay)(retry_attempt const& attempt) = nullptr;
 };
 
 // A token is renewed by a planned reconnect, since MQTT carries it in CONNECT only; over AMQP it is shown on the same
@@ -3989,6 +4041,7 @@ struct outbox_options {
 struct device_options {
   // Where and how to connect.
   std::string ca_file = {};          // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {};         // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t mqtt_port = 8883;
   std::uint16_t amqps_port = 5671;
   std::uint16_t https_port = 443;
@@ -4061,6 +4114,8 @@ class fifo {
   [[nodiscard]] T& front() noexcept { return items_[head_]; }
   [[nodiscard]] T& back() noexcept { return items_.back(); }
 
+  // The next push() cannot fail, unless something is taken out before it.
+  void make_room() { items_.make_room(); }
   T& push(T value) {
     items_.push_back(std::move(value));
     return items_.back();
@@ -4119,6 +4174,8 @@ class outbox {
 
   // errc::outbox_full above a bound.
   [[nodiscard]] result<void> admit(std::size_t size) const;
+  // The next add_sent() cannot fail.
+  void make_room() { entries_.make_room(); }
   // Both need an admit() before. add_sent() is for a message that the dialect took at once.
   void add_waiting(operation_id id, message&& what, std::size_t size, time_point deadline);
   void add_sent(operation_id id, ticket where, std::size_t size, time_point deadline);
@@ -5475,9 +5532,9 @@ enum class retry_class : std::uint8_t {
   stop,   // a person has to change something
 };
 
-// Credentials, certificates, unknown or disabled identities and misuse stop; throttles and an unavailable hub wait
-// longer; the rest is tried soon. MQTT says "unavailable" (CONNACK 3) for a disabled device too, and the official SDKs
-// all go on trying on it, so this does.
+// Credentials, certificates (of a hub that was never reached before), unknown or disabled identities and misuse stop;
+// throttles and an unavailable hub wait longer; the rest is tried soon. MQTT says "unavailable" (CONNACK 3) for a disabled
+// device too, and the official SDKs all go on trying on it, so this does.
 [[nodiscard]] constexpr retry_class classify_for_retry(errc code) noexcept {
   if (is_auth(code) || is_usage(code)) return retry_class::stop;
   switch (code) {
@@ -5527,6 +5584,12 @@ class reconnect_schedule {
 
 inline duration reconnect_schedule::next_delay(retry_class how) noexcept {
   bool const later = how == retry_class::later;
+  if (options_.own_delay != nullptr) {
+    retry_attempt const attempt{.number = attempts_, .throttled = later, .random = random_()};
+    if (attempts_ != 64) ++attempts_;
+    duration const wanted = options_.own_delay(attempt);
+    return wanted > duration{0} ? wanted : duration{0};
+  }
   duration ceiling = later ? options_.throttled_base_delay : options_.base_delay;
   duration const most = later ? options_.throttled_max_delay : options_.max_delay;
   for (unsigned n = 0; n != attempts_ && ceiling < most; ++n) ceiling = ceiling > most / 2 ? most : ceiling * 2;
@@ -5682,6 +5745,7 @@ class twin_sync {
 
   void on_notice(desired_update&& notice);
 
+  [[nodiscard]] bool has_next() const noexcept { return !ready_.empty(); }
   // The next update for the handler; false when there is none.
   [[nodiscard]] bool next(desired_update& into);
 
@@ -6642,7 +6706,7 @@ class device_core {
   // Says goodbye to the hub and ends everything pending with errc::closed. connect() may follow.
   void close(time_point now);
   // Says goodbye and tells nobody: for a driver that goes away.
-  void abandon(time_point now);
+  void abandon(time_point now) noexcept;
   // errc::too_large, outbox_full, not_connected (nothing is tried: see connection_status::disconnected), timeout (the
   // outcome is unknown once the message was handed over; sending it again may make a duplicate), closed, or what the
   // hub said.
@@ -6689,6 +6753,21 @@ class device_core {
  private:
   // Whether there is nothing left to do: the message was sent or refused.
   bool send_at_once(operation_id id, message const& what, time_point deadline, time_point now);
+  // On the stack while the connection is used: one that is left by an exception puts it in doubt.
+  class using_connection {
+   public:
+    explicit using_connection(device_core& core) noexcept : core_{core}, before_{core.in_doubt_} {
+      core.in_doubt_ = true;
+    }
+    using_connection(using_connection const&) = delete;
+    using_connection& operator=(using_connection const&) = delete;
+    void all_went_well() noexcept { core_.in_doubt_ = before_; }
+
+   private:
+    device_core& core_;
+    bool before_;
+  };
+  void end_what_is_left();
   enum class phase : std::uint8_t { closed, token, opening, enabling, connected, waiting };
   [[nodiscard]] bool trying() const noexcept { return phase_ != phase::closed; }
 
@@ -6702,6 +6781,7 @@ class device_core {
   void on_method_called(device_event& e, time_point now);
   void on_message_received(device_event& e);
   void become_connected(time_point now);
+  void end_connects();
   void link_down(error why, connection_reason reason, time_point now);
   void leave_connection(time_point now);
   void fail_all(error why, connection_reason reason);
@@ -6717,6 +6797,7 @@ class device_core {
   [[nodiscard]] bool in_flight() const noexcept;
 
   void pump(time_point now);
+  void pump_if_sure(time_point now);
   void pump_features(time_point now);
   void pump_telemetry(time_point now);
   void pump_twin(time_point now);
@@ -6734,6 +6815,8 @@ class device_core {
   connection_status status_ = connection_status::disconnected;
   connection_reason attempt_reason_ = connection_reason::opened;
   bool more_ = false;                  // the last step had more to do
+  bool in_doubt_ = false;              // the connection is used, or an exception left the core while it was
+  bool closed_by_user_ = false;
   bool desired_in_actions_ = false;    // at most one waits there; the rest waits in twin_sync, which is bounded
   bool renewing_ = false;
   bool holding_ = false;               // renewal: nothing new is handed over
@@ -6805,11 +6888,13 @@ inline void device_core::connect(operation_id id, time_point now) {
   }
   if (wanted_.has(feature::messages) && !parameters_.who.module_id.empty())
     return finish(id, error{errc::unsupported, "the hub has no cloud-to-device messages for modules"});
+  actions_.make_room();  // for the change of status
   connects_.push(id);
   connect_deadline_ = add(now, settings_.connect_limit);
   if (trying()) return;
   reconnect_.reset();
   last_error_.reset();
+  closed_by_user_ = false;
   down_since_ = now;
   attempt_reason_ = connection_reason::opened;
   begin_attempt();
@@ -6824,31 +6909,61 @@ inline void device_core::begin_attempt() noexcept {
 inline void device_core::supply_token(result<std::string> token, duration lifetime, time_point now) {
   if (renewal_token_wanted_) return renew_in_place(std::move(token), lifetime, now);
   if (phase_ != phase::token) return;
-  if (!token) return link_down(std::move(token).error(), connection_reason::none, now);
+  using_connection use{*this};
+  if (!token) {
+    link_down(std::move(token).error(), connection_reason::none, now);
+    return use.all_went_well();
+  }
   duration const margin = settings_.renewal_margin;
   renewal_.minted(now, lifetime, margin, lifetime > duration{0} ? reconnect_.jitter(margin / 2) : duration{0});
   phase_ = phase::opening;
   phase_deadline_ = add(now, settings_.connect_timeout);
   auto const opened = dialect_.open(parameters_, *token, now);
+  wipe(*token);
   if (!opened) link_down(error{opened.error()}, connection_reason::none, now);
+  use.all_went_well();
 }
 
 inline void device_core::close(time_point now) {
   bool const was = trying();
-  if (was) {
-    dialect_.close(dialect_close::graceful, now);
-    leave_connection(now);
-  }
-  phase_ = phase::closed;
+  phase_ = phase::closed;  // whatever happens below
   phase_deadline_ = connect_deadline_ = down_since_ = never;
-  abort_operations(error{errc::closed, "the client was closed while the operation was pending"});
-  if (was) set_status(connection_status::disconnected, connection_reason::closed);
+  closed_by_user_ = true;
+  if (was) {
+    using_connection use{*this};
+    leave_connection(now);
+    dialect_.close(dialect_close::graceful, now);
+    use.all_went_well();
+  }
+  end_what_is_left();
 }
 
-inline void device_core::abandon(time_point now) {
-  if (trying()) dialect_.close(dialect_close::graceful, now);
+// Every operation of a client that tries no more, and the word that it does not. Each time there must be room to say so
+// before anything is forgotten; when memory runs out, step() goes on here.
+inline void device_core::end_what_is_left() {
+  if (pending_operations() != 0) {
+    abort_operations(closed_by_user_ || !last_error_
+                         ? error{errc::closed, "the client was closed while the operation was pending"}
+                         : *last_error_);
+  }
+  if (status_ == connection_status::disconnected) return;
+  actions_.make_room();
+  set_status(connection_status::disconnected, connection_reason::closed);
+}
+
+inline void device_core::abandon(time_point now) noexcept {
+  bool const was = trying();
   phase_ = phase::closed;
   phase_deadline_ = never;
+  if (!was) return;
+#if IOTHUB_EXCEPTIONS
+  try {
+    dialect_.close(dialect_close::graceful, now);
+  } catch (...) {  // no memory for a good-bye: the hub sees a connection that was lost
+  }
+#else
+  dialect_.close(dialect_close::graceful, now);
+#endif
 }
 
 inline void device_core::send_telemetry(operation_id id, message const& what, std::optional<duration> timeout,
@@ -6872,8 +6987,11 @@ inline bool device_core::send_at_once(operation_id id, message const& what, time
     return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before sending"}),
            true;
   if (auto admitted = outbox_.admit(size); !admitted) return finish(id, std::move(admitted)), true;
-  if (phase_ != phase::connected || holding_ || outbox_.waiting_count() != 0) return false;
+  if (phase_ != phase::connected || holding_ || in_doubt_ || outbox_.waiting_count() != 0) return false;
+  outbox_.make_room();
+  using_connection use{*this};
   auto sent = dialect_.send_telemetry(what, now);
+  use.all_went_well();
   if (sent) return outbox_.add_sent(id, *sent, size, deadline), true;
   errc const why = sent.error().code();
   if (why == errc::outbox_full || why == errc::not_connected) return false;
@@ -6890,7 +7008,7 @@ inline void device_core::get_twin(operation_id id, time_point now) {
     return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
-  pump(now);
+  pump_if_sure(now);
 }
 
 inline void device_core::patch_reported(operation_id id, std::string patch, time_point now) {
@@ -6906,7 +7024,7 @@ inline void device_core::patch_reported(operation_id id, std::string patch, time
                                   : error{errc::not_connected, "connect() the client before reporting properties"});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
-  pump(now);
+  pump_if_sure(now);
 }
 
 inline void device_core::enable(feature what, time_point now) {
@@ -6915,35 +7033,45 @@ inline void device_core::enable(feature what, time_point now) {
   if (what == feature::desired_properties) wanted_ = wanted_ | feature::twin;
   if (what == feature::messages) {
     while (!held_.empty()) {
+      actions_.make_room();
       actions_.push(held_.take());
       ++inbox_;
       ++unsettled_;
     }
   }
-  pump(now);
+  pump_if_sure(now);
 }
 
 inline result<void> device_core::answer_method(call_id call, int status, std::string_view payload, time_point now) {
   auto rid = calls_.take(call);
   if (!rid) return error{errc::not_connected, "the method call was answered already, or its connection is gone"};
-  if (phase_ != phase::connected && phase_ != phase::enabling)
+  if ((phase_ != phase::connected && phase_ != phase::enabling) || in_doubt_)
     return error{errc::not_connected, "the connection of the method call is gone"};
-  return dialect_.answer_method(*rid, status, payload, now);
+  using_connection use{*this};
+  auto answered = dialect_.answer_method(*rid, status, payload, now);
+  use.all_went_well();
+  return answered;
 }
 
 inline result<void> device_core::settle_message(std::uint32_t connection, ticket where, settlement how,
                                                 time_point now) {
-  if (connection != connection_ || (phase_ != phase::connected && phase_ != phase::enabling))
+  if (connection != connection_ || (phase_ != phase::connected && phase_ != phase::enabling) || in_doubt_)
     return error{errc::not_connected, "the connection of the message is gone; the hub sends it again"};
   if (unsettled_ != 0) --unsettled_;
-  return dialect_.settle_message(where, how, now);
+  using_connection use{*this};
+  auto settled = dialect_.settle_message(where, how, now);
+  use.all_went_well();
+  return settled;
 }
 
 inline device_action device_core::next_action() {
+  bool const was_desired = actions_.front().kind == device_action_kind::desired_changed;
+  if (was_desired) {
+    desired_in_actions_ = false;
+    pump_desired();  // before this one leaves, so that it stays when there is no room for the next
+  }
   device_action a = actions_.take();
-  if (a.kind == device_action_kind::desired_changed) desired_in_actions_ = false;
   if (a.kind == device_action_kind::method_called || a.kind == device_action_kind::message_received) --inbox_;
-  pump_desired();
   return a;
 }
 
@@ -6994,10 +7122,19 @@ inline namespace v0 {
 // --- events ---------------------------------------------------------------------------------------------------------
 
 inline void device_core::step(time_point now) {
+  if (in_doubt_) {
+    dialect_.close(dialect_close::abort, now);
+    if (phase_ == phase::opening || phase_ == phase::enabling || phase_ == phase::connected)
+      link_down(error{errc::out_of_memory, "the client had no memory to go on with its connection"},
+                connection_reason::none, now);
+    in_doubt_ = false;
+  }
+  if (!trying()) end_what_is_left();
+  using_connection use{*this};
   dialect_.step(now);
   more_ = false;
   device_event e;
-  for (int budget = 64; dialect_.next_event(e, now);) {
+  for (int budget = 64; actions_.make_room(), dialect_.next_event(e, now);) {
     on_event(e, now);
     if (--budget == 0) {
       more_ = true;
@@ -7006,6 +7143,7 @@ inline void device_core::step(time_point now) {
   }
   on_time(now);
   pump(now);
+  use.all_went_well();
 }
 
 inline void device_core::on_event(device_event& e, time_point now) {
@@ -7018,7 +7156,7 @@ inline void device_core::on_event(device_event& e, time_point now) {
     }
     case device_event_kind::features_ready: return on_features_ready(e, now);
     case device_event_kind::telemetry_settled:
-      if (operation_id const id = outbox_.settle(e.ticket); id != 0) finish(id, std::move(e.outcome));
+      if (operation_id const id = outbox_.settle(e.ticket); id != 0) finish(id, std::move(e.outcome));  // there is room
       return;
     case device_event_kind::twin_received: return on_twin_received(e, now);
     case device_event_kind::patch_settled: return on_patch_settled(e);
@@ -7058,7 +7196,14 @@ inline void device_core::become_connected(time_point now) {
   last_error_.reset();
   reconnect_.connected(now);
   set_status(connection_status::connected, attempt_reason_);
-  while (!connects_.empty()) finish(connects_.take(), {});
+  end_connects();
+}
+
+inline void device_core::end_connects() {
+  while (!connects_.empty()) {
+    actions_.make_room();
+    finish(connects_.take(), {});
+  }
 }
 
 inline void device_core::on_twin_received(device_event& e, time_point now) {
@@ -7068,11 +7213,13 @@ inline void device_core::on_twin_received(device_event& e, time_point now) {
     // Spread like any retry, but without counting as a lost connection.
     return twin_sync_.on_failure(add(now, std::chrono::seconds{5} + reconnect_.jitter(std::chrono::seconds{5})));
   }
+  owned<device_twin> kept;
+  if (twin) kept = make_owned<device_twin>(std::move(*twin));
   operation_id const id = twin_requests_.settle(e.ticket);
   if (id == 0) return;
   if (!twin) return finish(id, std::move(twin).error());
   finish(id, {});
-  actions_.back().twin = make_owned<device_twin>(std::move(*twin));
+  actions_.back().twin = std::move(kept);
 }
 
 inline void device_core::on_patch_settled(device_event& e) {
@@ -7158,12 +7305,19 @@ inline void device_core::drop_inbox() noexcept {
 
 inline void device_core::link_down(error why, connection_reason reason, time_point now) {
   if (!trying()) return;
+  actions_.make_room();  // for the change of status
   bool const was_connected = phase_ == phase::connected;
   leave_connection(now);
+  retry_class how = classify_for_retry(why.code());
+  // A hub that was good has another certificate now: a clock that jumped, a network that wants a log-in first, a hub in the
+  // middle of a change. Nobody is there to be asked, and no attempt can do harm, since nothing is sent before it is good.
+  if (why == errc::certificate_rejected && attempt_reason_ != connection_reason::opened) {
+    how = retry_class::later;
+    if (reason == connection_reason::none) reason = connection_reason::not_reachable;
+  }
   if (reason == connection_reason::none) reason = reason_of(why, was_connected);
   if (down_since_ == never) down_since_ = now;
   if (was_connected) attempt_reason_ = connection_reason::recovered;
-  retry_class const how = classify_for_retry(why.code());
   if (how == retry_class::stop) return fail_all(std::move(why), reason);
   if (settings_.give_up_after > duration{0} && now - down_since_ >= settings_.give_up_after)
     return fail_all(std::move(why), connection_reason::gave_up);
@@ -7182,14 +7336,22 @@ inline void device_core::fail_all(error why, connection_reason reason) {
 }
 
 inline void device_core::abort_operations(error const& why) {
-  while (!connects_.empty()) finish(connects_.take(), why);
+  while (!connects_.empty()) {
+    actions_.make_room();
+    finish(connects_.take(), why);
+  }
   // What was handed over is taken back: a message that has failed must not be sent by a later connect().
   ticket where = 0;
-  while (operation_id const id = outbox_.abort_one(where)) {
+  while (outbox_.size() != 0) {
+    actions_.make_room();
+    operation_id const id = outbox_.abort_one(where);
     if (where != 0) dialect_.abandon_telemetry(where);
     finish(id, why);
   }
-  while (operation_id const id = twin_requests_.abort_one()) finish(id, why);
+  while (twin_requests_.size() != 0) {
+    actions_.make_room();
+    finish(twin_requests_.abort_one(), why);
+  }
 }
 
 inline connection_reason device_core::reason_of(error const& why, bool was_connected) noexcept {
@@ -7205,7 +7367,9 @@ inline connection_reason device_core::reason_of(error const& why, bool was_conne
 
 inline void device_core::on_time(time_point now) {
   expire_operations(now);
+  if (phase_ == phase::connected) end_connects();  // where memory ran out before
   if (now >= connect_deadline_ && !connects_.empty()) {
+    actions_.make_room();
     dialect_.close(dialect_close::abort, now);
     leave_connection(now);
     error why = last_error_ ? *last_error_ : error{errc::timeout, "the hub did not accept the connection in time"};
@@ -7228,7 +7392,9 @@ inline void device_core::on_time(time_point now) {
 
 inline void device_core::expire_operations(time_point now) {
   ticket where = 0;
-  while (operation_id const id = outbox_.expire(now, where)) {
+  while (actions_.make_room(), true) {
+    operation_id const id = outbox_.expire(now, where);
+    if (id == 0) break;
     if (where != 0) dialect_.abandon_telemetry(where);
     finish(id, error{errc::timeout, where != 0
                                         ? "the hub did not confirm the message in time; it may have been stored, so "
@@ -7236,8 +7402,10 @@ inline void device_core::expire_operations(time_point now) {
                                         : "the message was not sent in time, since there was no connection"});
     where = 0;
   }
-  while (operation_id const id = twin_requests_.expire(now))
+  while (operation_id const id = twin_requests_.expire(now)) {
     finish(id, error{errc::timeout, "the hub did not answer the twin operation in time; its outcome is unknown"});
+    actions_.make_room();
+  }
 }
 
 inline bool device_core::in_flight() const noexcept {
@@ -7269,7 +7437,9 @@ inline void device_core::run_renewal(time_point now) {
 inline void device_core::renew_in_place(result<std::string> token, duration lifetime, time_point now) {
   renewal_token_wanted_ = false;
   if (phase_ != phase::connected) return;
-  result<void> const shown = token ? dialect_.renew(*token, now) : result<void>{std::move(token).error()};
+  bool const minted = token.has_value();
+  result<void> const shown = minted ? dialect_.renew(*token, now) : result<void>{std::move(token).error()};
+  if (minted) wipe(*token);
   if (shown) {
     renewed_lifetime_ = lifetime;
     renewed_at_ = now;
@@ -7290,6 +7460,7 @@ inline void device_core::on_token_renewed(device_event& e, time_point now) {
 }
 
 inline void device_core::reconnect_for_renewal(time_point now) {
+  actions_.make_room();  // for the change of status
   dialect_.close(dialect_close::graceful, now);
   leave_connection(now);
   down_since_ = now;
@@ -7299,7 +7470,8 @@ inline void device_core::reconnect_for_renewal(time_point now) {
 }
 
 inline time_point device_core::deadline() const {
-  if (more_ || token_wanted()) return time_point::min();
+  if (more_ || in_doubt_ || token_wanted()) return time_point::min();
+  if (!trying() && (pending_operations() != 0 || status_ != connection_status::disconnected)) return time_point::min();
   time_point at = dialect_.deadline();
   auto const earlier = [&at](time_point t) {
     if (t < at) at = t;
@@ -7310,7 +7482,7 @@ inline time_point device_core::deadline() const {
   earlier(twin_requests_.deadline());
   if (!connects_.empty()) earlier(connect_deadline_);
   if (phase_ != phase::connected) return at;
-  earlier(twin_sync_.deadline());
+  if (!holding_) earlier(twin_sync_.deadline());  // while holding, nothing is asked: the next connection asks anew
   if (holding_)
     earlier(hold_until_);
   else if (renewing_ && dialect_.capabilities().renews_in_place)
@@ -7323,6 +7495,14 @@ inline time_point device_core::deadline() const {
 }
 
 // --- handing over ---------------------------------------------------------------------------------------------------
+
+// For verbs: what cannot be sent now is sent by the next step.
+inline void device_core::pump_if_sure(time_point now) {
+  if (in_doubt_) return;
+  using_connection use{*this};
+  pump(now);
+  use.all_went_well();
+}
 
 inline void device_core::pump(time_point now) {
   if (phase_ == phase::connected || phase_ == phase::enabling) pump_features(now);
@@ -7345,6 +7525,7 @@ inline void device_core::pump_features(time_point now) {
 
 inline void device_core::pump_telemetry(time_point now) {
   while (message const* next = outbox_.waiting()) {
+    actions_.make_room();
     auto sent = dialect_.send_telemetry(*next, now);
     if (sent) {
       outbox_.waiting_sent(*sent);
@@ -7358,9 +7539,14 @@ inline void device_core::pump_telemetry(time_point now) {
 
 inline void device_core::pump_twin(time_point now) {
   if (!enabled_.has(feature::twin)) return;
-  if (twin_sync_.wants_twin(now))
-    if (auto sent = dialect_.get_twin(now)) twin_sync_.twin_asked(*sent, add(now, settings_.twin_timeout));
+  if (twin_sync_.wants_twin(now)) {
+    if (auto sent = dialect_.get_twin(now))
+      twin_sync_.twin_asked(*sent, add(now, settings_.twin_timeout));
+    else
+      twin_sync_.on_failure(add(now, std::chrono::seconds{1}));  // no room now, or an event says that the connection is gone
+  }
   while (twin_requests::request* next = twin_requests_.waiting()) {
+    actions_.make_room();
     auto sent = next->is_patch ? dialect_.patch_reported(next->patch, now) : dialect_.get_twin(now);
     if (sent) {
       next->where = *sent;
@@ -7374,6 +7560,8 @@ inline void device_core::pump_twin(time_point now) {
 
 inline void device_core::pump_desired() {
   if (desired_in_actions_) return;
+  if (!twin_sync_.has_next()) return;
+  actions_.make_room();
   desired_update update;
   if (!twin_sync_.next(update)) return;
   device_action a;
@@ -7459,7 +7647,19 @@ class loop : public detail::participant_owner {
 
   loop(loop const&) = delete;
   loop& operator=(loop const&) = delete;
+  // Asserts that no client is left on it: one that outlives its loop (a fake hub has one) would go on using it.
   inline virtual ~loop();
+  // What each client keeps of its loop, to be missed when it is still there at the loop's end.
+  class tenancy {
+   public:
+    explicit tenancy(loop& of) noexcept : loop_{of} { ++of.tenants_; }
+    tenancy(tenancy const&) = delete;
+    tenancy& operator=(tenancy const&) = delete;
+    ~tenancy() { --loop_.tenants_; }
+
+   private:
+    loop& loop_;
+  };
 
   // Joins, and is stepped in the next turn. Leaves the loop that it was in before.
   void add(participant& p) noexcept;
@@ -7581,6 +7781,7 @@ class loop : public detail::participant_owner {
   list postponed_;  // handlers that wait for a less deep run
   list members_;
   std::size_t size_ = 0;
+  std::size_t tenants_ = 0;
   lean_vector<function<void()>> posted_;
   std::size_t next_posted_ = 0;
   running_step* running_ = nullptr;
@@ -7633,6 +7834,7 @@ inline std::size_t loop::poll() {
 }
 
 inline loop::~loop() {
+  IOTHUB_ASSERT(tenants_ == 0 && "a client outlives its loop, or the fake hub that it belongs to");
   while (members_.first != nullptr) remove(*members_.first);
 }
 
@@ -7960,6 +8162,7 @@ class device_driver {
   [[nodiscard]] std::string describe_timers() const;
 
   loop& loop_;
+  loop::tenancy tenancy_{loop_};
   device_core core_;
   io_part io_{*this};
   handler_part handlers_{*this};
@@ -8007,9 +8210,9 @@ device_action device_driver::wait_for(Start start) {
   // Ids of the slot map never reach the upper half: its generations would have to pass 2^31 first.
   b.id = (std::uint64_t{1} << 63) | ++last_blocked_;
   blocked_entry const entry{*this, b};
+  loop_.wake(io_);  // also when start() throws
   start(b.id);
   collect_blocked();
-  loop_.wake(io_);
   auto ended = loop_.run_until([&] { return b.done || released_; });
   if (b.done) return std::move(b.action);
   device_action none;
@@ -8019,28 +8222,40 @@ device_action device_driver::wait_for(Start start) {
 
 template <class Start>
 void device_driver::begin(completion done, Start start) {
-  start(operations_.emplace(std::move(done)));
+  operation_id const id = operations_.emplace(std::move(done));
+  struct forgotten_when_not_started {  // a call that throws tells nobody
+    slot_map<completion>& operations;
+    operation_id id;
+    bool started = false;
+    ~forgotten_when_not_started() {
+      if (!started) operations.erase(id);
+    }
+  } guard{operations_, id};
   loop_.wake(io_);
+  start(id);
+  guard.started = true;
   if (core_.has_action()) loop_.wake(handlers_);
 }
 
 inline void device_driver::enable(feature what) {
-  core_.enable(what, loop_.now());
   loop_.wake(io_);
+  if (what == feature::methods && desk_ == nullptr) desk_ = new answer_desk{this, 1};
+  core_.enable(what, loop_.now());
   if (core_.has_action()) loop_.wake(handlers_);
 }
 
 inline void device_driver::close() {
   frame const f{*this};
-  core_.close(loop_.now());
-  collect_blocked();
   loop_.wake(io_);
   loop_.wake(handlers_);
+  core_.close(loop_.now());
+  collect_blocked();
   if (handler_frames_ != 0) return;  // told when that handler has returned
   (void)loop_.run_until([this] { return released_ || !core_.has_action(); }, loop_.now());
 }
 
 inline void device_driver::step_io(time_point now) {
+  frame const f{*this};  // a policy that the user wrote may do away with the client
   core_.step(now);
   // Each turn of this loop ends one attempt or starts one, so it is short: a failed mint waits for its back-off.
   while (core_.token_wanted()) {
@@ -8101,9 +8316,8 @@ inline void device_driver::dispatch(device_action a) {
 }
 
 inline void device_driver::dispatch_method(device_action& a) {
-  if (desk_ == nullptr) {
-    desk_ = new answer_desk{this, 1};
-  }
+  // A session that the hub stored may bring calls to a client that never set a handler.
+  if (desk_ == nullptr) desk_ = new answer_desk{this, 1};
   responder answer{answer_target{*desk_, a.call}};
   if (!a.outcome) return method_dispatcher::refuse_payload(std::move(answer));
   methods.dispatch(a.request, std::move(answer));
@@ -8240,21 +8454,66 @@ concept self_made_transport = device_transport<T> && requires(device_options con
   T(T::prepare(options).value(), options);
 };
 
-namespace detail {
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/policy/client_handle.hpp
+// What is the same in every client that a user holds: it owns a state, and it runs the loop.
+//
+// The state is not moved when the handle is. It goes with the handle, or, when that is destroyed inside one of the
+// client's own calls (in a handler, say), as soon as the last of them has returned: release() sees to that.
 
-// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
-template <class Policy, class Source>
-Policy make_policy(Source&& source) {
-  if constexpr (std::is_reference_v<Policy>) {
-    return source;
-  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
-    return std::forward<Source>(source)();
-  } else {
-    return Policy(std::forward<Source>(source));
+namespace iothub {
+inline namespace v0 {
+
+// State offers release(), on() and run(f), as the drivers do. It may be incomplete until a member is used.
+template <class State>
+class client_handle {
+ public:
+  client_handle(client_handle&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
+  client_handle& operator=(client_handle&& other) noexcept {
+    if (this != &other) {
+      release();
+      state_ = exchanged(other.state_, nullptr);
+    }
+    return *this;
   }
-}
 
-}  // namespace detail
+  // Runs the loop for that long; false when stop() ended it early.
+  bool run_for(duration time) {
+    auto& s = state();
+    return s.run([&] { return s.on().run_for(time).has_value(); });
+  }
+  // Runs the loop until done() says true, at most until `limit`: whether it did.
+  template <class Predicate>
+  bool run_until(Predicate done, time_point limit = never) {
+    auto& s = state();
+    return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
+  }
+  // Does all that can be done without waiting.
+  void poll() {
+    auto& s = state();
+    s.run([&] { s.on().poll(); });
+  }
+  // Ends all runs of the loop, and with them blocking calls (errc::cancelled). May be called from another thread where
+  // the loop says so.
+  void stop() noexcept { state().on().stop(); }
+  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
+
+ protected:
+  explicit client_handle(State* state) noexcept : state_{state} {}
+  ~client_handle() { release(); }
+  [[nodiscard]] State& state() const noexcept {
+    IOTHUB_ASSERT(state_ != nullptr);  // moved from
+    return *state_;
+  }
+
+ private:
+  void release() noexcept {
+    if (state_ != nullptr) exchanged(state_, nullptr)->release();
+  }
+
+  State* state_;
+};
 
 }  // namespace v0
 }  // namespace iothub
@@ -8957,7 +9216,7 @@ class device_state;
 
 // Transport, Clock and Crypto are policies: values, or references to what the caller keeps.
 template <class Transport, class Clock, class Crypto>
-class basic_device_client {
+class basic_device_client : public client_handle<detail::device_state<Transport, Clock, Crypto>> {
   static_assert(offers_dialect<std::remove_reference_t<Transport>>,
                 "basic_device_client: Transport has no member `dialect& device_dialect()`; "
                 "wrap an MQTT transport in over_mqtt<M> and an HTTP transport in over_https<H>");
@@ -8992,24 +9251,15 @@ class basic_device_client {
                                                                           device_options const& options = {})
     requires self_made_transport<Transport>;
 
-  basic_device_client(basic_device_client&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_device_client& operator=(basic_device_client&& other) noexcept {
-    if (this != &other) {
-      release();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  ~basic_device_client() { release(); }
-
   // --- connecting -----------------------------------------------------------------------------------------------------
 
   // Returns when the hub has accepted the connection and all subscriptions. Failures that may pass are retried for
   // options.connect_limit; then, or when trying is useless, the error of the last attempt: errc::unauthorized,
   // certificate_rejected, service_unavailable (also a disabled device), host_not_found, connection_refused, timeout, …
   // Set the handlers before: what waits at the hub (messages, desired properties) comes as soon as it is subscribed.
-  // Later losses are retried in the background; see on_connection_change(). Asked again while it is still trying (from a
-  // timer, or by async_connect()), all calls end together, at the limit of the last.
+  // Later losses are retried in the background, a certificate that is not good any more too; see
+  // on_connection_change(). Asked again while it is still trying (from a timer, or by async_connect()), all calls end
+  // together, at the limit of the last.
   result<void> connect();
   template <class F>
   void async_connect(F completion);
@@ -9123,16 +9373,6 @@ class basic_device_client {
   }
   bool cancel_timer(timer_id id) { return state().cancel_timer(id); }
 
-  // Runs the loop for that long; false when stop() ended it early.
-  bool run_for(duration time);
-  // Runs the loop until done() says true, at most until `limit`: whether it did.
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never);
-  // Does all that can be done without waiting.
-  void poll();
-  // Ends all runs of the loop, and with them blocking calls (errc::cancelled).
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] time_point now() const { return state().clock().now(); }
   [[nodiscard]] utc_time utc_now() const { return state().clock().utc_now(); }
 
@@ -9151,18 +9391,11 @@ class basic_device_client {
 
  private:
   using state_type = detail::device_state<Transport, Clock, Crypto>;
-  explicit basic_device_client(state_type* state) noexcept : state_{state} {}
+  using handle = client_handle<state_type>;
+  explicit basic_device_client(state_type* of) noexcept : handle{of} {}
   static result<basic_device_client> make(loop& on, owned<loop> own, std::string_view text,
                                           device_options const& options);
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void release() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
-
-  state_type* state_;
+  using handle::state;
 };
 
 }  // namespace v0
@@ -9170,6 +9403,56 @@ class basic_device_client {
 
 // ---- iothub/device_client_state.hpp
 // The pinned state behind a basic_device_client, and the client's bodies. Include device_client.hpp instead.
+
+// ---- iothub/policy/held.hpp
+// How a client keeps its policies. A policy is a value, or a reference to what the caller keeps; the caller gives it as
+// one of these, or as a function that makes it.
+
+namespace iothub {
+inline namespace v0 {
+namespace detail {
+
+// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
+template <class Policy, class Source>
+Policy make_policy(Source&& source) {
+  if constexpr (std::is_reference_v<Policy>) {
+    return source;
+  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
+    return std::forward<Source>(source)();
+  } else {
+    return Policy(std::forward<Source>(source));
+  }
+}
+
+// Eight random bytes, unless there is a seed already. Without either, 0: then all clients wait alike.
+template <class Crypto>
+std::uint64_t make_seed(std::uint64_t seed, Crypto& crypto) {
+  char bytes[sizeof seed];
+  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
+  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
+  return seed;
+}
+
+// The policies of one client. A base of its state that stands before the driver's, so that the driver finds them alive;
+// the loop, where it is the client's own, outlives all.
+template <class Transport, class Clock, class Crypto>
+struct held_policies {
+  template <class T, class C, class K>
+  held_policies(owned<loop> own, T&& transport, C&& clock, K&& crypto)
+      : own_loop(std::move(own)),
+        transport_(make_policy<Transport>(std::forward<T>(transport))),
+        clock_(make_policy<Clock>(std::forward<C>(clock))),
+        crypto_(make_policy<Crypto>(std::forward<K>(crypto))) {}
+
+  owned<loop> own_loop;
+  Transport transport_;
+  Clock clock_;
+  Crypto crypto_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace iothub
 
 namespace iothub {
 inline namespace v0 {
@@ -9193,34 +9476,9 @@ inline connection_parameters make_parameters(connection_string const& connection
   return p;
 }
 
-template <class Crypto>
-std::uint64_t make_seed(device_options const& options, Crypto& crypto) {
-  std::uint64_t seed = options.seed;
-  char bytes[sizeof seed];
-  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
-  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
-  return seed;
-}
-
-// Policies first, so that the driver's base finds its dialect alive.
 template <class Transport, class Clock, class Crypto>
-struct device_policies {
-  template <class T, class C, class K>
-  device_policies(owned<loop> own, T&& transport, C&& clock, K&& crypto)
-      : own_loop(std::move(own)),
-        transport_(make_policy<Transport>(std::forward<T>(transport))),
-        clock_(make_policy<Clock>(std::forward<C>(clock))),
-        crypto_(make_policy<Crypto>(std::forward<K>(crypto))) {}
-
-  owned<loop> own_loop;  // goes last
-  Transport transport_;
-  Clock clock_;
-  Crypto crypto_;
-};
-
-template <class Transport, class Clock, class Crypto>
-class device_state final : private device_policies<Transport, Clock, Crypto>, public device_driver {
-  using policies = device_policies<Transport, Clock, Crypto>;
+class device_state final : private held_policies<Transport, Clock, Crypto>, public device_driver {
+  using policies = held_policies<Transport, Clock, Crypto>;
   using clock_ref = std::remove_reference_t<Clock>&;
   using crypto_ref = std::remove_reference_t<Crypto>&;
 
@@ -9233,7 +9491,7 @@ class device_state final : private device_policies<Transport, Clock, Crypto>, pu
       : policies(std::move(own), std::forward<T>(transport), std::forward<C>(clock), std::forward<K>(crypto)),
         device_driver(on, this->transport_.device_dialect(),
                       make_parameters(connection, options, std::remove_reference_t<Transport>::port(options)), options,
-                      make_seed(options, this->crypto_)) {
+                      make_seed(options.seed, this->crypto_)) {
     start(this->transport_.device_dialect());
   }
 
@@ -9462,25 +9720,6 @@ void basic_device_client<Transport, Clock, Crypto>::on_message(F handler) {
     }
   };
   state().enable(feature::messages);
-}
-
-template <class Transport, class Clock, class Crypto>
-bool basic_device_client<Transport, Clock, Crypto>::run_for(duration time) {
-  auto& s = state();
-  return s.run([&] { return s.on().run_for(time).has_value(); });
-}
-
-template <class Transport, class Clock, class Crypto>
-template <class Predicate>
-bool basic_device_client<Transport, Clock, Crypto>::run_until(Predicate done, time_point limit) {
-  auto& s = state();
-  return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-}
-
-template <class Transport, class Clock, class Crypto>
-void basic_device_client<Transport, Clock, Crypto>::poll() {
-  auto& s = state();
-  s.run([&] { s.on().poll(); });
 }
 
 }  // namespace v0
@@ -10290,7 +10529,7 @@ class https_dialect final : public dialect {
   [[nodiscard]] dialect_capabilities capabilities() const noexcept override { return {}; }
   result<void> open(connection_parameters const& how, std::string_view token, time_point) override {
     how_ = how;
-    token_.assign(token);
+    token_ = secret{token};
     ready_ = true;
     return {};
   }
@@ -10321,7 +10560,7 @@ class https_dialect final : public dialect {
 
   H http_;
   connection_parameters how_;
-  std::string token_;
+  secret token_;
   lean_vector<exchange> exchanges_;
   ticket last_ = 0;
   bool ready_ = false;  // the `ready` event is still to be told
@@ -10343,7 +10582,7 @@ inline result<http::request> make_telemetry_request(device_key const& who, messa
 template <class H>
 result<ticket> https_dialect<H>::send_telemetry(message const& what, time_point now) {
   if (exchanges_.size() >= most_in_flight) return errc::outbox_full;
-  auto request = make_telemetry_request(how_.who, what, token_);
+  auto request = make_telemetry_request(how_.who, what, token_.reveal());
   if (!request) return std::move(request).error();
   exchange_id const id = http_.start(how_.where, std::move(*request), now);
   if (++last_ == 0) last_ = 1;
@@ -11308,10 +11547,10 @@ class over_mqtt {
 // the time is deadline(). step() tells libcurl what became ready and collects what is done. Callbacks only store: no
 // user code runs in them and no exception leaves them, since both would cross C frames.
 //
-// Safety is not an option here: the peer's certificate and name are always checked (also against OpenSSL's own name
-// check where libcurl uses the same OpenSSL as we do, since libcurl alone accepts a name in the subject), TLS is 1.2 or
-// newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are
-// limited.
+// Safety is not an option here: the peer's certificate and name are always checked, on every connection anew, TLS is 1.2
+// or newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are
+// limited. Where libcurl uses the same OpenSSL as we do, its context gets the rules of the TLS stream (tls_rules.hpp):
+// libcurl alone takes a name in the subject, and what the system's configuration of OpenSSL allows.
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
@@ -11715,6 +11954,7 @@ inline errc from_curl(CURLcode code) noexcept {
     case CURLE_SSL_CIPHER:
     case CURLE_USE_SSL_FAILED: return errc::tls_failed;
     case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT: return errc::io_error;
     case CURLE_OPERATION_TIMEDOUT: return errc::timeout;
@@ -11751,6 +11991,18 @@ inline long milliseconds(duration d) noexcept {
 }  // namespace net
 }  // namespace v0
 }  // namespace iothub
+// ---- iothub/net/tls_rules.hpp
+// What both TLS stacks, the TLS stream and libcurl, ask of an OpenSSL context, so that their verdicts are the same.
+//
+// The rules, which no option can loosen (NIST SP 800-52r2, RFC 9325, RFC 9525 and OpenSSL's manual pages):
+//   TLS 1.2 at least; at 1.2 only ECDHE with an AEAD cipher; no compression, no renegotiation (RFC 9325 sections 3 and
+//   4); security level 2 (no RSA below 2048 bits, no SHA-1); a client always verifies the chain and the name.
+// docs/tls-matrix.md has the verdict on each kind of certificate.
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
 // ---- iothub/net/trust.hpp
 // Whom a TLS client trusts. One rule for both stacks, the TLS stream and libcurl (which does not read SSL_CERT_FILE by
 // itself): what the options name, else the file that the environment variable SSL_CERT_FILE names, else the system's
@@ -11763,6 +12015,11 @@ namespace net {
 struct trust_options {
   std::string ca_file = {};  // a file of PEM certificates
   std::string ca_pem = {};   // PEM certificates; both may be given and count together
+  // Certificate revocation lists, PEM, likewise. Off when there are none, as in browsers. With one, each certificate of
+  // a chain is looked up, and is refused too when its issuer's list is missing or out of date (RFC 5280 section 6.3).
+  // They are read once; a program that lives longer than its lists makes its client anew.
+  std::string crl_file = {};
+  std::string crl_pem = {};
   friend bool operator==(trust_options const&, trust_options const&) = default;
 };
 
@@ -11770,6 +12027,8 @@ struct trust_options {
 struct trust {
   std::string pem = {};
   std::string origin = {};  // for messages: the file name, "the options" or "the system"
+  std::string crl_pem = {};
+  std::string crl_origin = {};
   [[nodiscard]] bool is_system() const noexcept { return pem.empty(); }
 };
 
@@ -11783,15 +12042,16 @@ inline constexpr unsigned host_check_flags = 0x20 | 0x4;
   return std::string{" (trusting "}.append(origin).append("; the option ca_file or SSL_CERT_FILE names another CA)");
 }
 
-// errc::io_error for a file that is missing or cannot be read, errc::malformed for one that holds no PEM certificate;
-// the message names the file.
+// errc::io_error for a file that is missing or cannot be read, errc::malformed for one that holds no PEM certificate or
+// no PEM revocation list; the message names the file.
 [[nodiscard]] inline result<trust> resolve_trust(trust_options const& options);
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
-inline result<std::string> read_certificates(std::string const& name) {
+// `what`: "CA" or "CRL", for messages.
+inline result<std::string> read_trust_file(std::string const& name, std::string const& what) {
   constexpr std::size_t limit = 16u * 1024 * 1024;
   std::FILE* const file = std::fopen(name.c_str(), "rbe");
   int problem = file == nullptr ? errno : 0;
@@ -11804,14 +12064,35 @@ inline result<std::string> read_certificates(std::string const& name) {
     text.append(part, size);
   }
   if (file != nullptr) std::fclose(file);
-  if (problem != 0) return error{errc::io_error, "cannot read the CA file " + name + ": " + std::strerror(problem)};
-  if (text.size() > limit) return error{errc::too_large, "the CA file " + name + " is larger than 16 MB"};
+  if (problem != 0) return error{errc::io_error, "cannot read the " + what + " file " + name + ": " + std::strerror(problem)};
+  if (text.size() > limit) return error{errc::too_large, "the " + what + " file " + name + " is larger than 16 MB"};
   return text;
 }
 
 inline bool has_certificate(std::string_view pem) noexcept {
   return pem.find("-----BEGIN CERTIFICATE-----") != std::string_view::npos ||
          pem.find("-----BEGIN TRUSTED CERTIFICATE-----") != std::string_view::npos;
+}
+inline bool has_revocations(std::string_view pem) noexcept {
+  return pem.find("-----BEGIN X509 CRL-----") != std::string_view::npos;
+}
+
+// The options' text and the file's together; `origin` is the file's name, where there is one.
+inline result<void> gather_pem(std::string const& text, std::string const& file, std::string const& what,
+                               std::string const& kind, bool (&holds)(std::string_view) noexcept, std::string& pem,
+                               std::string& origin) {
+  if (!text.empty() && !holds(text))
+    return error{errc::malformed, "the " + what + " text in the options holds no PEM " + kind};
+  pem = text;
+  if (!text.empty()) origin = "the options";
+  if (file.empty()) return {};
+  auto read = read_trust_file(file, what);
+  if (!read) return std::move(read).error();
+  if (!holds(*read)) return error{errc::malformed, "the " + what + " file " + file + " holds no PEM " + kind};
+  if (!pem.empty()) pem += '\n';
+  pem += *read;
+  origin = file;
+  return {};
 }
 
 }  // namespace detail
@@ -11821,22 +12102,97 @@ inline result<trust> resolve_trust(trust_options const& options) {
   if (file.empty() && options.ca_pem.empty()) {
     char const* const from_environment = std::getenv("SSL_CERT_FILE");  // NOLINT(concurrency-mt-unsafe)
     if (from_environment != nullptr) file = from_environment;
-    if (file.empty()) return trust{.origin = "the system"};
   }
-  trust out{.pem = options.ca_pem, .origin = "the options"};
-  if (!out.pem.empty() && !detail::has_certificate(out.pem))
-    return error{errc::malformed, "the CA text in the options holds no PEM certificate"};
-  if (file.empty()) return out;
-  auto text = detail::read_certificates(file);
-  if (!text) return std::move(text).error();
-  if (!detail::has_certificate(*text))
-    return error{errc::malformed, "the CA file " + file + " holds no PEM certificate"};
-  if (!out.pem.empty()) out.pem += '\n';
-  out.pem += *text;
-  out.origin = std::move(file);
+  trust out{.origin = "the system"};
+  auto good = detail::gather_pem(options.ca_pem, file, "CA", "certificate", detail::has_certificate, out.pem, out.origin);
+  if (good)
+    good = detail::gather_pem(options.crl_pem, options.crl_file, "CRL", "revocation list", detail::has_revocations,
+                              out.crl_pem, out.crl_origin);
+  if (!good) return std::move(good).error();
   return out;
 }
 
+}  // namespace net
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace net {
+namespace detail {
+
+struct openssl_free {
+  void operator()(BIO* p) const noexcept { BIO_free(p); }
+  void operator()(X509* p) const noexcept { X509_free(p); }
+  void operator()(X509_CRL* p) const noexcept { X509_CRL_free(p); }
+  void operator()(EVP_PKEY* p) const noexcept { EVP_PKEY_free(p); }
+  void operator()(SSL_CTX* p) const noexcept { SSL_CTX_free(p); }
+  void operator()(SSL* p) const noexcept { SSL_free(p); }
+};
+template <class T>
+using openssl_ptr = owned<T, openssl_free>;
+
+// The last reason that OpenSSL queued. Empties the queue, which belongs to the thread and must never leak into somebody
+// else's call.
+inline std::string take_openssl_error() {
+  char text[160] = "no reason given";
+  if (unsigned long const code = ERR_peek_last_error(); code != 0) {
+    char const* const reason = ERR_reason_error_string(code);
+    if (reason != nullptr)
+      std::snprintf(text, sizeof text, "%s", reason);
+    else
+      ERR_error_string_n(code, text, sizeof text);
+  }
+  ERR_clear_error();
+  return text;
+}
+
+// A memory BIO over text that outlives it.
+inline openssl_ptr<BIO> read_only(std::string_view text) noexcept {
+  return openssl_ptr<BIO>{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
+}
+// Keys in PEM files with a pass phrase are refused instead of asking at the terminal.
+inline int no_pass_phrase(char*, int, int, void*) noexcept {
+  return -1;
+}
+
+inline bool set_tls_rules(SSL_CTX* c) noexcept {
+  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+  SSL_CTX_set_security_level(c, 2);
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  return SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1;
+}
+
+// Gives each revocation list to `take`; what ends with errc::malformed was given in part.
+template <class Take>
+result<void> read_revocations(trust const& whom, Take const& take) {
+  ERR_clear_error();
+  openssl_ptr<BIO> const text = read_only(whom.crl_pem);
+  bool found = false;
+  while (openssl_ptr<X509_CRL> const one{
+      text ? PEM_read_bio_X509_CRL(text.get(), nullptr, &no_pass_phrase, nullptr) : nullptr}) {
+    found = true;
+    take(one.get());
+  }
+  bool const at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  std::string const reason = take_openssl_error();
+  if (found && at_end) return {};
+  return error{errc::malformed, "the revocation lists of " + whom.crl_origin +
+                                    " cannot be used: " + (at_end ? std::string{"there are none"} : reason)};
+}
+
+// With lists, each certificate of the chain, the anchor included, must be on none of them, and the list of its issuer
+// must be there, signed by it and in its time (RFC 5280 section 6.3): what cannot be looked up is refused.
+inline result<void> use_revocations(SSL_CTX* c, trust const& whom) {
+  if (whom.crl_pem.empty()) return {};
+  X509_STORE* const store = SSL_CTX_get_cert_store(c);
+  bool all = X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL) == 1;
+  auto read = read_revocations(whom, [&](X509_CRL* one) { all = X509_STORE_add_crl(store, one) == 1 && all; });
+  if (read && !all) return error{errc::io_error, "OpenSSL cannot keep the revocation lists: " + take_openssl_error()};
+  return read;
+}
+
+}  // namespace detail
 }  // namespace net
 }  // namespace v0
 }  // namespace iothub
@@ -11861,7 +12217,8 @@ class curl_http {
  public:
   explicit curl_http(curl_http_options options = {}) : core_{make_owned<core>(std::move(options))} {}
 
-  // Whether the trusted certificates could be read; if not, every exchange ends with this error.
+  // Whether the trusted certificates and revocation lists could be read; if not, every exchange ends with this error.
+  // errc::unsupported: revocation lists, and libcurl has another TLS library than OpenSSL.
   [[nodiscard]] result<void> ready() const { return core_->ready(); }
 
   // The outcomes of an exchange: errc::host_not_found, connection_refused, certificate_rejected, tls_failed, timeout,
@@ -11889,6 +12246,7 @@ class curl_http {
     CURL* easy;
     exchange_id id = 0;
     std::string host = {};
+    trust const* trusted = nullptr;
     http::request request = {};
     http::response response = {};
     curl_slist* fields = nullptr;
@@ -11965,6 +12323,12 @@ class curl_http {
 inline curl_http::core::core(curl_http_options options)
     : options_{std::move(options)}, trust_{resolve_trust(options_.trust)} {
   detail::curl_start_up();
+  if (trust_ && !trust_->crl_pem.empty()) {
+    auto readable = detail::curl_shares_openssl()
+                        ? detail::read_revocations(*trust_, [](X509_CRL*) {})
+                        : result<void>{error{errc::unsupported, "this libcurl can take no revocation lists"}};
+    if (!readable) trust_ = std::move(readable).error();
+  }
   multi_ = curl_multi_init();
   if (multi_ == nullptr) return;
   curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &on_socket);
@@ -12051,6 +12415,15 @@ inline void curl_http::core::set_limits(exchange& e) {
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  // Only roots are anchors, as in the TLS stream.
+  curl_easy_setopt(easy, CURLOPT_SSL_OPTIONS, static_cast<long>(CURLSSLOPT_NO_PARTIALCHAIN));
+#if LIBCURL_VERSION_NUM >= 0x075700
+  // libcurl may put a store of its own in the place of the one that on_tls() gives the lists to.
+  if (!trust_->crl_pem.empty()) curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
+  // A resumed session would not show the certificate again, which may have ended or been revoked since;
+  // libcurl from 8.12 on keeps sessions beyond one exchange.
+  curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
   if (!trust_->is_system()) {
     curl_blob blob{const_cast<char*>(trust_->pem.data()), trust_->pem.size(), CURL_BLOB_NOCOPY};  // NOLINT: C interface
     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
@@ -12060,6 +12433,7 @@ inline void curl_http::core::set_limits(exchange& e) {
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, &on_tls);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &e);
   }
+  e.trusted = &*trust_;
   e.max_head = options_.max_head;
   e.max_body = options_.max_body;
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_head);
@@ -12239,14 +12613,23 @@ inline void curl_http::core::read_head_line(http::response& into, std::string_vi
   if (field.found) into.headers.add(trim(field.before), trim(field.after));
 }
 
-// OpenSSL's own name check beside libcurl's: never the subject, no partial wildcards (RFC 6125 section 6.4).
+// OpenSSL's own name check beside libcurl's: never the subject, no partial wildcards (RFC 9525 section 6).
 inline CURLcode curl_http::core::on_tls(CURL*, void* context, void* self) noexcept {
   exchange const& e = *static_cast<exchange const*>(self);
-  X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(static_cast<SSL_CTX*>(context));
-  X509_VERIFY_PARAM_set_hostflags(rules, host_check_flags);
-  bool const address = X509_VERIFY_PARAM_set1_ip_asc(rules, e.host.c_str()) == 1;
-  if (!address && X509_VERIFY_PARAM_set1_host(rules, e.host.c_str(), e.host.size()) != 1) return CURLE_SSL_CERTPROBLEM;
-  return CURLE_OK;
+  auto* const c = static_cast<SSL_CTX*>(context);
+  auto const act = [&] {
+    if (!detail::set_tls_rules(c)) return CURLE_SSL_CIPHER;
+    X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(c);
+    X509_VERIFY_PARAM_set_hostflags(rules, host_check_flags);
+    std::string_view host = e.host;
+    if (host.ends_with('.')) host.remove_suffix(1);  // a rooted name; certificates leave the dot out
+    bool const address = X509_VERIFY_PARAM_set1_ip_asc(rules, e.host.c_str()) == 1;
+    if (!address && X509_VERIFY_PARAM_set1_host(rules, host.data(), host.size()) != 1) return CURLE_SSL_CERTPROBLEM;
+    return detail::use_revocations(c, *e.trusted) ? CURLE_OK : CURLE_SSL_CRL_BADFILE;
+  };
+  CURLcode const code = detail::guarded(act, [] { return CURLE_OUT_OF_MEMORY; });
+  ERR_clear_error();
+  return code;
 }
 
 static_assert(http_transport<curl_http>);
@@ -12979,10 +13362,7 @@ static_assert(byte_stream<tcp_stream>);
 // ---- iothub/net/tls_context.hpp
 // What TLS connections share: whom they trust, who they are, and which protocol they speak. A context costs some
 // hundred kilobytes, so clients with the same trust share one in the whole process; a connection costs what is its own.
-//
-// The rules, which no option can loosen (NIST SP 800-52r2, RFC 9325, RFC 9525 and OpenSSL's manual pages):
-//   TLS 1.2 at least; at 1.2 only ECDHE with an AEAD cipher; no compression, no renegotiation (RFC 9325 sections 3 and
-//   4); security level 2 (no RSA below 2048 bits, no SHA-1); a client always verifies the chain and the name.
+// What no option can loosen stands in tls_rules.hpp.
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -13015,8 +13395,8 @@ struct tls_server_options {
 // A handle on shared state; copies are cheap. Safe to copy and destroy in several threads.
 class tls_context {
  public:
-  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate; the message
-  // names it. errc::invalid_argument for a certificate and key that are none or do not belong together.
+  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate, and alike for
+  // revocation lists; the message names the file. errc::invalid_argument for a certificate and key that are none or do not belong together.
   static result<tls_context> client(tls_client_options const& options = {});
   // errc::io_error, errc::malformed, errc::invalid_argument as above.
   static result<tls_context> server(tls_server_options const& options);
@@ -13043,50 +13423,14 @@ class tls_context {
 
 namespace detail {
 
-struct openssl_free {
-  void operator()(BIO* p) const noexcept { BIO_free(p); }
-  void operator()(X509* p) const noexcept { X509_free(p); }
-  void operator()(EVP_PKEY* p) const noexcept { EVP_PKEY_free(p); }
-  void operator()(SSL_CTX* p) const noexcept { SSL_CTX_free(p); }
-  void operator()(SSL* p) const noexcept { SSL_free(p); }
-};
-template <class T>
-using openssl_ptr = owned<T, openssl_free>;
-
-// The last reason that OpenSSL queued. Empties the queue, which belongs to the thread and must never leak into somebody
-// else's call.
-inline std::string take_openssl_error() {
-  char text[160] = "no reason given";
-  if (unsigned long const code = ERR_peek_last_error(); code != 0) {
-    char const* const reason = ERR_reason_error_string(code);
-    if (reason != nullptr)
-      std::snprintf(text, sizeof text, "%s", reason);
-    else
-      ERR_error_string_n(code, text, sizeof text);
-  }
-  ERR_clear_error();
-  return text;
-}
-
-// A memory BIO over text that outlives it.
-inline openssl_ptr<BIO> read_only(std::string_view text) noexcept {
-  return openssl_ptr<BIO>{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
-}
-// Keys in PEM files with a pass phrase are refused instead of asking at the terminal.
-inline int no_pass_phrase(char*, int, int, void*) noexcept {
-  return -1;
-}
-
 inline openssl_ptr<SSL_CTX> make_context(tls_role role) noexcept {
   openssl_ptr<SSL_CTX> made{SSL_CTX_new(role == tls_role::client ? TLS_client_method() : TLS_server_method())};
   if (!made) return made;
   SSL_CTX* const c = made.get();
-  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
-  SSL_CTX_set_security_level(c, 2);
-  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  if (SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1) made.reset();
+  if (!set_tls_rules(c)) made.reset();
   return made;
 }
 
@@ -13124,6 +13468,7 @@ inline std::string trusted_by(SSL_CTX* c) {
 }
 
 inline result<void> use_trust(SSL_CTX* c, trust const& whom) {
+  if (auto revoked = use_revocations(c, whom); !revoked) return revoked;
   auto origin = make_owned<std::string>(whom.origin);
   if (SSL_CTX_set_ex_data(c, trust_slot(), origin.get()) == 1) (void)origin.release();
   ERR_clear_error();
@@ -13205,6 +13550,7 @@ inline result<tls_context> tls_context_cache::find_or_make(trust const& whom) {
   if (whom.is_system())
     for (char const* const name : {"SSL_CERT_DIR", "SSL_CERT_FILE"})
       if (char const* const value = std::getenv(name)) key.append(name).append(value);  // NOLINT(concurrency-mt-unsafe)
+  if (!whom.crl_pem.empty()) key.append("\n\n").append(whom.crl_pem);
   lock const guard{busy};
   for (entry const& e : entries)
     if (e.trusted == key) return e.context;
@@ -15681,6 +16027,7 @@ inline bool h1_parser::read_framing() {
   if (server && (hosts > 1 || (hosts == 0 && !old_version_)))
     return fail(400, errc::protocol_error, "HTTP: a request needs exactly one Host field"), false;
   if (server && !normalize_target()) return false;
+  if (server && old_version_) request_.headers.remove("Upgrade");  // to be ignored there (RFC 9110 section 7.8)
   if (lengths > 1) return fail(400, errc::protocol_error, "HTTP: more than one Content-Length"), false;
   if (codings != 0 && lengths != 0)
     return fail(400, errc::protocol_error, "HTTP: both Content-Length and Transfer-Encoding"), false;
@@ -16899,10 +17246,11 @@ class basic_mqtt_over_tls {
   using prepared = net::tls_context;
   using session_type = stream_mqtt<net::tls_stream<Tcp>>;
 
-  // errc::io_error or malformed: the CA file that was named cannot be used.
+  // errc::io_error or malformed: the CA or CRL file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
     net::tls_client_options tls;
     tls.trust.ca_file = options.ca_file;
+    tls.trust.crl_file = options.crl_file;
     return net::tls_context::client(tls);
   }
   static std::uint16_t port(device_options const& options) noexcept { return options.mqtt_port; }
@@ -16962,10 +17310,11 @@ class basic_https {
   using loop_type = net::epoll_loop;
   using prepared = Http;
 
-  // errc::io_error or malformed: the CA file that was named cannot be used.
+  // errc::io_error or malformed: the CA or CRL file that was named cannot be used.
   static result<prepared> prepare(device_options const& options) {
     net::curl_http_options curl;
     curl.trust.ca_file = options.ca_file;
+    curl.trust.crl_file = options.crl_file;
     curl.connect_timeout = options.connect_timeout;
     Http made{std::move(curl)};
     if (auto ready = made.ready(); !ready) return std::move(ready).error();
@@ -17596,8 +17945,9 @@ namespace iothub {
 inline namespace v0 {
 
 struct service_options {
-  // Where and how to connect; the file is for transports that are made here.
+  // Where and how to connect; the files are for transports that are made here.
   std::string ca_file = {};           // PEM; empty: the file named by SSL_CERT_FILE, else what the system trusts
+  std::string crl_file = {};          // PEM revocation lists; empty: none are looked at (docs/tls-matrix.md)
   std::uint16_t https_port = 443;
   std::string user_agent = {};        // appended to this library's own
 
@@ -17774,6 +18124,7 @@ class service_driver {
   [[nodiscard]] std::string describe() const;
 
   loop& loop_;
+  loop::tenancy tenancy_{loop_};
   endpoint hub_;
   service_options options_;
   std::uint64_t seed_;
@@ -18037,7 +18388,7 @@ class service_state;
 
 // Http, Clock and Crypto are policies: values, or references to what the caller keeps.
 template <class Http, class Clock, class Crypto>
-class basic_service_client {
+class basic_service_client : public client_handle<detail::service_state<Http, Clock, Crypto>> {
   static_assert(http_transport<std::remove_reference_t<Http>>,
                 "basic_service_client: Http must be an http_transport; see iothub/policy/http_transport.hpp");
   static_assert(clock<std::remove_reference_t<Clock>>,
@@ -18088,16 +18439,6 @@ class basic_service_client {
   {
     return self_made(on, nullptr, text, options);
   }
-
-  basic_service_client(basic_service_client&& other) noexcept : state_{exchanged(other.state_, nullptr)} {}
-  basic_service_client& operator=(basic_service_client&& other) noexcept {
-    if (this != &other) {
-      drop();
-      state_ = exchanged(other.state_, nullptr);
-    }
-    return *this;
-  }
-  ~basic_service_client() { drop(); }
 
   // --- identities -----------------------------------------------------------------------------------------------------
 
@@ -18301,25 +18642,6 @@ class basic_service_client {
 
   // Ends everything pending with errc::closed and runs those completions. The client stays usable.
   void close() { state().close(); }
-  // Runs the loop for that long; false when stop() ended it early.
-  bool run_for(duration time) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_for(time).has_value(); });
-  }
-  // Runs the loop until done() says true, at most until `limit`: whether it did.
-  template <class Predicate>
-  bool run_until(Predicate done, time_point limit = never) {
-    auto& s = state();
-    return s.run([&] { return s.on().run_until(std::move(done), limit).has_value(); });
-  }
-  // Does all that can be done without waiting.
-  void poll() {
-    auto& s = state();
-    s.run([&] { s.on().poll(); });
-  }
-  // Ends all runs of the loop, and with them blocking calls (errc::cancelled).
-  void stop() noexcept { state().on().stop(); }
-  [[nodiscard]] loop& get_loop() noexcept { return state().on(); }
   [[nodiscard]] utc_time utc_now() const { return state().clock().utc_now(); }
   [[nodiscard]] std::string const& host_name() const noexcept { return state().host(); }
   [[nodiscard]] std::size_t pending_operations() const noexcept { return state().pending(); }
@@ -18327,18 +18649,26 @@ class basic_service_client {
 
  private:
   using state_type = detail::service_state<Http, Clock, Crypto>;
-  explicit basic_service_client(state_type* state) noexcept : state_{state} {}
-  [[nodiscard]] state_type& state() const noexcept {
-    IOTHUB_ASSERT(state_ != nullptr);  // moved from
-    return *state_;
-  }
-  void drop() noexcept {
-    if (state_ != nullptr) exchanged(state_, nullptr)->release();
-  }
+  using handle = client_handle<state_type>;
+  explicit basic_service_client(state_type* of) noexcept : handle{of} {}
+  using handle::state;
 
   template <class T>
   static service_driver::submission submit(service_call<T>& call) {
     return {.request = std::move(call.request), .only_reads = call.only_reads, .hub_time = call.hub_time};
+  }
+  // For a completion, which is called whatever happens.
+  template <class T>
+  static result<T> read_or_say(result<T> (*read)(http::response&&), http::response&& answer) {
+#if IOTHUB_EXCEPTIONS
+    try {
+      return read(std::move(answer));
+    } catch (std::bad_alloc const&) {
+      return error{errc::out_of_memory, "no memory was left to read the hub's answer"};
+    }
+#else
+    return read(std::move(answer));
+#endif
   }
   template <class T>
   static result<T> run_on(state_type& s, result<service_call<T>>&& call) {
@@ -18358,7 +18688,7 @@ class basic_service_client {
     using reader = result<T> (*)(http::response&&);
     reader const read = call ? call->read : reader{};
     service_driver::completion done = [f = std::move(completion), read](result<http::response>&& answer) mutable {
-      f(answer ? read(*std::move(answer)) : result<T>{std::move(answer).error()});
+      f(answer ? read_or_say(read, *std::move(answer)) : result<T>{std::move(answer).error()});
     };
     if (call)
       state().begin(submit(*call), std::move(done));
@@ -18384,54 +18714,15 @@ class basic_service_client {
         on, std::move(own), *connection, [&] { return service_transport<Http>::make(options); },
         [&] { return Clock{on}; }, [] { return Crypto{}; }, options);
   }
-
-  state_type* state_;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
-// A policy from what the caller gave: a reference, a value to move, or a function that makes one in its place.
-template <class Policy, class Source>
-Policy make_service_policy(Source&& source) {
-  if constexpr (std::is_reference_v<Policy>) {
-    return source;
-  } else if constexpr (std::is_invocable_r_v<Policy, Source>) {
-    return std::forward<Source>(source)();
-  } else {
-    return Policy(std::forward<Source>(source));
-  }
-}
-
-template <class Crypto>
-std::uint64_t make_service_seed(service_options const& options, Crypto& crypto) {
-  std::uint64_t seed = options.seed;
-  char bytes[sizeof seed];
-  if (seed != 0 || !crypto.fill_random(byte_span{bytes, sizeof bytes})) return seed;
-  for (char const b : bytes) seed = seed << 8 | static_cast<unsigned char>(b);
-  return seed;
-}
-
-// Policies first, so that they outlive the driver's base; the loop, where it is this client's own, outlives all.
 template <class Http, class Clock, class Crypto>
-struct service_policies {
-  template <class H, class C, class K>
-  service_policies(owned<loop> own, H&& http, C&& clock, K&& crypto)
-      : own_loop(std::move(own)),
-        http_(make_service_policy<Http>(std::forward<H>(http))),
-        clock_(make_service_policy<Clock>(std::forward<C>(clock))),
-        crypto_(make_service_policy<Crypto>(std::forward<K>(crypto))) {}
-
-  owned<loop> own_loop;
-  Http http_;
-  Clock clock_;
-  Crypto crypto_;
-};
-
-template <class Http, class Clock, class Crypto>
-class service_state final : private service_policies<Http, Clock, Crypto>, public service_driver {
-  using policies = service_policies<Http, Clock, Crypto>;
+class service_state final : private held_policies<Http, Clock, Crypto>, public service_driver {
+  using policies = held_policies<Http, Clock, Crypto>;
   using signer = basic_sas_signer<std::remove_reference_t<Clock>&, std::remove_reference_t<Crypto>&>;
 
  public:
@@ -18439,7 +18730,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
   service_state(loop& on, owned<loop> own, H&& http, C&& clock, K&& crypto, std::string const& host,
                 service_options const& options)
       : policies(std::move(own), std::forward<H>(http), std::forward<C>(clock), std::forward<K>(crypto)),
-        service_driver(on, host, named(options), make_service_seed(options, this->crypto_)) {
+        service_driver(on, host, named(options), make_seed(options.seed, this->crypto_)) {
     start();
   }
 
@@ -18459,7 +18750,7 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
     return {};
   }
 
-  [[nodiscard]] std::remove_reference_t<Http>& transport() noexcept { return this->http_; }
+  [[nodiscard]] std::remove_reference_t<Http>& transport() noexcept { return this->transport_; }
   [[nodiscard]] std::remove_reference_t<Clock> const& clock() const noexcept { return this->clock_; }
 
  private:
@@ -18480,15 +18771,15 @@ class service_state final : private service_policies<Http, Clock, Crypto>, publi
     return std::string_view{token_};
   }
   exchange_id start_exchange(endpoint const& where, http::request&& what, time_point now) override {
-    return this->http_.start(where, std::move(what), now);
+    return this->transport_.start(where, std::move(what), now);
   }
-  void cancel_exchange(exchange_id id) override { this->http_.cancel(id); }
-  void step_transport(time_point now) override { this->http_.step(now); }
-  std::optional<http_completion> next_completion() override { return this->http_.next_completion(); }
+  void cancel_exchange(exchange_id id) override { this->transport_.cancel(id); }
+  void step_transport(time_point now) override { this->transport_.step(now); }
+  std::optional<http_completion> next_completion() override { return this->transport_.next_completion(); }
   [[nodiscard]] time_point transport_deadline() const override {
-    return static_cast<std::remove_reference_t<Http> const&>(this->http_).deadline();
+    return static_cast<std::remove_reference_t<Http> const&>(this->transport_).deadline();
   }
-  void attach_transport(loop& on, participant& whom) override { this->http_.attach(on, whom); }
+  void attach_transport(loop& on, participant& whom) override { this->transport_.attach(on, whom); }
 
   std::optional<signer> signer_;
   std::string token_;
@@ -18522,11 +18813,12 @@ template <>
 struct service_transport<net::curl_http> {
   using loop_type = net::epoll_loop;
 
-  // errc::io_error or malformed: the CA file cannot be used.
+  // errc::io_error or malformed: the CA or CRL file cannot be used.
   static result<void> check(service_options const& options) { return make(options).ready(); }
   static net::curl_http make(service_options const& options) {
     net::curl_http_options how;
     how.trust.ca_file = options.ca_file;
+    how.trust.crl_file = options.crl_file;
     return net::curl_http{std::move(how)};
   }
 };
