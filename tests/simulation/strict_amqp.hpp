@@ -57,7 +57,7 @@ class amqp_witness {
   link* of_hub(std::uint32_t handle);
 
   bool sasl_ = false, header_ = false, open_up_ = false, close_up_ = false, open_down_ = false;
-  bool begun_ = false, begun_down_ = false, ended_ = false;
+  bool begun_ = false, begun_down_ = false;
   std::uint64_t most_ = 512;       // bytes of a frame to the hub
   std::uint64_t hub_patience_ = 0;
   std::uint32_t next_out_ = 0, window_until_ = 0;  // transfer ids
