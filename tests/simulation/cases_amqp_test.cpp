@@ -101,4 +101,27 @@ messenger 1
 )");
 }
 
+// Closed while it asked the hub anew where its endpoint is, a reader saved its checkpoints as those of an endpoint without
+// a name, and began at the beginning the next time.
+TEST(SimulationAmqp, AReaderThatIsClosedWhileItAsksWhereToReadKeepsItsPlace) {
+  holds(R"(
+seed 16655161224957777986
+devices 2
+length 433750
+latency 0
+jitter 0
+twin_timeout 10
+margin 150
+readers 2
+162267 hub_restart 0 1933 446241
+183039 hub_restart_forgets 0 778 346598
+196899 connack_lost 1 1544 436860
+219561 hub_restart 0 822 281944
+229438 telemetry 1 5000 36
+256774 hub_restart 0 1515 666240
+269611 hub_restart_forgets 0 250268 309302
+432750 reader_stop -2 618 623132
+)");
+}
+
 }  // namespace

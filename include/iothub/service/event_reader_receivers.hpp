@@ -237,7 +237,7 @@ inline result<void> event_reader_core::save(hub_event const& what) {
 inline void event_reader_core::close() {
   finish();
   (void)save();
-  if (options_.share_partitions && !entity_.empty())
+  if (options_.share_partitions && !home_.empty())
     for (partition& p : partitions_) {
       if (!p.assigned) continue;
       partition_claim const mine{p.id, options_.reader_name, p.level, host_.utc_now()};
