@@ -54,7 +54,7 @@ using Meter = iothub::testing::simulation_test;
 TEST_P(Meter, LosesNothingInAMonthOfBadNetwork) {
   auto device = sim.connect_device("meter");
   careful_meter logic{device};                                         // what is tested
-  sim.run_for(30 * 24h);                                               // less than a second
+  sim.run_for(30 * 24h);                                               // about a second
   ASSERT_TRUE(sim.settle());                                           // the weather clears, everything comes to rest
   ASSERT_TRUE(sim.run_until([&] { return logic.unconfirmed == 0; }));
   EXPECT_THAT(sim.bodies("meter"), NothingLost(logic.readings));

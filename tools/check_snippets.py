@@ -1,7 +1,7 @@
 """Every piece of C++ in README.md and docs/ compiles. Uses $CXX (default g++).
 
 All pieces become one file: their #include lines first, then each in a namespace of its own, so that what it says about names
-has to be true. A piece may use what a reader has: `using namespace std::chrono_literals`, matchers, and the names declared
+has to be true. A piece without an #include may use std::chrono_literals; all may use matchers and the names declared
 in `<!-- snippet: ... -->` before it, which is C++ too.
 """
 import os
@@ -37,7 +37,8 @@ def main():
         rest = re.sub(r"^#include.*$", "", code, flags=re.M)
         if is_statements(code):
             rest = f"void piece() {{\n#line {line} \"{page}\"\n{rest}\n}}"
-        bodies.append(f"namespace piece_{number} {{\nusing namespace std::chrono_literals;\n{given}\n"
+        literals = "" if own else "using namespace std::chrono_literals;\n"  # a piece with an #include is pasted as it is
+        bodies.append(f"namespace piece_{number} {{\n{literals}{given}\n"
                       f"#line {line} \"{page}\"\n{rest}\n}}\n")
     source = "#include <chrono>\n#include <gmock/gmock.h>\n" + "\n".join(includes) + "\n" + "".join(bodies)
     command = [os.environ.get("CXX", "g++"), "-std=c++20", "-fsyntax-only", *WARNINGS, f"-I{ROOT / 'include'}", "-xc++", "-"]

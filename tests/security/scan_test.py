@@ -29,7 +29,7 @@ LEAKS = {
 }
 HARMLESS = [
     "[ RUN      ] Secret.WipesItsBytesWhenItGoes",
-    "/work/include/iothub/service/event_reader_core.hpp:12: error",
+    "/src/include/iothub/service/event_reader_core.hpp:12: error",
     "SharedAccessKey=... is missing", "sig= is empty", "sr=h&sig=***&se=1",
     "DigestOfASentenceWithLettersAlone/And/A/Path=",
     "etag AAAAAAAAAAE= version 12", "-----BEGIN CERTIFICATE-----",

@@ -189,7 +189,8 @@ void tell_small(std::uint64_t seed, options const& o) {
     if (v.ok()) _exit(0);
     script const less = shrink(s, v, 200);
     if (less.steps.size() > 12) _exit(0);
-    std::printf("  enough    %zu of its %zu steps (milliseconds, what, device, lasting, amount)\n", less.steps.size(), s.steps.size());
+    if (less.steps.empty()) std::printf("  enough    none of its %zu steps: what goes on beside them breaks it\n", s.steps.size());
+    else std::printf("  enough    %zu of its %zu steps (milliseconds, what, device, lasting, amount)\n", less.steps.size(), s.steps.size());
     for (step const& t : less.steps)
       std::printf("              %lld %s %d %lld %llu\n", static_cast<long long>(t.at), t.what.c_str(), t.device,
                   static_cast<long long>(t.lasting), static_cast<ull>(t.amount));

@@ -144,10 +144,12 @@ TEST_F(HubServer, ClosesConnectionsAboveItsLimit) {
   EXPECT_FALSE(fourth.ended);
 }
 
-TEST_F(HubServer, WaitsTenSecondsForTheFirstWordOfAStranger) {
+// That each ends a silent connection then is tested in virtual time: unit_mqtt, unit_http, unit_hub_amqp.
+TEST_F(HubServer, IsSetToGiveAStrangerTenSecondsAtEachPort) {
   start();
   EXPECT_EQ(server->runtime().mqtt().session_options().connect_timeout, 10s);
   EXPECT_EQ(server->runtime().http().options().first_request_wait, 10s);
+  EXPECT_EQ(server->runtime().amqp().connection_options().open_timeout, 10s);
 }
 
 TEST_F(HubServer, SaysWhichPortWasRefusedAndWhy) {

@@ -133,11 +133,21 @@ inline std::string seconds_text(duration d) {
 
 // --- sequences of bodies --------------------------------------------------------------------------------------------
 
-// All of these texts are there, whatever else is, in whatever order.
+// All of these texts are there, whatever else is, in whatever order. There have to be some, and each of its own: of two
+// equal ones nobody can tell which has arrived. Give readings a number.
 MATCHER_P(NothingLost, sent, negation ? "misses some of what was sent" : "has all that was sent") {
   std::set<std::string> arrived;
   for (auto& one : detail::texts_of(arg)) arrived.insert(std::move(one));
   auto const all = detail::texts_of(sent);
+  if (all.empty()) {
+    *result_listener << "where nothing was sent that could be lost";
+    return false;
+  }
+  if (std::set<std::string> const distinct(all.begin(), all.end()); distinct.size() != all.size()) {
+    *result_listener << "where " << all.size() << " texts were sent and only " << distinct.size()
+                     << " differ, so that nobody can tell which are lost";
+    return false;
+  }
   std::size_t missing = 0, stretches = 0;
   std::string which;
   for (std::size_t i = 0; i != all.size();) {
@@ -312,7 +322,7 @@ MATCHER_P(PlannedReconnects, count, "has a number of planned reconnects that " +
   *result_listener << "which has " << arg.planned_reconnects() << " planned reconnects";
   return ::testing::SafeMatcherCast<std::uint64_t>(count).Matches(arg.planned_reconnects());
 }
-// Every wait before an unplanned attempt was this long.
+// Every wait before an unplanned attempt was this long, and there was one.
 MATCHER_P2(BackoffWithin, least, most, std::string{negation ? "does not wait " : "waits "} + detail::seconds_text(least) + " to " +
                                            detail::seconds_text(most) + " before each attempt") {
   for (std::size_t i = 0; i != arg.waits().size(); ++i) {
@@ -322,9 +332,9 @@ MATCHER_P2(BackoffWithin, least, most, std::string{negation ? "does not wait " :
     return false;
   }
   *result_listener << "which waited " << arg.waits().size() << " times";
-  return true;
+  return !arg.waits().empty();
 }
-// No window of this length has more attempts to connect than that.
+// No window of this length has more attempts to connect than that, and there was one.
 MATCHER_P2(AttemptsIn, window, most, std::string{negation ? "tries more often" : "tries no more often"} + " than " +
                                          ::testing::PrintToString(most) + " times in " + detail::seconds_text(window)) {
   auto const& times = arg.attempt_times();
@@ -335,12 +345,12 @@ MATCHER_P2(AttemptsIn, window, most, std::string{negation ? "tries more often" :
     return false;
   }
   *result_listener << "which tried " << times.size() << " times";
-  return true;
+  return !times.empty();
 }
-// Each call that reached the device was answered.
+// As many calls were answered as reached the device, and some did.
 MATCHER(EveryCallAnswered, negation ? "left a call without an answer" : "answered every call") {
   *result_listener << "which answered " << arg.method_answers() << " of " << arg.method_calls() << " calls";
-  return arg.method_answers() == arg.method_calls();
+  return arg.method_answers() == arg.method_calls() && arg.method_calls() != 0;
 }
 
 // --- faults -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 //   TEST_P(Meter, LosesNothingInAMonthOfBadNetwork) {
 //     auto device = sim.connect_device("meter");
 //     meter logic{device};                                         // what is tested
-//     sim.run_for(30 * 24h);                                       // some hundred milliseconds
+//     sim.run_for(30 * 24h);                                       // about a second
 //     ASSERT_TRUE(sim.settle());                                   // the weather clears, everything comes to rest
 //     EXPECT_THAT(sim.bodies("meter"), NothingLost(logic.readings));
 //   }
@@ -43,8 +43,9 @@ inline std::uint64_t number_from_environment(char const* name, std::uint64_t oth
   char const* const text = std::getenv(name);
   if (text == nullptr || *text == 0) return otherwise;
   char* end = nullptr;
+  errno = 0;
   auto const number = std::strtoull(text, &end, 10);
-  if (*end == 0) return number;
+  if (*end == 0 && *text != '-' && errno == 0) return number;
   std::fprintf(stderr, "%s wants a number, not \"%s\"\n", name, text);
   std::exit(2);
 }
@@ -53,7 +54,7 @@ inline std::uint64_t number_from_environment(char const* name, std::uint64_t oth
 // For INSTANTIATE_TEST_SUITE_P: `first` and those after it, `count` in all, unless the environment says otherwise.
 inline auto seeds(std::uint64_t count, std::uint64_t first = 1) {
   std::vector<std::uint64_t> all;
-  if (std::getenv("IOTHUB_SEED") != nullptr)
+  if (char const* const one = std::getenv("IOTHUB_SEED"); one != nullptr && *one != 0)
     all.push_back(detail::number_from_environment("IOTHUB_SEED", first));
   else
     for (std::uint64_t n = detail::number_from_environment("IOTHUB_SEEDS", count); n != 0; --n) all.push_back(first++);
@@ -82,12 +83,14 @@ class simulation_test : public ::testing::TestWithParam<std::uint64_t> {
   template <class Send>
   void expect_nothing_lost_across(sim::fault what, std::string_view id, Send send, duration lasting = std::chrono::minutes{1}) {
     std::vector<std::string> sent;
+    auto const before = sim.faults()[what];
     for (int n = 0; n != 20; ++n) {
       if (n == 10 && !sim.inject(what, id, lasting)) ADD_FAILURE() << to_string(what) << " is not the simulation's to make";
       sent.push_back(send(n));
       sim.run_for(std::chrono::seconds{1});
     }
     EXPECT_TRUE(sim.settle()) << "after " << to_string(what);
+    EXPECT_GT(sim.faults()[what], before) << to_string(what) << " was ordered and never took effect: nothing was tried";
     auto const arrived = sim.bodies(id);
     EXPECT_THAT(arrived, NothingLost(sent)) << "across " << to_string(what);
     EXPECT_THAT(arrived, InOrderOf(sent)) << "across " << to_string(what);
@@ -121,7 +124,10 @@ inline std::string simulation_test::story() const {
                      std::to_string(sim.faults().total()) + " faults of " + std::to_string(sim.faults().kinds()) + " kinds took effect\n";
   auto const& history = sim.history();
   std::size_t const from = history.size() > 40 ? history.size() - 40 : 0;
-  if (!history.empty()) text += "the last faults that came:\n";
+  for (std::size_t i = 0; i != sim::fault_kinds; ++i)
+    if (auto const kind = static_cast<sim::fault>(i); sim.faults()[kind] != 0)
+      text += "  " + std::string{to_string(kind)} + " " + std::to_string(sim.faults()[kind]) + "\n";
+  if (!history.empty()) text += "the last that were ordered:\n";
   for (std::size_t i = from; i != history.size(); ++i) text += "  " + history[i] + "\n";
   for (auto const& [id, log] : logs_) text += "the line of " + id + ", since it was watched:\n" + log->text();
 #if defined(__GLIBC__)
