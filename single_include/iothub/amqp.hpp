@@ -8293,7 +8293,7 @@ class event_reader_core final : public kept_connection {
   result<void> save(partition& p, event_checkpoint what);
   void tell(reader_notice::kind what, std::string_view partition_id, error why = errc::closed, std::uint64_t count = 0);
   void give_up(error why);
-  [[nodiscard]] event_scope scope() const { return {entity_, options_.consumer_group}; }
+  [[nodiscard]] event_scope scope() const { return {home_, options_.consumer_group}; }
 
   static constexpr std::size_t max_notices = 1000;
   static constexpr std::uint32_t redirect_patience = 3;  // attempts in vain before the hub is asked again
@@ -8302,7 +8302,8 @@ class event_reader_core final : public kept_connection {
   event_reader_host& host_;
   event_source_address source_;
   event_reader_options options_;
-  std::string entity_;
+  std::string entity_;  // empty: the hub is asked where its endpoint is
+  std::string home_;    // the last that was known: where the partitions are, and what checkpoints are of
   bool from_hub_;
   std::deque<partition> partitions_;  // links hold their places
   std::deque<entry> inbox_;
@@ -8348,6 +8349,7 @@ inline event_reader_core::event_reader_core(amqp_port& port, event_reader_host& 
       source_{std::move(source)},
       options_{std::move(options)},
       entity_{source_.entity},
+      home_{source_.entity},
       from_hub_{source_.entity.empty()} {
   for (auto const& each : options_.partitions) partitions_.emplace_back().id = each;
 }
@@ -8441,6 +8443,10 @@ inline void event_reader_core::redirected(amqp::error_view const& to) {
   std::string_view const name = path.substr(0, path.find('/'));
   if (!hostname || hostname->empty() || name.empty() || (port && (*port == 0 || *port > 65'535)))
     return give_up({errc::protocol_error, "the hub's redirect does not say where its event endpoint is"});
+  if (home_ != name) {
+    (void)save();
+    home_ = name;
+  }
   entity_ = name;
   move_to({std::string{*hostname}, port ? static_cast<std::uint16_t>(*port) : source_.where.port});
 }
@@ -8964,7 +8970,7 @@ inline result<void> event_reader_core::save(hub_event const& what) {
 inline void event_reader_core::close() {
   finish();
   (void)save();
-  if (options_.share_partitions && !entity_.empty())
+  if (options_.share_partitions && !home_.empty())
     for (partition& p : partitions_) {
       if (!p.assigned) continue;
       partition_claim const mine{p.id, options_.reader_name, p.level, host_.utc_now()};

@@ -13899,7 +13899,7 @@ bool basic_fake_hub<Crypto>::disconnect(std::string_view id) {
 //     iothub::simulation sim{{.seed = 7, .faults = iothub::sim::bad_network()}};
 //     auto device = sim.connect_device("pump-7");
 //     pump_logic logic{device};                                  // what is tested
-//     sim.run_for(30 * 24h);                                     // some seconds
+//     sim.run_for(30 * 24h);                                     // about a second
 //     EXPECT_TRUE(sim.settle());                                 // the weather clears; everything comes to rest
 //     EXPECT_EQ(sim.bodies("pump-7"), logic.sent()) << sim;      // the seed and what happened, when it fails
 //   }
