@@ -124,4 +124,27 @@ readers 2
 )");
 }
 
+// Its session gone, and the good-bye of its connection on the way, a reader was due at once to open a receiver that it
+// could not open.
+TEST(SimulationAmqp, AReaderWhoseConnectionIsGoingRests) {
+  holds(R"(
+seed 12043422553670875981
+length 1200000
+latency 300
+jitter 0
+subscribe_timeout 5
+publish_timeout 60
+twin_timeout 300
+token 300
+margin 50
+outbox 1
+inbox 1
+twin_requests 1
+max_delay 120000
+readers 2
+prefetch 5
+1064088 illegal_packet -1 506 484374
+)");
+}
+
 }  // namespace
