@@ -9014,8 +9014,8 @@ inline time_point event_reader_core::next_deadline() const noexcept {
   bool dirty = false;
   for (partition const& p : partitions_) {
     dirty = dirty || p.dirty;
-    // Not while the hub is asked where the endpoint is now: nothing can be opened before it has answered.
-    if (state() == state_type::ready && !entity_.empty() && p.assigned && !p.over && p.link == nullptr && !p.asked &&
+    // Not while the hub is asked where the endpoint is now, nor when the session has gone and the connection goes after it.
+    if (session() != nullptr && !entity_.empty() && p.assigned && !p.over && p.link == nullptr && !p.asked &&
         p.retry_at != time_point::min())
       at(p.retry_at);
   }
