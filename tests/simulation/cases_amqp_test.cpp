@@ -147,4 +147,24 @@ prefetch 5
 )");
 }
 
+// A certificate that was not good for once ended feedback for good.
+TEST(SimulationAmqp, AMessengerAsksAgainForACertificateThatWasGood) {
+  holds(R"(
+seed 2478558962014311160
+devices 2
+tls 1
+length 15311452
+latency 0
+jitter 0
+keep_alive 1177
+connect_timeout 30
+subscribe_timeout 5
+publish_timeout 86400
+messenger 1
+1080130 tls_not_yet_valid -1 41409 737480
+12588712 reset_inside_packet -1 3939 544677
+15310452 c2d 1 1000 998
+)");
+}
+
 }  // namespace

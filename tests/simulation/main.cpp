@@ -384,7 +384,7 @@ int shrink_seed(std::uint64_t seed, options const& o) {
   std::printf("# %s: %s\n# %s\n# seed %llu made small, from %zu steps to %zu; put it into a file and play it: %s --script FILE\n%s",
               how.broken.c_str(), std::string{words_of(how.broken)}.c_str(), how.what.c_str(), static_cast<ull>(seed), s.steps.size(),
               less.steps.size(), o.self.c_str(), print(less).c_str());
-  return 1;
+  return 0;
 }
 
 // --- the command line

@@ -282,8 +282,7 @@ inline void event_reader_core::on_down(error const& why, time_point) {
   requests_.clear();
   for (partition& p : partitions_) p.link = nullptr, p.asked = false;
   ++downs_;
-  if (is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request)
-    return give_up(why);
+  if (is_final(why)) return give_up(why);
   tell(reader_notice::kind::disconnected, {}, why);
   if (!ever_ready_) errors_.push_back(why);
   if (from_hub_ && !entity_.empty() && downs_ >= redirect_patience) {  // perhaps it has moved

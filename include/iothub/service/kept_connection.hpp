@@ -110,7 +110,16 @@ class kept_connection : private amqp::connection_handler {
   // The session that links are for; null unless ready.
   [[nodiscard]] amqp::session* session() const noexcept { return state_ == state_type::ready ? session_ : nullptr; }
   // The connection has proved to be good: the next attempt after it breaks is soon.
-  void proved_good() noexcept { attempt_ = 0; }
+  void proved_good() noexcept {
+    attempt_ = 0;
+    proved_ = true;
+  }
+  // Whether trying again is useless. A certificate that is not good any more is not: clocks jump, networks want a log-in
+  // first, and nothing is sent before it is good.
+  [[nodiscard]] bool is_final(error const& why) const noexcept {
+    if (why == errc::certificate_rejected && proved_) return false;
+    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request;
+  }
   // Ends the connection; on_down() is told this reason.
   void fail(error why) {
     failure_ = std::move(why);
@@ -165,6 +174,7 @@ class kept_connection : private amqp::connection_handler {
   amqp_side side_;
   state_type state_ = state_type::idle;
   bool moving_ = false;
+  bool proved_ = false;  // a connection was good once
   bool dropped_ = false;
 };
 

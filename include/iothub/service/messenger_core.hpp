@@ -113,9 +113,6 @@ class messenger_core final : public kept_connection {
   void finish(std::uint64_t id, result<void> what);
   void fail_sends(error const& why, bool also_queued);
   void fail_all(error const& why);
-  static bool is_final(error const& why) noexcept {
-    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request;
-  }
   receiver& of(stream which) noexcept { return receivers_[static_cast<std::size_t>(which)]; }
 
   messenger_host& host_;
