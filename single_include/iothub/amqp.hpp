@@ -7900,7 +7900,16 @@ class kept_connection : private amqp::connection_handler {
   // The session that links are for; null unless ready.
   [[nodiscard]] amqp::session* session() const noexcept { return state_ == state_type::ready ? session_ : nullptr; }
   // The connection has proved to be good: the next attempt after it breaks is soon.
-  void proved_good() noexcept { attempt_ = 0; }
+  void proved_good() noexcept {
+    attempt_ = 0;
+    proved_ = true;
+  }
+  // Whether trying again is useless. A certificate that is not good any more is not: clocks jump, networks want a log-in
+  // first, and nothing is sent before it is good.
+  [[nodiscard]] bool is_final(error const& why) const noexcept {
+    if (why == errc::certificate_rejected && proved_) return false;
+    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request;
+  }
   // Ends the connection; on_down() is told this reason.
   void fail(error why) {
     failure_ = std::move(why);
@@ -7955,6 +7964,7 @@ class kept_connection : private amqp::connection_handler {
   amqp_side side_;
   state_type state_ = state_type::idle;
   bool moving_ = false;
+  bool proved_ = false;  // a connection was good once
   bool dropped_ = false;
 };
 
@@ -8405,8 +8415,7 @@ inline void event_reader_core::on_down(error const& why, time_point) {
   requests_.clear();
   for (partition& p : partitions_) p.link = nullptr, p.asked = false;
   ++downs_;
-  if (is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request)
-    return give_up(why);
+  if (is_final(why)) return give_up(why);
   tell(reader_notice::kind::disconnected, {}, why);
   if (!ever_ready_) errors_.push_back(why);
   if (from_hub_ && !entity_.empty() && downs_ >= redirect_patience) {  // perhaps it has moved
@@ -9879,9 +9888,6 @@ class messenger_core final : public kept_connection {
   void finish(std::uint64_t id, result<void> what);
   void fail_sends(error const& why, bool also_queued);
   void fail_all(error const& why);
-  static bool is_final(error const& why) noexcept {
-    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request;
-  }
   receiver& of(stream which) noexcept { return receivers_[static_cast<std::size_t>(which)]; }
 
   messenger_host& host_;
