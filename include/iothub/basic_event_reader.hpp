@@ -23,7 +23,8 @@
 //
 // Errors. open(), and next() until the first connection stands, tell every failed attempt, and go on trying when called
 // again; later the reader reconnects by itself, with notices (on_notice). What is over for good comes out of next():
-//   errc::unauthorized          the policy, its key or its rights; certificate_rejected: not the hub's certificate (of a hub that was never reached before)
+//   errc::unauthorized          the policy, its key or its rights; certificate_rejected: not the hub's certificate,
+//                               where none was good before
 //   errc::not_found             no such entity, consumer group or partition
 //   errc::link_stolen           a reader with the same or a higher owner level took the partition; the others go on
 //   errc::quota_exceeded        five receivers read that partition and group already
