@@ -160,6 +160,26 @@ TEST_F(Service, FeedbackGoesToReceiversInTurnAndNotWithoutCredit) {
   EXPECT_THAT(c.take(none), SizeIs(1));
 }
 
+// The simulator found it (seed 34440): a batch waited for a receiver with credit, the next one had its 15 seconds, and the
+// hub was due for ever.
+TEST_F(Service, FeedbackThatNobodyTakesYetKeepsTheHubAsleep) {
+  settled("1", hub::settlement::complete);
+  {
+    amqp_client first{w};
+    first.put_token("a", w.service_token());
+    EXPECT_THAT(first.take(feedback(first)), SizeIs(1));
+    settled("2", hub::settlement::complete);
+    first.run();
+  }
+  amqp::link* const later = feedback(c, 0);
+  w.pass(20s);
+  c.run();
+  EXPECT_GT(w.front.deadline(), w.at.now);
+  later->add_credit(10);
+  c.run();
+  EXPECT_THAT(c.take(later), SizeIs(2));
+}
+
 TEST_F(Service, FeedbackOlderThanAnHourIsGone) {
   settled("1", hub::settlement::complete);
   c.pass(3599s);
