@@ -6005,6 +6005,8 @@ class service_messages {
   // Adds one, and the same for it.
   bool make(std::string body, utc_time ends, instant at);
   [[nodiscard]] time_point locked_until() const noexcept;
+  // One has no receiver; it is offered again when one may take more, so no clock helps.
+  [[nodiscard]] bool one_waits() const noexcept;
 
  private:
   struct entry {
@@ -6138,6 +6140,12 @@ inline time_point service_messages::locked_until() const noexcept {
   return due;
 }
 
+inline bool service_messages::one_waits() const noexcept {
+  for (entry const& each : entries_)
+    if (each.holder == nullptr) return true;
+  return false;
+}
+
 inline void feedback_batches::collect(instant at) {
   auto const ttl = core_.options().feedback_ttl;
   for (;;) {
@@ -6160,7 +6168,8 @@ inline void feedback_batches::on_time(instant at) {
 }
 
 inline time_point feedback_batches::deadline() const noexcept {
-  time_point const batch = records_.empty() || !has_receivers() ? never : iothub::add(last_made_, batch_wait);
+  bool const can_go = !records_.empty() && has_receivers() && !one_waits();
+  time_point const batch = can_go ? iothub::add(last_made_, batch_wait) : never;
   time_point const lock_end = locked_until();
   return batch < lock_end ? batch : lock_end;
 }
