@@ -225,7 +225,8 @@ def targets():
                                             disposition(0, 0x25), DETACH, END, CLOSE, frame(0, b"")]),
         "fuzz_amqp_value": numbered([MESSAGE, BODY, b"\x00\x53\x77" + string("x"), b"\x83" + bytes(8), b"\x98" + bytes(16),
                                      b"\xe0\x05\x02\xa1\x01a\x01b", b"\xc1\x05\x02" + symbol("a") + b"\x41", b"\xf0" + bytes([0, 0, 0, 9, 0, 0, 0, 1, 0x70, 0, 0, 0, 1]),
-                                     b"\x82" + bytes(8), b"\x00\xa3\x01a\x40"]),
+                                     b"\x82" + bytes(8), b"\x00\xa3\x01a\x40",
+                                     b"\x00\x53\x73\xc0\x07\x04\x40\x40\x40\xa3\x01\xff"]),  # found by fuzzing: a subject, a symbol
         "fuzz_back_end_messages": numbered([MESSAGE, '[{"originalMessageId":"a","description":"Success","deviceGenerationId":"1","deviceId":"d1",'
                                             '"enqueuedTimeUtc":"2024-01-01T00:00:00.1Z","statusCode":"Success"}]',
                                             '{"deviceId":"d","blobUri":"u","blobName":"b","lastUpdatedTime":"2024-01-01T00:00:00Z","blobSizeInBytes":3,'

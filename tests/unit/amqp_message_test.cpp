@@ -132,6 +132,8 @@ TEST(AmqpMessage, IsRefusedByTheRuleThatItBreaks) {
                           {"00 53 76 40", "3.2.7: a sequence that is not a list"},
                           {"00 53 72 45", "3.2: a section that is not a map"},
                           {"00 53 74 c1 05 02 a1 01 ff 40", "1.6.20: a string that is not UTF-8"},
+                          {"00 53 74 c1 07 02 a1 01 61 a3 01 ff", "1.6.21: a symbol that is not UTF-8"},
+                          {"00 53 73 c0 07 04 40 40 40 a3 01 ff", "1.6.21: a symbol that is not UTF-8"},
                           {"00 53 73 c0 03 01 54 01", "3.2.4: a message id of another type"},
                           {"00 53 73 c0 07 06 40 40 40 40 40 41", "3.2.4: a message id of another type"},
                           {"00 53 73 a0 00", "1.4: a composite type that is not a list"},
