@@ -801,6 +801,8 @@ struct value_parser {
     if (depth >= max_depth) return {condition::decode_error, "values are nested too deep"};
     switch (what.kind_) {
       case kind::string: return is_utf8(what.content_) ? violation{} : violation{"1.6.20: a string that is not UTF-8"};
+      // 1.6.21 says ASCII; content types of any text travel as symbols, and what is read as text is written as strings.
+      case kind::symbol: return is_utf8(what.content_) ? violation{} : violation{"1.6.21: a symbol that is not UTF-8"};
       case kind::list:
       case kind::map: return items(what, depth);
       case kind::array: return elements(what, depth);
