@@ -167,4 +167,31 @@ messenger 1
 )");
 }
 
+// An abandoned message comes again with the next connection only and holds back what was accepted behind it (MQTT-4.6.0-2); a
+// renewal 13 s before the end let it go, and the judge did not wait for the hub to tell of it.
+TEST(SimulationAmqp, FeedbackOfWhatARenewalSettledIsWaitedFor) {
+  holds(R"(
+seed 1580445321256179636
+devices 3
+length 1200000
+latency 0
+jitter 0
+chunk 1
+connect_timeout 10
+subscribe_timeout 5
+publish_timeout 86400
+twin_timeout 300
+margin 1800
+messenger 1
+376689 destroyed_in_handler 1 1654 29972
+394683 method 1 1000 498
+477059 look 0 16000 826
+558039 look 2 1000 1
+569475 c2d 1 2000 505
+777103 c2d 1 6000 664
+841192 method 0 8000 300
+871467 c2d 1 1000 368
+)");
+}
+
 }  // namespace

@@ -1,6 +1,7 @@
 // The judge: what applications, back ends and the hub's log say.
 #include "oracle.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace iothub_test {
@@ -307,6 +308,14 @@ void oracle::feedback(int d, std::uint64_t n, bool success) {
   if (success && m.accepted == 0) fail("I9", d, "feedback says that message " + std::to_string(n) + " was taken; no handler took it");
 }
 
+bool oracle::lacks_feedback(c2d const& m) { return m.wants_feedback && m.taken && !m.gone && m.accepted != 0 && m.feedback == 0; }
+
+bool oracle::awaits_feedback() const {
+  for (device_state const& x : devices_)
+    if (std::any_of(x.messages.begin(), x.messages.end(), lacks_feedback)) return true;
+  return false;
+}
+
 void oracle::final_messages(int d, std::size_t waiting) {
   device_state& x = devices_[i(d)];
   std::size_t missing = 0;
@@ -317,8 +326,7 @@ void oracle::final_messages(int d, std::size_t waiting) {
     fail("I9", d, std::to_string(missing) + " messages were never accepted (message " + std::to_string(which) +
                       " among them), and the hub holds " + std::to_string(waiting));
   for (std::uint64_t n = 0; n != x.messages.size(); ++n) {
-    c2d const& m = x.messages[n];
-    if (m.wants_feedback && m.taken && !m.gone && m.accepted != 0 && m.feedback == 0 && waiting == 0)
+    if (waiting == 0 && lacks_feedback(x.messages[n]))
       return fail("I9", d, "message " + std::to_string(n) + " was accepted, and no feedback of it came");
   }
 }

@@ -116,6 +116,8 @@ class oracle {
   void message_taken(int d, std::uint64_t n, bool ok, std::string_view why);
   void feedback(int d, std::uint64_t n, bool success);
   // `waiting`: how many the hub still holds for it.
+  // Is there a message that was accepted and asked for feedback, of which none has come?
+  [[nodiscard]] bool awaits_feedback() const;
   void final_messages(int d, std::size_t waiting);
 
   // --- faults
@@ -161,6 +163,7 @@ class oracle {
     bool gone = false;     // its device was deleted
     std::uint64_t feedback = 0;
   };
+  static bool lacks_feedback(c2d const& m);
   struct call_state {
     int device;
     micros began, limit;
