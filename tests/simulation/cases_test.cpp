@@ -152,6 +152,23 @@ margin 150
 )");
 }
 
+// A handler that waited for a confirmation of its own held back the end of a message, and the judge called that late.
+TEST(Simulation, CallbacksWaitForAHandlerThatWaits) {
+  holds(R"(
+seed 7598111166998452910
+length 300000
+latency 700
+jitter 0
+connect_timeout 30
+publish_timeout 10
+twin_timeout 10
+84732 black_hole_up 0 960000 0
+104860 telemetry 0 2000 1
+111320 method 0 8000 396
+111740 handler_reenters 0 994 582745
+)");
+}
+
 // --- the simulation itself
 
 // I20: everything that was seen to happen, in its order and at its time.

@@ -82,7 +82,10 @@ class oracle {
   std::uint64_t sent(int d);
   void send_ended(int d, std::uint64_t n, bool ok, std::string_view why);
   // While a handler of this device waits, the ends of refused messages wait as well.
-  void busy(int d, bool on) { devices_[i(d)].busy = on; }
+  void busy(int d, bool on) {
+    devices_[i(d)].busy = on;
+    if (!on) devices_[i(d)].busy_until = now_;
+  }
   void count_pending(int d);
   void connection(int d, std::string_view status, std::string_view reason);
   // Its quota was used up at some time: the hub withheld confirmations.
@@ -190,7 +193,7 @@ class oracle {
     bool explicit_connect = true, said_goodbye = false, up_buffer_connect = false, link_open = false, session_present = false,
          must_end = false, busy = false, subscribed = false;
     std::int64_t asked_at_utc = 0;
-    micros anew_at = 0, gone_at = 0, link_since = 0, last_up = 0, last_down = 0;
+    micros anew_at = 0, gone_at = 0, link_since = 0, last_up = 0, last_down = 0, busy_until = 0;
     std::map<std::uint16_t, std::uint64_t> ids;     // in flight: packet id, message
     std::set<std::uint64_t> sent_on_session;        // messages that went out once
     std::set<std::uint64_t> sent_on_link;
