@@ -226,6 +226,22 @@ TEST_F(ServiceMessenger, EndsWhatWaitsWhenItIsClosed) {
   EXPECT_TRUE(m.send_c2d("d1", {.body = "again"}).has_value());
 }
 
+// https://github.com/Azure/azure-iot-sdk-c/issues/693: a messenger that is destroyed before it was closed calls back into
+// what is gone.
+TEST_F(ServiceMessenger, IsDestroyedWithoutACloseWhileMuchIsPending) {
+  std::optional<messenger_type> m{messenger()};
+  ASSERT_TRUE(m->send_c2d("d1", {.body = "first"}).has_value());
+  int told = 0;
+  m->on_feedback([&](feedback_batch const&) { ++told; });
+  for (int i = 0; i != 10; ++i) m->async_send_c2d("d1", {.body = "x"}, {}, [&](result<std::string> const&) { ++told; });
+  auto const before = on.now();
+  m.reset();
+  EXPECT_EQ(on.now(), before);  // it waited for nobody
+  run(5min);
+  EXPECT_EQ(told, 0);
+  EXPECT_THAT(network.connections(), SizeIs(0));
+}
+
 TEST_F(ServiceMessenger, SaysThatAnOutcomeIsNotKnown) {
   auto m = messenger();
   ASSERT_TRUE(m.send_c2d("d1", {.body = "first"}).has_value());

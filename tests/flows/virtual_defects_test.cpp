@@ -140,6 +140,24 @@ TEST(Defect, TheTwinIsReadAfterAReconnect) {
   }
 }
 
+// --- the client's end
+
+// https://github.com/Azure/azure-iot-sdk-c/issues/872: to destroy a client while the network is away blocks its thread.
+TEST(Defect, AClientIsDestroyedAtOnceWhileTheNetworkIsAway) {
+  world<wiring::pipe> w;
+  auto device = std::make_unique<world<wiring::pipe>::device_client>(w.connect_device("d"));
+  w.hub().pipes().hold_all();  // nothing arrives any more, and nobody says so
+  int told = 0;
+  for (int i = 0; i != 10; ++i) device->async_send_telemetry({.body = "x"}, [&](result<void> const&) { ++told; });
+  w.run_for(1s);
+  time_point const before = w.now();
+  device.reset();
+  EXPECT_EQ(w.now(), before);
+  w.run_for(10min);
+  EXPECT_EQ(told, 0);
+  EXPECT_TRUE(w.make_device("d").connect());  // and a new one is as good as new
+}
+
 // --- the hub's side: what brokers got wrong
 
 // Eclipse mosquitto CVE-2021-34434: rights stay when they have been taken away.

@@ -51,7 +51,7 @@ struct curl_http_options {
   std::size_t max_body = 1024 * 1024;                    // of a response, bytes
   std::size_t max_head = 16 * 1024;                      // of a response, bytes
   long max_connections = 16;                             // to one host; further exchanges wait
-  std::string proxy = {};       // "http://host:port"; empty: none, whatever the environment says
+  std::string proxy = {};       // "http://[user:password@]host:port"; empty: none, whatever the environment says
   std::string user_agent = {};  // for requests that bring no User-Agent; empty: none
 };
 
@@ -65,8 +65,8 @@ class curl_http {
   [[nodiscard]] result<void> ready() const { return core_->ready(); }
 
   // The outcomes of an exchange: errc::host_not_found, connection_refused, certificate_rejected, tls_failed, timeout,
-  // connection_lost, protocol_error, too_large, invalid_argument (a request that cannot be sent), invalid_state (no
-  // loop).
+  // connection_lost, protocol_error, too_large, invalid_argument (a request that cannot be sent, or a proxy that is
+  // none), invalid_state (no loop).
   exchange_id start(endpoint const& where, http::request&& what, time_point now) {
     return core_->start(where, std::move(what), now);
   }
@@ -216,6 +216,8 @@ inline result<void> curl_http::core::begin(exchange& e, endpoint const& where) {
   auto const checked = http::parse_url(url);
   if (!checked || checked->host != where.host)
     return error{errc::invalid_argument, "HTTP: the host name or port cannot be used"};
+  if (!options_.proxy.empty() && !detail::is_proxy(options_.proxy))
+    return error{errc::invalid_argument, "HTTP: the proxy is not http://host:port"};
   url += e.request.target;
   curl_easy_setopt(e.easy, CURLOPT_URL, url.c_str());
   set_method(e);

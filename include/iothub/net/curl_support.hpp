@@ -1,14 +1,17 @@
 // What the libcurl transport needs to know of libcurl: its start, its errors, its TLS.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include <curl/curl.h>
 #include <openssl/opensslv.h>
 
+#include <iothub/base/ascii.hpp>
 #include <iothub/base/config.hpp>
 #include <iothub/base/error.hpp>
 #include <iothub/base/time.hpp>
+#include <iothub/http/url.hpp>
 
 namespace iothub {
 inline namespace v0 {
@@ -52,6 +55,16 @@ inline errc from_curl(CURLcode code) noexcept {
     case CURLE_URL_MALFORMAT: return errc::invalid_argument;
     default: return errc::connection_lost;
   }
+}
+
+// http://[user[:password]@]host[:port][/]. libcurl takes more, and what it cannot read for a name that nobody knows.
+inline bool is_proxy(std::string_view text) {
+  constexpr std::string_view scheme = "http://";
+  if (!istarts_with(text, scheme)) return false;
+  text.remove_prefix(scheme.size());
+  if (auto const at = text.rfind('@'); at != std::string_view::npos) text.remove_prefix(at + 1);
+  auto const rest = http::parse_url(std::string{"https://"}.append(text));
+  return rest && rest->target == "/";
 }
 
 // Runs what libcurl called. Only memory can run out in there, and that must not cross libcurl's frames.
