@@ -208,6 +208,32 @@ TEST(AmqpConnection, EndsWhenItIsNotOpenedOrClosedInTime) {
   EXPECT_EQ(p.c.take(), "ended by connection | closed timeout");
 }
 
+// A session that this side ended is of no use, and nothing of it comes again: without an answer the connection is none either.
+TEST(AmqpConnection, EndsWhenAnEndIsNotAnswered) {
+  pair p;
+  amqp::session& first = p.connect();
+  auto const second = p.client.begin();
+  p.run();
+  (void)p.c.take();
+  p.now += seconds{20};  // between two turns, long after the last
+  first.end();
+  EXPECT_LE(p.client.deadline(), p.now);  // its time is not counted from the last turn
+  p.client.step(p.now);
+  EXPECT_EQ(p.client.deadline(), p.now + seconds{10});
+  p.now += seconds{9};
+  (*second)->end();
+  p.client.step(p.now);
+  EXPECT_EQ(p.client.deadline(), p.now + seconds{1});
+  p.client.receive(framed(0, encoded(amqp::end{})), p.now);  // somebody is there: the other gets its own time
+  EXPECT_EQ(p.c.take(), "ended by this side");
+  p.now += seconds{10} - milliseconds{1};
+  p.client.step(p.now);
+  EXPECT_EQ(p.c.take(), "");
+  p.now += milliseconds{1};
+  p.client.step(p.now);
+  EXPECT_EQ(p.c.take(), "ended by connection | closed timeout");
+}
+
 TEST(AmqpConnection, RefusesAPeerThatIsTooImpatient) {
   lone_server one;
   amqp::open o;

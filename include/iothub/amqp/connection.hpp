@@ -159,7 +159,8 @@ class connection {
   std::vector<std::unique_ptr<session>> finished_;  // ended in this turn
   std::unique_ptr<sasl_server> sasl_server_;
   std::unique_ptr<sasl_client> sasl_client_;
-  time_point since_;  // start, or when close was sent
+  time_point since_;                // start, or when close was sent
+  time_point ends_since_ = never;   // since when ends that this side sent wait for an answer; set by the next step()
   time_point last_received_;
   std::uint32_t peer_idle_time_out_ = 0;  // milliseconds
   connection_role role_;

@@ -1,6 +1,7 @@
 // Bodies of connection.hpp.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -104,6 +105,10 @@ inline void connection::receive(byte_view bytes, time_point now) {
 inline void connection::step(time_point now) {
   receive({}, now);
   settle_end();
+  if (wire_.ends_sent == 0)
+    ends_since_ = never;
+  else if (ends_since_ == never)
+    ends_since_ = now;
   if (state_ != state_type::closed && now >= silent_until()) on_silence();
   unblock();
   settle_end();
@@ -132,7 +137,7 @@ inline void connection::consume(std::size_t size) noexcept {
 
 inline time_point connection::deadline() const noexcept {
   if (state_ == state_type::closed) return never;
-  if (ending_) return wire_.now;
+  if (ending_ || (wire_.ends_sent != 0 && ends_since_ == never)) return wire_.now;
   if (wire_.backed && wire_.writable && wire_.out.size() <= options().max_backlog / 2) return wire_.now;
   return silent_until();
 }
@@ -144,7 +149,8 @@ inline time_point connection::silent_until() const noexcept {
   if (state_ != state_type::open) return add(since_, options().open_timeout);
   time_point const deaf = options().idle_timeout > duration{0} ? add(last_received_, options().idle_timeout) : never;
   time_point const mute = peer_idle_time_out_ != 0 ? add(wire_.last_sent, heartbeat()) : never;
-  return deaf < mute ? deaf : mute;
+  time_point const unanswered = wire_.ends_sent != 0 ? add(ends_since_, options().close_timeout) : never;
+  return std::min({deaf, mute, unanswered});
 }
 
 inline void connection::on_silence() {
@@ -154,6 +160,10 @@ inline void connection::on_silence() {
   if (options().idle_timeout > duration{0} && now >= add(last_received_, options().idle_timeout)) {
     send_close({condition::resource_limit_exceeded, "2.4.5: nothing came for longer than the idle time-out"});
     return finish(error{errc::timeout, "nothing came for longer than the idle time-out"}, {});
+  }
+  if (wire_.ends_sent != 0 && now >= add(ends_since_, options().close_timeout)) {
+    send_close({condition::illegal_state, "2.5.2: an end was not answered in time"});
+    return finish(error{errc::timeout, "the peer did not answer end"}, {});
   }
   // Something else is on its way already where the peer does not read.
   if (wire_.out.empty()) end_frame(begin_frame(frame_type::amqp, 0, wire_.out), wire_.out);
@@ -349,6 +359,7 @@ inline void connection::on_session_frame(std::uint16_t channel, performative con
   if (which->state_ == session::state_type::ending) {
     error_view told = fields.error;
     if (which->broken_ && !told) told = {which->broken_.condition(), which->broken_.what()};
+    ends_since_ = wire_.now;  // it answers: the next is given its own time
     return end_session(*which, ended_by::this_side, told);
   }
   which->flush_disposition();
@@ -431,6 +442,7 @@ inline void connection::bind(session& which, std::uint16_t peer_channel) {
 
 inline void connection::end_session(session& which, ended_by by, error_view const& why) {
   if (which.peer_begun_) by_peer_[which.peer_channel_] = nullptr;
+  if (which.state_ == session::state_type::ending) --wire_.ends_sent;
   finished_.push_back(std::move(sessions_[which.channel_]));
   which.finish(by == ended_by::connection ? by : ended_by::session, why);
   if (which.told_) wire_.owner->on_ended(which, {by, why}, wire_.now);

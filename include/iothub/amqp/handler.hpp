@@ -47,7 +47,7 @@ struct connection_options {
   duration idle_timeout = std::chrono::seconds{120};
   // A peer that wants to hear something more often than this is refused (2.4.5).
   duration min_peer_idle_timeout = std::chrono::milliseconds{100};
-  // From the first byte to the peer's `open`, and from this side's `close` to the peer's.
+  // From the first byte to the peer's `open`, and from this side's `close`, or the `end` of a session, to the peer's.
   duration open_timeout = std::chrono::seconds{60};
   duration close_timeout = std::chrono::seconds{10};
   // list_form::full for servers that azure-eventhub for Python connects to.

@@ -42,6 +42,7 @@ inline void session::end(error_view const& why) {
     wire_->send(channel_, amqp::end{why});
   }
   state_ = state_type::ending;
+  ++wire_->ends_sent;
 }
 
 inline void session::fail(violation rule) {

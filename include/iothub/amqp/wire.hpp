@@ -55,6 +55,7 @@ struct wire {
   std::size_t assembling = 0;
   std::size_t max_assembling;  // options.max_assembling or less
   std::uint32_t max_frame = min_max_frame_size;  // what this side may send
+  std::uint32_t ends_sent = 0;  // sessions that this side ended, and the peer did not agree yet
   std::uint16_t peer_channel_max = 0;
   bool writable = false;  // the open is sent and the close is not
   bool dirty = false;     // some session has a flow or a disposition to send
