@@ -41,8 +41,7 @@ std::string what_of(unsigned number) {
   number %= static_cast<unsigned>(std::size(verbs) + sim::fault_kinds);
   if (number < std::size(verbs)) return verbs[number];
   auto const f = static_cast<sim::fault>(number - std::size(verbs));
-  bool const none = f == sim::fault::latency || f == sim::fault::allocation_failure || f == sim::fault::clock_edge ||
-                    layer_of(f) == sim::fault_layer::tls;
+  bool const none = f == sim::fault::latency || f == sim::fault::clock_edge || layer_of(f) == sim::fault_layer::tls;
   return none ? "telemetry" : std::string{to_string(f)};
 }
 

@@ -1,7 +1,11 @@
 #include "app.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <new>
 #include <stdexcept>
+
+#include "../support/failing_allocator.hpp"
 
 namespace iothub_test {
 
@@ -72,6 +76,7 @@ void app::maybe_destroy() {
 }
 
 void app::on_status(connection_status status, connection_reason why) {
+  test_owns_memory const ours;
   stage_.clock();
   judge_.connection(number_, to_string(status), to_string(why));
   if (status == connection_status::connected && flaps_ != 0) {
@@ -86,6 +91,21 @@ void app::on_status(connection_status status, connection_reason why) {
   maybe_destroy();
 }
 
+template <class Call>
+bool app::begins(Call const& call) {
+  auto const armed = std::find_if(armed_.begin(), armed_.end(), [](auto const& a) { return a.first == fault::allocation_failure; });
+  if (armed == armed_.end()) return call(), true;
+  fail_allocation(1 + armed->second % 16);
+  bool thrown = false;
+  try {
+    call();
+  } catch (std::bad_alloc const&) {
+    thrown = true;
+  }
+  if (memory_is_back()) (void)take(fault::allocation_failure);  // else it made do with less, and the next call may not
+  return !thrown;
+}
+
 void app::send(std::uint64_t count, property_list extra, std::int64_t seconds) {
   if (seconds == 0 || seconds > stage_.script_of().publish_timeout) seconds = stage_.script_of().publish_timeout;
   for (; count != 0 && client_ != nullptr; --count) {
@@ -94,11 +114,16 @@ void app::send(std::uint64_t count, property_list extra, std::int64_t seconds) {
     auto const op = judge_.begin(number_, "telemetry", seconds * second);
     iothub::message m{.body = telemetry_body(number_, n), .properties = extra};
     m.properties.push_back({"n", std::to_string(n)});
-    client_->send(std::move(m), std::chrono::seconds{seconds}, [this, n, op](result<void> r) {
-      end(op, r ? "telemetry ok" : "telemetry failed");
-      judge_.send_ended(number_, n, r.has_value(), r ? std::string_view{} : r.error().message());
-      if (r.has_value()) maybe_destroy();
+    bool const begun = begins([&] {
+      client_->send(std::move(m), std::chrono::seconds{seconds}, [this, n, op](result<void> r) {
+        end(op, r ? "telemetry ok" : "telemetry failed");
+        judge_.send_ended(number_, n, r.has_value(), r ? std::string_view{} : r.error().message());
+        if (r.has_value()) maybe_destroy();
+      });
     });
+    if (begun) continue;
+    end(op, "telemetry threw");
+    judge_.send_threw(number_, n);
   }
 }
 
@@ -110,21 +135,29 @@ void app::report() {
   json::value patch = json::value::make_object();
   patch.set("k" + std::to_string(n % 6), static_cast<std::int64_t>(n));
   judge_.report_begun(number_, n);
-  client_->report(patch, [this, n, op](result<std::int64_t> v) {
-    end(op, v ? "report ok" : "report failed");
-    if (!v) judge_.scan(v.error().message());
-    judge_.report_ended(number_, n, v.has_value(), v ? *v : 0);
+  bool const begun = begins([&] {
+    client_->report(patch, [this, n, op](result<std::int64_t> v) {
+      end(op, v ? "report ok" : "report failed");
+      if (!v) judge_.scan(v.error().message());
+      judge_.report_ended(number_, n, v.has_value(), v ? *v : 0);
+    });
   });
+  if (begun) return;
+  end(op, "report threw");
+  judge_.report_ended(number_, n, false, 0);
 }
 
 void app::read_twin() {
   if (client_ == nullptr) return;
   stage_.clock();
   auto const op = judge_.begin(number_, "read twin", stage_.script_of().twin_timeout * second);
-  client_->get_twin([this, op](result<device_twin> t) {
-    end(op, t ? "twin ok" : "twin failed");
-    if (t) judge_.twin_read(number_, t->desired.dump() + t->reported.dump());
+  bool const begun = begins([&] {
+    client_->get_twin([this, op](result<device_twin> t) {
+      end(op, t ? "twin ok" : "twin failed");
+      if (t) judge_.twin_read(number_, t->desired.dump() + t->reported.dump());
+    });
   });
+  if (!begun) end(op, "twin threw");
 }
 
 void app::on_method(method_request const& request, responder answer) {
@@ -214,14 +247,36 @@ std::string app::describe() const {
          ", pending:" + judge_.pending_of(number_);
 }
 
-void app::on_attempt(time_point) { stage_.clock(), judge_.attempt(number_); }
+// What looks on is not the client: it may be called in the middle of a call that has no memory.
+void app::on_attempt(time_point) {
+  test_owns_memory const ours;
+  stage_.clock();
+  judge_.attempt(number_);
+}
 void app::on_up(byte_view packet, time_point) {
+  test_owns_memory const ours;
   stage_.clock();
   judge_.up(number_, packet, client_ != nullptr ? client_->utc_seconds() : 0);
 }
-void app::on_down(byte_view packet, time_point) { stage_.clock(), judge_.down(number_, packet); }
-void app::on_gone(time_point) { stage_.clock(), judge_.gone(number_); }
-void app::on_goodbye(time_point) { stage_.clock(), judge_.goodbye(number_); }
-void app::on_fault(fault what, time_point) { stage_.clock(), judge_.fault(number_, to_string(what)); }
+void app::on_down(byte_view packet, time_point) {
+  test_owns_memory const ours;
+  stage_.clock();
+  judge_.down(number_, packet);
+}
+void app::on_gone(time_point) {
+  test_owns_memory const ours;
+  stage_.clock();
+  judge_.gone(number_);
+}
+void app::on_goodbye(time_point) {
+  test_owns_memory const ours;
+  stage_.clock();
+  judge_.goodbye(number_);
+}
+void app::on_fault(fault what, time_point) {
+  test_owns_memory const ours;
+  stage_.clock();
+  judge_.fault(number_, to_string(what));
+}
 
 }  // namespace iothub_test

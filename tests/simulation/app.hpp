@@ -53,6 +53,9 @@ class app final : private iothub::sim::line_observer {
   iothub::settlement on_message(iothub::c2d_message const& m);
   void on_desired(iothub::json::value const& patch, std::int64_t version, iothub::desired_scope scope);
   void end(std::uint64_t op, char const* how);
+  // Makes a call into the client, in which memory may run out. False: it threw, so nobody will be told how it ended.
+  template <class Call>
+  bool begins(Call const& call);
   // Whether a fault of the process was to happen in the next handler.
   bool take(fault what, std::uint64_t* amount = nullptr);
   void maybe_destroy();

@@ -137,6 +137,25 @@ int run_apart(script const& s, std::FILE* trace) {
   waitpid(child, &status, 0);
   return status;
 }
+// What a run breaks; "crash" when it does not live to tell.
+std::string broken_apart(script const& s) {
+  int ends[2];
+  if (pipe(ends) != 0) return {};
+  std::fflush(nullptr);
+  pid_t const child = fork();
+  if (child == 0) {
+    limit_cpu(most_cpu / 6);
+    std::string const broken = run(s, 0).broken;
+    _exit(write(ends[1], broken.data(), broken.size()) == static_cast<ssize_t>(broken.size()) ? 0 : 1);
+  }
+  close(ends[1]);
+  char told[32];
+  auto const size = read(ends[0], told, sizeof told);
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status != 0 ? "crash" : std::string{told, size > 0 ? static_cast<std::size_t>(size) : 0};
+}
 // How a run crashed; "ok" when it did not.
 verdict autopsy(script const& s, std::size_t keep) {
   verdict v;
@@ -183,11 +202,11 @@ void tell_small(std::uint64_t seed, options const& o) {
   std::fflush(nullptr);
   pid_t const child = fork();
   if (child == 0) {
-    limit_cpu(5);
     script const s = draw(seed);
-    verdict const v = run(s, 0);
-    if (v.ok()) _exit(0);
-    script const less = shrink(s, v, 200);
+    std::string const broken = broken_apart(s);
+    if (broken.empty()) _exit(0);
+    double const began = wall_seconds();
+    script const less = shrink(s, broken, [&](script const& less) { return wall_seconds() - began < 5 ? broken_apart(less) : ""; }, 200);
     if (less.steps.size() > 12) _exit(0);
     if (less.steps.empty()) std::printf("  enough    none of its %zu steps: what goes on beside them breaks it\n", s.steps.size());
     else std::printf("  enough    %zu of its %zu steps (milliseconds, what, device, lasting, amount)\n", less.steps.size(), s.steps.size());
@@ -325,9 +344,8 @@ int run_seeds(options const& o) {
   std::size_t missing = 0;
   for (std::size_t i = 0; i != sim::fault_kinds; ++i) {
     auto const f = static_cast<sim::fault>(i);
-    bool const drawn = f != sim::fault::allocation_failure;  // has tests of its own
-    if (drawn) std::printf("  %-26s %llu\n", std::string{to_string(f)}.c_str(), static_cast<ull>(all[f]));
-    missing += drawn && all[f] == 0;
+    std::printf("  %-26s %llu\n", std::string{to_string(f)}.c_str(), static_cast<ull>(all[f]));
+    missing += all[f] == 0;
   }
   std::printf("%zu kinds of faults happened\n", all.kinds());
   if (missing == 0 || o.quick || !in_time) return 0;
@@ -372,15 +390,11 @@ int speed() {
 
 int shrink_seed(std::uint64_t seed, options const& o) {
   script const s = draw(seed);
-  verdict const lived = autopsy(s, 0);
-  if (!lived.ok()) {
-    std::printf("seed %llu: %s, which cannot be made small; replay it: %s\n", static_cast<ull>(seed), lived.what.c_str(), o.replay(seed).c_str());
-    return 1;
-  }
-  verdict const v = run(s, 0);
-  if (v.ok()) return std::printf("seed %llu holds: there is nothing to make small\n", static_cast<ull>(seed)), 0;
-  script const less = shrink(s, v);
-  verdict const how = run(less, 0);
+  std::string const broken = broken_apart(s);
+  if (broken.empty()) return std::printf("seed %llu holds: there is nothing to make small\n", static_cast<ull>(seed)), 0;
+  script const less = shrink(s, broken, broken_apart);
+  verdict how = autopsy(less, 0);
+  if (how.ok()) how = run(less, 0);
   std::printf("# %s: %s\n# %s\n# seed %llu made small, from %zu steps to %zu; put it into a file and play it: %s --script FILE\n%s",
               how.broken.c_str(), std::string{words_of(how.broken)}.c_str(), how.what.c_str(), static_cast<ull>(seed), s.steps.size(),
               less.steps.size(), o.self.c_str(), print(less).c_str());

@@ -121,6 +121,13 @@ void oracle::send_ended(int d, std::uint64_t n, bool ok, std::string_view why) {
   if (ok && s.stored == 0) fail("I1", d, "message " + std::to_string(n) + " was reported sent and is not in the hub's log");
 }
 
+void oracle::send_threw(int d, std::uint64_t n) {
+  note("send threw", d, static_cast<std::int64_t>(n));
+  device_state& x = devices_[i(d)];
+  x.sends[n].ended = x.sends[n].threw = true;
+  x.open_sends.erase(n);
+}
+
 void oracle::count_pending(int d) {
   std::size_t messages = 0;
   for (auto const& [op, o] : devices_[i(d)].pending) messages += std::string_view{o.what} == "telemetry";
@@ -343,6 +350,7 @@ void oracle::fault(int d, std::string_view what) {
   // Over AMQP the hub refuses one message and takes those behind it.
   if (what == "telemetry_throttled" && x.how == seen_as::frames) x.order_excused = true;
   if (what == "illegal_packet") x.must_end = true;
+  if (what == "allocation_failure") x.out_of_memory = true;
   if (what == "device_deleted") {
     x.made_anew = true;
     x.anew_at = now_;

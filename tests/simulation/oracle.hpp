@@ -86,6 +86,8 @@ class oracle {
     devices_[i(d)].busy = on;
     if (!on) devices_[i(d)].busy_until = now_;
   }
+  // The call threw: it never has an outcome.
+  void send_threw(int d, std::uint64_t n);
   void count_pending(int d);
   void connection(int d, std::string_view status, std::string_view reason);
   // Its quota was used up at some time: the hub withheld confirmations.
@@ -153,6 +155,8 @@ class oracle {
   };
   struct send {
     bool ended = false, ok = false;
+    bool threw = false;   // nobody is told how it ends, and it may be done all the same (docs/guarantees.md)
+    bool unsure = false;  // memory ran out in the connection: it may or may not have tried to send it
     std::uint64_t stored = 0, breaks = 0;
   };
   struct report_key {
@@ -194,6 +198,7 @@ class oracle {
          must_end = false, busy = false, subscribed = false;
     std::int64_t asked_at_utc = 0;
     micros anew_at = 0, gone_at = 0, link_since = 0, last_up = 0, last_down = 0, busy_until = 0;
+    bool out_of_memory = false;  // in a call into the client, on this connection
     std::map<std::uint16_t, std::uint64_t> ids;     // in flight: packet id, message
     std::set<std::uint64_t> sent_on_session;        // messages that went out once
     std::set<std::uint64_t> sent_on_link;

@@ -44,6 +44,8 @@ void oracle::gone(int d) {
     if (n < x.sends.size()) ++x.sends[n].breaks;
   if (x.how != seen_as::packets)
     for (auto const n : x.open_sends) ++x.sends[n].breaks;
+  if (std::exchange(x.out_of_memory, false))
+    for (send& each : x.sends) each.unsure = each.unsure || !each.ended || each.threw;
   x.link_open = false;
   x.gone_at = now_;
 }
@@ -184,10 +186,12 @@ void oracle::up_telemetry(int d, device_state& x, seen_packet const& p) {
                               " is in flight and was used for message " + std::to_string(n));
   bool const before = !x.sent_on_session.insert(n).second;
   if (!x.sent_on_link.insert(n).second) return fail("I3", d, "message " + std::to_string(n) + " was sent twice on one connection");
-  if (!before && p.dup) fail("I3", d, "MQTT-3.3.1-1: the first sending of a message has DUP");
-  if (before && x.session_present && !p.dup)
+  bool const unsure = n < x.sends.size() && x.sends[n].unsure;
+  if (!before && p.dup && !unsure) fail("I3", d, "MQTT-3.3.1-1: the first sending of a message has DUP");
+  if (before && x.session_present && !p.dup && !unsure)
     fail("I3", d, "MQTT-3.3.1-1: message " + std::to_string(n) + " was sent again in the same session without DUP");
-  if (before && n < x.sends.size() && x.sends[n].ended) fail("I3", d, "message " + std::to_string(n) + " has ended and was sent again");
+  if (before && n < x.sends.size() && x.sends[n].ended && !x.sends[n].threw)
+    fail("I3", d, "message " + std::to_string(n) + " has ended and was sent again");
 }
 
 void oracle::up_puback(int d, device_state& x, std::uint16_t id) {

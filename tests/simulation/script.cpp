@@ -140,7 +140,7 @@ script draw(std::uint64_t seed) {
   std::uint64_t const density = 1 + dice.below(6);
   for (std::size_t i = 0; i != sim::fault_kinds; ++i) {
     auto const f = static_cast<sim::fault>(i);
-    if (f == sim::fault::latency || f == sim::fault::allocation_failure) continue;
+    if (f == sim::fault::latency) continue;
     if (f == sim::fault::clock_edge) continue;  // drawn as `start`
     if (layer_of(f) == sim::fault_layer::tls && !s.tls) continue;
     if (dice.chance(s.tls && layer_of(f) == sim::fault_layer::tls ? 4 : density, 12)) kinds.push_back(f);

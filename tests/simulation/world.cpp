@@ -11,6 +11,7 @@
 
 #include <iothub/simulation.hpp>
 
+#include "../support/failing_allocator.hpp"
 #include "app.hpp"
 #include "back_end.hpp"
 #include "readers.hpp"
@@ -115,6 +116,7 @@ class world final : public stage, private participant, private hub::log_sink {
     sim.hub().loop().add(*this);
     sim.on_key_rotated = [this](std::string_view id) { later(5s, [this, name = std::string{id}] { reprovision(name); }); };
     sim.hub().core().events().observe([this](hub::event_view const& e) {
+      test_owns_memory const ours;
       clock();
       std::string property;
       e.for_each_property([&](hub::property_view const& p) {
@@ -176,6 +178,7 @@ class world final : public stage, private participant, private hub::log_sink {
     return std::make_unique<service_of<simulation::service_client>>(sim.connect_service());
   }
   void write(hub::log_entry const& e) override {
+    test_owns_memory const ours;
     judge.scan(e.reason);
     judge.note("hub", number_of(e.device_id), 0, 0, std::string{e.event} + " " + std::string{e.reason});
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,9 @@ struct verdict {
 // Keeps the last `keep` events as text.
 verdict run(script const& what, std::size_t keep = 200);
 
-// The smallest script found that still breaks the same invariant; runs it at most `tries` times.
-script shrink(script const& failing, verdict const& how, int tries = 400);
+// The smallest script found that still breaks the same invariant; `try_it` says what a script breaks, and is asked at most
+// `tries` times.
+script shrink(script const& failing, std::string const& broken, std::function<std::string(script const&)> const& try_it,
+              int tries = 400);
 
 }  // namespace iothub_test

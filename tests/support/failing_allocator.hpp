@@ -1,4 +1,4 @@
-// Memory that runs out on order. Linked together with tests/adversity/failing_allocator.cpp, which replaces the global
+// Memory that runs out on order. Linked together with failing_allocator.cpp, which replaces the global
 // operator new and its family, every allocation of the process goes through here: of the library, of the hub, of the
 // standard library and of the test. What OpenSSL, libcurl and the C library take from malloc() does not, and thrown
 // exceptions have a place of their own.

@@ -192,8 +192,9 @@ inline partition_end amqp_event_node::end_now(instant at) const {
 }
 
 inline void amqp_event_node::wait() {
-  if (std::exchange(waiting_, true)) return;
+  if (waiting_) return;
   face_.front_.waiting_[place_.second].push_back(this);
+  waiting_ = true;
 }
 
 inline void amqp_event_node::send(instant at) {

@@ -173,7 +173,7 @@ class amqp_face : public amqp::connection_handler {
   std::size_t sessions_ = 0, links_ = 0, cbs_links_ = 0, refused_links_ = 0;  // that are there now
   std::vector<std::unique_ptr<amqp_node>> nodes_;
   std::map<device_key, std::unique_ptr<amqp_device>> devices_;
-  std::vector<amqp_node*> work_;
+  std::vector<amqp_node*> work_, working_;  // asked for; and of this turn
   std::vector<later_settlement> later_;
   time_point token_due_ = never;  // when a connection that shows none is closed
   time_point now_ = {};  // of the last call, for what goes without one

@@ -1,6 +1,7 @@
 // Bodies of amqp_face.hpp.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ inline amqp_face::~amqp_face() { release(); }
 
 inline void amqp_face::release() noexcept {
   work_.clear();
+  working_.clear();
   nodes_.clear();
 }
 
@@ -30,7 +32,7 @@ inline void amqp_face::release() noexcept {
 
 inline void amqp_face::work_for(amqp_node& node) {
   if (std::exchange(node.has_work_, true)) return;
-  work_.push_back(&node);
+  work_.push_back(&node);  // there is room for every node: whoever appended an event can do nothing about a reader's memory
   output_made();
 }
 
@@ -62,10 +64,14 @@ inline void amqp_face::on_time(time_point now) {
   }
   if (work_.empty()) return;
   instant const at = touched(now);
-  for (amqp_node* const node : std::exchange(work_, {})) {
+  working_.swap(work_);
+  for (std::size_t i = 0; i != working_.size(); ++i) {
+    amqp_node* const node = working_[i];
+    if (node == nullptr) continue;
     node->has_work_ = false;
     node->work(at);
   }
+  working_.clear();
 }
 
 inline time_point amqp_face::deadline() const noexcept {
@@ -164,6 +170,8 @@ inline void amqp_face::on_attach(amqp::link& which, amqp::attach const& how, tim
   if (!made) return refuse(which, made.error(), at);
   amqp_node& node = **made;
   node.place_in_face_ = nodes_.size();
+  if (work_.capacity() <= nodes_.size()) work_.reserve(2 * nodes_.size() + 1);
+  if (working_.capacity() <= nodes_.size()) working_.reserve(2 * nodes_.size() + 1);
   nodes_.push_back(std::move(*made));
   which.context = &node;
   which.accept(node.answer());
@@ -255,6 +263,7 @@ inline void amqp_face::on_detached(amqp::link& which, amqp::end_reason const&, t
   amqp_node* const node = node_of(which);
   if (node == nullptr) return;
   [[maybe_unused]] instant const at = touched(now);
+  std::replace(working_.begin(), working_.end(), node, static_cast<amqp_node*>(nullptr));
   if (node->has_work_)
     for (auto& each : work_)
       if (each == node) {

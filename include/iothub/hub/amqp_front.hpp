@@ -111,8 +111,9 @@ class amqp_front {
     return made;
   }
   void appended(std::uint32_t partition) {
-    auto const ready = std::exchange(waiting_[partition], {});
-    for (amqp_event_waiter* const each : ready) each->appended();
+    auto& waiting = waiting_[partition];
+    for (amqp_event_waiter* const each : waiting) each->appended();
+    waiting.clear();
   }
   void log(log_level level, instant when, std::string_view event, key_view who, std::string_view reason) {
     if (log_ != nullptr) log_->write({level, when, event, who.device_id, who.module_id, reason});

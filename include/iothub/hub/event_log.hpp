@@ -70,7 +70,7 @@ class event_log {
 
   // Called inside every append, with the event; it must not call the hub. An empty function ends it.
   void observe(function<void(event_view const&)> observer) { observer_ = std::move(observer); }
-  // Called at the end of every append with the partition, for those who read later: it must only queue.
+  // Called in every append, before the observer, with the partition, for those who read later: it must only queue.
   void on_append(function<void(std::uint32_t)> notify) { notify_ = std::move(notify); }
 
  private:
@@ -165,8 +165,8 @@ inline void event_log::append(std::uint32_t partition, event_source const& from,
   ++ordinal_;
   std::uint64_t const sequence = p.next++;
   while (p.next - p.first > keep_.events || (p.bytes > keep_.bytes && p.next - p.first > 1)) drop_oldest(p);
+  if (notify_) notify_(partition);  // before what may throw
   if (observer_ && p.first <= sequence) observer_(event_view{record, sequence, partition});
-  if (notify_) notify_(partition);
 }
 
 template <class Visit>

@@ -66,7 +66,7 @@ enum class fault : std::uint8_t {
   clock_offset, clock_forward, clock_back, clock_drift, clock_edge, stall,
   // the process: for a test to do, since it is the test that owns the client
   client_closed, client_destroyed, destroyed_in_handler, handler_throws, handler_slow, handler_reenters,
-  allocation_failure,     // no script draws it: tests/adversity fail each allocation of each flow in turn
+  allocation_failure,     // memory runs out in a call into the client
   count
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(fault::count);
