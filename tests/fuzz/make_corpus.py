@@ -257,7 +257,8 @@ def targets():
                                               b"\x00\x04\x20\x02\x01\x00\x07" + bytes([len(PUBLISH)]) + PUBLISH + b"\x47\x02\xd0\x00",
                                               b"\x00\x04\x20\x02\x00\x05", b"\x00\x04\x20\x02\x00\x00\x03\x04\xb0\x02\x00\x01\x06\x00"]),
         "fuzz_mqtt_decoder": [("c_" + n, b"\x03" + t) for n, t in packets("mqtt_client_to_server")[::3]][:40] +
-                             [("s_" + n, b"\x05" + t) for n, t in packets("mqtt_server_to_client")[::3]][:24],
+                             [("s_" + n, b"\x05" + t) for n, t in packets("mqtt_server_to_client")[::3]][:24] +
+                             [("nobody", b"\x03\x10\x10\x00\x04MQTT\x04\xc0\x00\x3c" + bytes(6))],  # found by fuzzing
         "fuzz_mqtt_server_session": [("whole", b"\x07" + CONNECT + SUBSCRIBE + PUBLISH + b"\xc0\x00\xe0\x00")] +
                                     [(n, b"\x01" + CONNECT + t) for n, t in packets("mqtt_client_to_server", "connected")[::3]][:24],
         "fuzz_property_bag": numbered(["a=b&c=d", "%24.mid=1&%24.ct=application%2Fjson&%24.ce=utf-8", "%24.to=%2Fdevices%2Fd1%2Fmessages%2FdeviceBound&iothub-ack=full",
