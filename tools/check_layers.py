@@ -1,4 +1,4 @@
-"""Checks the room graph of docs/architecture.md: who may include whom, and what portable rooms never include.
+"""Checks the room graph of docs/architecture.md: who may include whom, what portable rooms never include, how long lines are.
 
 Run from anywhere; prints each offence as file:line and exits 1 when there is one.
 """
@@ -42,6 +42,8 @@ def offences(path):
     name = path.relative_to(INCLUDE).as_posix()
     room = name.split("/")[0] if "/" in name else "top"
     for number, line in enumerate(path.read_text().splitlines(), 1):
+        if len(line) > 120:
+            yield number, "longer than the 120 columns of .clang-format"
         included = re.match(r'\s*#\s*include\s*[<"]([^>"]+)[>"]', line)
         if included:
             target = included.group(1)

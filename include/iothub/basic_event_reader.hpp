@@ -6,9 +6,10 @@
 //     else std::cout << event->device_id << ": " << event->content.body.bytes() << '\n';
 //   }
 //
-// The text is that of an IoT hub (HostName=…;SharedAccessKeyName=service;SharedAccessKey=…), which redirects to its event
-// endpoint, or that of the endpoint itself (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…), with
-// UseDevelopmentEmulator=true also without TLS.
+// The text is that of an IoT hub (HostName=…;SharedAccessKeyName=service;SharedAccessKey=…), which redirects to its
+// event endpoint, or that of the endpoint itself
+// (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…), with UseDevelopmentEmulator=true also without
+// TLS.
 //
 // Three ways to get events: the range above, next(limit), or on_event(handler), whose handler is called from the loop
 // and may block, like all handlers here; the reader keeps its connection meanwhile. A handler may destroy the reader.
@@ -61,8 +62,8 @@ template <class Transport, class Clock, class Crypto>
 class event_reader_state;
 }  // namespace detail
 
-// Transport, Clock and Crypto are policies: values, or references to what the caller keeps. The destructor calls no handler
-// and saves no checkpoint: close() does.
+// Transport, Clock and Crypto are policies: values, or references to what the caller keeps. The destructor calls no
+// handler and saves no checkpoint: close() does.
 template <class Transport, class Clock, class Crypto>
 class basic_event_reader : public client_handle<detail::event_reader_state<Transport, Clock, Crypto>> {
   static_assert(amqp_transport<std::remove_reference_t<Transport>>,
@@ -100,13 +101,13 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
     return self_made(on, nullptr, text, options);
   }
 
-  // --- reading --------------------------------------------------------------------------------------------------------
+  // --- reading -------------------------------------------------------------------------------------------------------
 
-  // Connects and waits until all receivers are there; next(), the range and on_event() do so by themselves. errc::timeout
-  // when they are not within `limit`: it goes on trying. Errors as above.
+  // Connects and waits until all receivers are there; next(), the range and on_event() do so by themselves.
+  // errc::timeout when they are not within `limit`: it goes on trying. Errors as above.
   result<void> open(duration limit = std::chrono::seconds{60}) { return state().open(limit); }
-  // The next event; the one before it is finished. errc::timeout when none came within `limit`, closed after close() and
-  // after the reader has failed, cancelled by stop(), stalled in virtual time; other errors as above.
+  // The next event; the one before it is finished. errc::timeout when none came within `limit`, closed after close()
+  // and after the reader has failed, cancelled by stop(), stalled in virtual time; other errors as above.
   result<hub_event> next(duration limit = duration::max()) { return state().next(limit); }
 
   struct sentinel {};
@@ -136,8 +137,8 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
   [[nodiscard]] sentinel end() const noexcept { return {}; }
 
   // From now on events go to this handler: void(hub_event const&). An event is finished when it has returned. An
-  // exception leaves the call that ran the loop; the event does not come again, and only a checkpoint behind a later one
-  // of its partition passes it.
+  // exception leaves the call that ran the loop; the event does not come again, and only a checkpoint behind a later
+  // one of its partition passes it.
   template <class F>
   void on_event(F handler) {
     state().on_event(std::move(handler));
@@ -148,7 +149,7 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
     state().on_notice(std::move(handler));
   }
 
-  // --- position -------------------------------------------------------------------------------------------------------
+  // --- position ------------------------------------------------------------------------------------------------------
 
   // Saves a checkpoint behind every event that is finished. Errors of the store.
   result<void> checkpoint() { return state().core().save(); }

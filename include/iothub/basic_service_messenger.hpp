@@ -16,8 +16,8 @@
 //   errc::invalid_argument, outbox_full, closed, cancelled
 // The message gets an id where it has none; the id is what feedback names.
 //
-// Feedback is one queue of the hub for all of its back ends: a batch goes to one of them, which completes or abandons it.
-// One thread: everything here, and everything on the same loop.
+// Feedback is one queue of the hub for all of its back ends: a batch goes to one of them, which completes or abandons
+// it. One thread: everything here, and everything on the same loop.
 #pragma once
 
 #include <cstdint>
@@ -58,9 +58,9 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
                 "see iothub/crypto/crypto.hpp");
 
  public:
-  // On a loop that outlives it. Each source is a policy, a reference to one, or a function that makes one. errc::malformed
-  // or invalid_argument: what is wrong with the connection string (HostName=…;SharedAccessKeyName=…;SharedAccessKey=…),
-  // the key or an option.
+  // On a loop that outlives it. Each source is a policy, a reference to one, or a function that makes one.
+  // errc::malformed or invalid_argument: what is wrong with the connection string
+  // (HostName=…;SharedAccessKeyName=…;SharedAccessKey=…), the key or an option.
   template <class TransportSource, class ClockSource, class CryptoSource>
   [[nodiscard]] static result<basic_service_messenger> create(loop& on, std::string_view text,
                                                               TransportSource&& transport, ClockSource&& clock,
@@ -85,7 +85,7 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
     return self_made(on, nullptr, text, options);
   }
 
-  // --- to devices -----------------------------------------------------------------------------------------------------
+  // --- to devices ----------------------------------------------------------------------------------------------------
 
   // The message's id.
   result<std::string> send_c2d(std::string_view device_id, message what, c2d_send_options const& how = {}) {
@@ -97,16 +97,21 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
     state().begin_send(device_id, std::move(what), how, std::move(completion));
   }
 
-  // --- what became of it ----------------------------------------------------------------------------------------------
+  // --- what became of it ---------------------------------------------------------------------------------------------
 
   // The next batch. errc::timeout when none came within `limit`, unauthorized, closed, cancelled by stop(), stalled in
   // virtual time.
   result<feedback_batch> receive_feedback(duration limit = duration::max()) {
     return state().template receive<feedback_batch>(messenger_core::stream::feedback, limit);
   }
-  // Done with it; or it shall come again, to whoever asks next. errc::lock_lost: the connection on which it came is gone.
-  result<void> complete(feedback_batch const& what) { return settle(messenger_core::stream::feedback, what.lock, true); }
-  result<void> abandon(feedback_batch const& what) { return settle(messenger_core::stream::feedback, what.lock, false); }
+  // Done with it; or it shall come again, to whoever asks next. errc::lock_lost: the connection on which it came is
+  // gone.
+  result<void> complete(feedback_batch const& what) {
+    return settle(messenger_core::stream::feedback, what.lock, true);
+  }
+  result<void> abandon(feedback_batch const& what) {
+    return settle(messenger_core::stream::feedback, what.lock, false);
+  }
   // From now on batches go to this handler: void(feedback_batch const&). A batch is completed when it has returned.
   template <class F>
   void on_feedback(F handler) {
@@ -118,14 +123,18 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
   result<file_notification> receive_file_notification(duration limit = duration::max()) {
     return state().template receive<file_notification>(messenger_core::stream::files, limit);
   }
-  result<void> complete(file_notification const& what) { return settle(messenger_core::stream::files, what.lock, true); }
-  result<void> abandon(file_notification const& what) { return settle(messenger_core::stream::files, what.lock, false); }
+  result<void> complete(file_notification const& what) {
+    return settle(messenger_core::stream::files, what.lock, true);
+  }
+  result<void> abandon(file_notification const& what) {
+    return settle(messenger_core::stream::files, what.lock, false);
+  }
   template <class F>
   void on_file_notification(F handler) {
     state().on_files(std::move(handler));
   }
 
-  // --- time and running -----------------------------------------------------------------------------------------------
+  // --- time and running ----------------------------------------------------------------------------------------------
 
   // Ends everything pending with errc::closed and says good-bye. It stays usable.
   void close() { state().close(); }
@@ -141,8 +150,8 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
     return state().settle(of, lock, complete);
   }
   template <class T, class C, class K>
-  static result<basic_service_messenger> make(loop& on, owned<loop> own, std::string_view text, T&& transport, C&& clock,
-                                              K&& crypto, messenger_options const& options) {
+  static result<basic_service_messenger> make(loop& on, owned<loop> own, std::string_view text, T&& transport,
+                                              C&& clock, K&& crypto, messenger_options const& options) {
     if (auto valid = validate(options); !valid) return std::move(valid).error();
     auto connection = parse_service_connection_string(text);
     if (!connection) return std::move(connection).error();

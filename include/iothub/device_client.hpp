@@ -1,7 +1,7 @@
 // The device client.
 //
 //   auto device = iothub::device_client::from_connection_string(text).value();
-//   device.on_method("reboot", [](iothub::method_request const&) -> iothub::method_response { return {.status = 200}; });
+//   device.on_method("reboot", [](iothub::method_request const&) { return iothub::method_response{.status = 200}; });
 //   device.connect().value();
 //   device.send_telemetry({.body = {{"temperature", 21.5}}}).value();
 //
@@ -12,8 +12,8 @@
 // A handler may destroy its client. The destructor calls no user code and says goodbye to the hub.
 // One thread: everything here, and everything on the same loop; only stop() may be called from others, where the loop
 // says so. An exception that leaves a completion, a timer, or a handler of desired properties or connection changes
-// leaves the call that ran the loop; one that leaves a method handler is answered 500, and a message whose handler throws
-// is not acknowledged: on_handler_error() is told what those two threw.
+// leaves the call that ran the loop; one that leaves a method handler is answered 500, and a message whose handler
+// throws is not acknowledged: on_handler_error() is told what those two threw.
 #pragma once
 
 #include <cstddef>
@@ -80,7 +80,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   using clock_type = Clock;
   using crypto_type = Crypto;
 
-  // --- making one -----------------------------------------------------------------------------------------------------
+  // --- making one ----------------------------------------------------------------------------------------------------
 
   // On a loop that outlives the client. Each source is a policy, a reference to one, or a function that makes one.
   // errc::malformed, invalid_argument or unsupported: what is wrong with the connection string, the key or an option.
@@ -98,7 +98,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
                                                                           device_options const& options = {})
     requires self_made_transport<Transport>;
 
-  // --- connecting -----------------------------------------------------------------------------------------------------
+  // --- connecting ----------------------------------------------------------------------------------------------------
 
   // Returns when the hub has accepted the connection and all subscriptions. Failures that may pass are retried for
   // options.connect_limit; then, or when trying is useless, the error of the last attempt: errc::unauthorized,
@@ -128,13 +128,13 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
       state().on_connection = std::move(handler);
   }
 
-  // --- telemetry ------------------------------------------------------------------------------------------------------
+  // --- telemetry -----------------------------------------------------------------------------------------------------
 
   // Ends when the hub has confirmed the message. While the connection is lost it waits in the outbox. errc::timeout
-  // (after options.publish_timeout, or `timeout`): not confirmed in time; unless the text says that it was never sent, it
-  // may have been stored all the same, and sending it again may make a duplicate. errc::outbox_full, too_large,
-  // invalid_argument (a property), not_connected (connect() first), closed. A message that cannot be sent at once is kept:
-  // moved when it may be, else copied.
+  // (after options.publish_timeout, or `timeout`): not confirmed in time; unless the text says that it was never sent,
+  // it may have been stored all the same, and sending it again may make a duplicate. errc::outbox_full, too_large,
+  // invalid_argument (a property), not_connected (connect() first), closed. A message that cannot be sent at once is
+  // kept: moved when it may be, else copied.
   result<void> send_telemetry(message const& what, std::optional<duration> timeout = {});
   result<void> send_telemetry(message&& what, std::optional<duration> timeout = {});
   template <class F>
@@ -150,7 +150,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   template <class F>
   void async_send_telemetry(message&& what, std::optional<duration> timeout, F completion);
 
-  // --- direct methods -------------------------------------------------------------------------------------------------
+  // --- direct methods ------------------------------------------------------------------------------------------------
 
   // The handler for one method, replacing the one before: method_response(method_request const&), or
   // void(method_request const&, responder) to answer later. Unknown methods are answered 501, a throwing handler 500.
@@ -166,8 +166,8 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
     state().enable(feature::methods);
   }
 
-  // handler(handler_error const&) is told what a handler of methods or messages threw. Without one the text is lost: set
-  // it at least in tests.
+  // handler(handler_error const&) is told what a handler of methods or messages threw. Without one the text is lost:
+  // set it at least in tests.
   template <class F>
   void on_handler_error(F handler) {
     static_assert(std::is_invocable_v<F&, handler_error const&>,
@@ -175,7 +175,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
     if constexpr (std::is_invocable_v<F&, handler_error const&>) state().methods.on_error(std::move(handler));
   }
 
-  // --- device twin ----------------------------------------------------------------------------------------------------
+  // --- device twin ---------------------------------------------------------------------------------------------------
 
   // errc::timeout after options.twin_timeout, throttled, server_error, not_connected, closed.
   result<device_twin> get_twin();
@@ -192,16 +192,16 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   template <class F>
   void on_desired(F handler);
 
-  // --- cloud-to-device messages ---------------------------------------------------------------------------------------
+  // --- cloud-to-device messages --------------------------------------------------------------------------------------
 
   // handler(c2d_message const&) returns nothing, or a settlement. The hub forgets a message when the handler has
   // returned (or returned settlement::accept), and not before: one whose handler throws, abandons or is cut short by a
-  // lost connection comes again, so a handler may see the same message twice. The hub keeps messages for a device, whether
-  // it is connected and has subscribed or not, until they expire; setting a handler subscribes.
+  // lost connection comes again, so a handler may see the same message twice. The hub keeps messages for a device,
+  // whether it is connected and has subscribed or not, until they expire; setting a handler subscribes.
   template <class F>
   void on_message(F handler);
 
-  // --- time and running -----------------------------------------------------------------------------------------------
+  // --- time and running ----------------------------------------------------------------------------------------------
 
   // Calls once, `wait` from now. The call is a handler like any other.
   template <class F>
@@ -223,7 +223,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   [[nodiscard]] time_point now() const { return state().clock().now(); }
   [[nodiscard]] utc_time utc_now() const { return state().clock().utc_now(); }
 
-  // --- what is pending ------------------------------------------------------------------------------------------------
+  // --- what is pending -----------------------------------------------------------------------------------------------
 
   // Telemetry that has not ended yet, waiting or handed over.
   [[nodiscard]] std::size_t pending_telemetry() const noexcept { return state().core().pending_telemetry(); }

@@ -1,5 +1,5 @@
-// The device client over AMQP 1.0 over TLS, with or without WebSocket frames, and its transports. Not part of iothub.hpp:
-// who does not use AMQP does not compile it.
+// The device client over AMQP 1.0 over TLS, with or without WebSocket frames, and its transports. Not part of
+// iothub.hpp: who does not use AMQP does not compile it.
 //
 //   auto device = iothub::amqp_device_client::from_connection_string(text).value();
 //

@@ -177,7 +177,8 @@ result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(messa
 template <class Transport, class Clock, class Crypto>
 template <class F>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message const& what,
-                                                                         std::optional<duration> timeout, F completion) {
+                                                                         std::optional<duration> timeout,
+                                                                         F completion) {
   detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
@@ -187,7 +188,8 @@ void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message
 template <class Transport, class Clock, class Crypto>
 template <class F>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message&& what,
-                                                                         std::optional<duration> timeout, F completion) {
+                                                                         std::optional<duration> timeout,
+                                                                         F completion) {
   detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
@@ -245,9 +247,10 @@ void basic_device_client<Transport, Clock, Crypto>::async_update_reported_proper
 template <class Transport, class Clock, class Crypto>
 template <class F>
 void basic_device_client<Transport, Clock, Crypto>::on_desired(F handler) {
-  static_assert(desired_handler<F>,
-                "on_desired: the handler is called as void(json::value const& properties, std::int64_t version), or with a "
-                "third argument of type desired_scope");
+  static_assert(
+      desired_handler<F>,
+      "on_desired: the handler is called as void(json::value const& properties, std::int64_t version), or with a "
+      "third argument of type desired_scope");
   state().on_desired = [f = std::move(handler)](desired_update const& u) mutable {
     if constexpr (std::is_invocable_v<F&, json::value const&, std::int64_t, desired_scope>)
       f(u.properties, u.version, u.scope);

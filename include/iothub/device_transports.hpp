@@ -20,8 +20,8 @@
 namespace iothub {
 inline namespace v0 {
 
-// MQTT 3.1.1 over TLS over TCP, port 8883 unless the options say otherwise. A template, so that who does not use it does
-// not pay for it when compiling.
+// MQTT 3.1.1 over TLS over TCP, port 8883 unless the options say otherwise. A template, so that who does not use it
+// does not pay for it when compiling.
 template <class Tcp>
 class basic_mqtt_over_tls {
  public:

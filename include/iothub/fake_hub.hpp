@@ -304,9 +304,9 @@ result<telemetry_event> basic_fake_hub<Crypto>::next_event(duration limit) {
   auto const wanted = state_->events_given_out + 1;
   auto arrived = state_->loop.run_until([&] { return core().events().appended() >= wanted; }, add(now(), limit));
   if (!arrived && arrived.error() == errc::timeout)
-    return error{errc::timeout, "no further telemetry arrived in " + std::to_string(limit / std::chrono::milliseconds{1}) +
-                                    " ms of the hub's time; " + std::to_string(wanted - 1) +
-                                    " event(s) were given out before"};
+    return error{errc::timeout, "no further telemetry arrived in " +
+                                    std::to_string(limit / std::chrono::milliseconds{1}) + " ms of the hub's time; " +
+                                    std::to_string(wanted - 1) + " event(s) were given out before"};
   if (!arrived) return arrived.error();
   auto all = events();
   auto const kept_from = core().events().appended() - all.size();

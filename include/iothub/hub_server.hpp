@@ -9,7 +9,8 @@
 // It belongs to the loop's thread. The same core and faces as in fake_hub, with real randomness for keys. What a
 // stranger can make it do is bounded: connections, handshakes and requests have limits of number, size and time, a
 // broken connection ends alone, and names in Host that are not the hub's are refused, so that no web page reaches it.
-// What it may hold before it showed a token is bounded per connection, not in all: 64 kB of AMQP messages, or an HTTP request of 1 MB.
+// What it may hold before it showed a token is bounded per connection, not in all: 64 kB of AMQP messages, or an HTTP
+// request of 1 MB.
 #pragma once
 
 #include <cstdint>
@@ -34,8 +35,8 @@ inline namespace v0 {
 
 struct hub_server_options {
   hub::options hub = {};
-  // An IP address, or "localhost": 127.0.0.1 and, where there is one, ::1. An address that other machines can reach needs
-  // expose_to_network too; the faults that a message can ask for are not honoured there.
+  // An IP address, or "localhost": 127.0.0.1 and, where there is one, ::1. An address that other machines can reach
+  // needs expose_to_network too; the faults that a message can ask for are not honoured there.
   std::string bind = "localhost";
   bool expose_to_network = false;
   std::uint16_t https_port = 443;  // 0: a free one
@@ -139,7 +140,8 @@ inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_serve
                                                              refused_port* refused) {
   bool const loopback = is_loopback(options.bind);
   if (!loopback && !options.expose_to_network)
-    return error{errc::invalid_argument, "other machines can reach " + options.bind + ", and expose_to_network is not set"};
+    return error{errc::invalid_argument,
+                 "other machines can reach " + options.bind + ", and expose_to_network is not set"};
   if (!loopback) options.hub.honour_fault_properties = false;
   auto context = net::tls_context::server(
       {.certificate_pem = options.certificate_pem, .private_key_pem = options.private_key_pem});

@@ -60,12 +60,13 @@ class pipe_wires {
     if (!amqps_) amqps_ = serve<Protocol>(amqps_port, *secure().wrap, "AMQPS");
     return *this;
   }
-  // WebSockets without TLS, likewise. Server: made from the loop, a listener, the three fronts and the log, with start().
+  // WebSockets without TLS, likewise. Server: made from the loop, a listener, the three fronts and the log, with
+  // start().
   template <class Server>
   pipe_wires& with_websockets() {
     if (!websockets_)
-      websockets_ = std::make_unique<some_server<Server>>(loop_, listen(plain_websocket_port), front_, face_, amqp_front_,
-                                                          log_);
+      websockets_ =
+          std::make_unique<some_server<Server>>(loop_, listen(plain_websocket_port), front_, face_, amqp_front_, log_);
     return *this;
   }
 

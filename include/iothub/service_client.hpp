@@ -82,7 +82,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
   using clock_type = Clock;
   using crypto_type = Crypto;
 
-  // --- making one -----------------------------------------------------------------------------------------------------
+  // --- making one ----------------------------------------------------------------------------------------------------
 
   // On a loop that outlives the client. Each source is a policy, a reference to one, or a function that makes one.
   // errc::malformed or invalid_argument: what is wrong with the connection string, the key or an option.
@@ -120,13 +120,15 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     return self_made(on, nullptr, text, options);
   }
 
-  // --- identities -----------------------------------------------------------------------------------------------------
+  // --- identities ----------------------------------------------------------------------------------------------------
 
   // A new device; the hub makes both keys unless the identity brings some. errc::already_exists.
   result<device_identity> create_device(std::string_view device_id) {
     return run(service_core::create_identity({.device_id = std::string{device_id}}));
   }
-  result<device_identity> create_device(device_identity const& what) { return run(service_core::create_identity(what)); }
+  result<device_identity> create_device(device_identity const& what) {
+    return run(service_core::create_identity(what));
+  }
   template <class F>
   void async_create_device(device_identity const& what, F completion) {
     begin(service_core::create_identity(what), std::move(completion));
@@ -204,7 +206,8 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     return run(service_core::delete_identity(device_id, module_id, etag));
   }
   template <class F>
-  void async_delete_module(std::string_view device_id, std::string_view module_id, std::string_view etag, F completion) {
+  void async_delete_module(std::string_view device_id, std::string_view module_id, std::string_view etag,
+                           F completion) {
     begin(need_module(module_id) ? service_core::delete_identity(device_id, module_id, etag)
                                  : result<service_call<void>>{no_module().error()},
           std::move(completion));
@@ -223,7 +226,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::get_service_statistics(), std::move(completion));
   }
 
-  // --- twins ----------------------------------------------------------------------------------------------------------
+  // --- twins ---------------------------------------------------------------------------------------------------------
 
   // errc::device_not_found, module_not_found.
   result<twin> get_twin(std::string_view device_id) { return run(service_core::get_twin(device_id)); }
@@ -253,7 +256,8 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     return run(service_core::replace_twin(device_id, {}, document, etag));
   }
   template <class F>
-  void async_replace_twin(std::string_view device_id, json::value const& document, std::string_view etag, F completion) {
+  void async_replace_twin(std::string_view device_id, json::value const& document, std::string_view etag,
+                          F completion) {
     begin(service_core::replace_twin(device_id, {}, document, etag), std::move(completion));
   }
   // The same of a module's twin.
@@ -276,12 +280,13 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::replace_twin(device_id, module_id, document, etag), std::move(completion));
   }
 
-  // --- direct methods -------------------------------------------------------------------------------------------------
+  // --- direct methods ------------------------------------------------------------------------------------------------
 
   // What the device answered, whatever its status. errc::device_offline: not connected, or it listens for no method;
   // device_timeout: no answer within options.response_timeout, and it may have been carried out; device_not_found;
   // bad_device_response. timeout: the hub itself did not answer in time.
-  result<method_response> invoke_method(std::string_view device_id, method_request const& what, method_options how = {}) {
+  result<method_response> invoke_method(std::string_view device_id, method_request const& what,
+                                        method_options how = {}) {
     return run(service_core::invoke_method(device_id, {}, what, how));
   }
   template <class F>
@@ -299,7 +304,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::invoke_method(device_id, module_id, what, how), std::move(completion));
   }
 
-  // --- queries --------------------------------------------------------------------------------------------------------
+  // --- queries -------------------------------------------------------------------------------------------------------
 
   // The items of a query, fetched page by page while they are walked over; twin_from_json() makes twins of them. The
   // client must outlive the range (moving the client is fine). A hub may be minutes behind what was written.
@@ -318,7 +323,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::query(text, page_size, continuation), std::move(completion));
   }
 
-  // --- time and running -----------------------------------------------------------------------------------------------
+  // --- time and running ----------------------------------------------------------------------------------------------
 
   // Ends everything pending with errc::closed and runs those completions. The client stays usable.
   void close() { state().close(); }

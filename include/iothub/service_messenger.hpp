@@ -1,5 +1,5 @@
-// The service messenger with its real transport, AMQP over TLS: iothub/basic_service_messenger.hpp has its documentation.
-// Needs OpenSSL.
+// The service messenger with its real transport, AMQP over TLS: iothub/basic_service_messenger.hpp has its
+// documentation. Needs OpenSSL.
 #pragma once
 
 #include <iothub/back_end_transports.hpp>

@@ -10,10 +10,10 @@
 //     EXPECT_EQ(sim.bodies("pump-7"), logic.sent()) << sim;      // the seed and what happened, when it fails
 //   }
 //
-// Theory of operation. Clients speak MQTT and HTTP in bytes over pipes; between a client and its pipe stand a stream with
-// the faults of TCP and a wire with those of MQTT or HTTP (iothub/simulation/). The faults come from a profile by a
-// generator that is seeded, or one by one by inject(). One thread, one loop in virtual time: the same seed gives the same
-// run, to the byte. The hub's own troubles (restarts, throttles, deleted devices) are made at the hub.
+// Theory of operation. Clients speak MQTT and HTTP in bytes over pipes; between a client and its pipe stand a stream
+// with the faults of TCP and a wire with those of MQTT or HTTP (iothub/simulation/). The faults come from a profile by
+// a generator that is seeded, or one by one by inject(). One thread, one loop in virtual time: the same seed gives the
+// same run, to the byte. The hub's own troubles (restarts, throttles, deleted devices) are made at the hub.
 //
 // Clients must not outlive the simulation. Its verbs throw iothub::exception where a test asks for what cannot be.
 #pragma once
@@ -62,7 +62,8 @@ class simulation final : private participant {
   };
   using service_client =
       basic_service_client<stream_http<sim::http_wire<sim::secure_stream>, make_http_wire>, loop_clock, seeded_crypto>;
-  // The same with packets and requests as values: faster, and blind for what happens to bytes (simulation/value_wire.hpp).
+  // The same with packets and requests as values: faster, and blind for what happens to bytes
+  // (simulation/value_wire.hpp).
   using value_transport = sim::value_wire<memory::direct_mqtt<direct_mqtt_peer>>;
   using value_device_client = basic_device_client<over_mqtt<value_transport>, sim::device_clock, seeded_crypto>;
   using value_http_transport = sim::value_http<memory::direct_http<hub::http_face>>;
@@ -110,8 +111,8 @@ class simulation final : private participant {
   // --- trouble
 
   // Makes this happen, at the next occasion: to the device, or to the back ends' connections when `id` is empty.
-  // `lasting`: for those that do; `amount`: a variation (bytes, a kind of packet). False: a fault of the process, which is
-  // the test's own to make, or an unknown device.
+  // `lasting`: for those that do; `amount`: a variation (bytes, a kind of packet). False: a fault of the process, which
+  // is the test's own to make, or an unknown device.
   bool inject(sim::fault what, std::string_view id = {}, duration lasting = std::chrono::seconds{10},
               std::uint64_t amount = 0);
   // The weather clears: no fault waits, lasts or comes any more, the hub is up and takes everybody, clocks are right.
@@ -146,8 +147,8 @@ class simulation final : private participant {
   [[nodiscard]] duration elapsed() { return hub_.loop().elapsed(); }
   [[nodiscard]] fake_hub& hub() noexcept { return hub_; }
   [[nodiscard]] std::uint64_t seed() const noexcept { return options_.seed; }
-  // The bodies of a device's telemetry in the order of arrival; with `distinct` each once, where it came first: at QoS 1
-  // a message may be stored twice when a connection broke.
+  // The bodies of a device's telemetry in the order of arrival; with `distinct` each once, where it came first: at QoS
+  // 1 a message may be stored twice when a connection broke.
   [[nodiscard]] std::vector<std::string> bodies(std::string_view id, bool distinct = true) const;
   // For EXPECT_… << sim: the seed, the time, and what happened.
   template <class Stream>

@@ -1,5 +1,5 @@
-// Clients over AMQP in a simulation: devices, event readers and messengers. Apart from simulation.hpp, so that who needs
-// none of it does not pay for it when compiling.
+// Clients over AMQP in a simulation: devices, event readers and messengers. Apart from simulation.hpp, so that who
+// needs none of it does not pay for it when compiling.
 //
 //   iothub::simulation sim{{.seed = 7, .faults = iothub::sim::bad_network()}};
 //   auto device = iothub::sim::make_amqp_device(sim.amqp_device("pump-7"));

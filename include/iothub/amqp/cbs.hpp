@@ -62,9 +62,9 @@ class cbs_server {
  public:
   // Accepts the link. The address itself was looked at by the caller.
   void attach(link& which, attach const& how);
-  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery. What is no
-  // request is rejected; where it came settled, and no disposition could say so, it is answered with 400, and where it
-  // has no message-id either the link is detached.
+  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery. What is
+  // no request is rejected; where it came settled, and no disposition could say so, it is answered with 400, and where
+  // it has no message-id either the link is detached.
   template <class Check>
   void receive(link& from, delivery const& what, Check&& check);
   void on_credit(link& which);

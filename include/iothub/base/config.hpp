@@ -2,7 +2,7 @@
 #pragma once
 
 #if __cplusplus < 202002L
-#error "iothub needs C++20: compile with -std=c++20 or a later one (CMake: target_compile_features(x PRIVATE cxx_std_20))"
+#error "iothub needs C++20: compile with -std=c++20 or later (CMake: target_compile_features(x PRIVATE cxx_std_20))"
 #endif
 
 // Asserts state what the library itself guarantees; they are never about input. Define IOTHUB_ASSERT before the first

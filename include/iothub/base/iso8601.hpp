@@ -182,8 +182,8 @@ inline result<utc_time> parse_iso8601(std::string_view text) {
   if (!detail::is_date(y, m, d) || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
       fraction < 0 || !detail::take_zone(text, offset))
     return refuse();
-  return utc_time{days{detail::days_from_date(y, m, d)}} + hours{hour} + minutes{minute - offset} + seconds{second == 60 ? 59 : second} +
-         microseconds{fraction};
+  return utc_time{days{detail::days_from_date(y, m, d)}} + hours{hour} + minutes{minute - offset} +
+         seconds{second == 60 ? 59 : second} + microseconds{fraction};
 }
 
 }  // namespace v0

@@ -46,7 +46,8 @@ class [[nodiscard]] result {
 
   template <class U = T>
     requires(std::is_same_v<U, T> ||
-             (!std::is_same_v<std::remove_cvref_t<U>, result> && !std::is_same_v<std::remove_cvref_t<U>, iothub::error> &&
+             (!std::is_same_v<std::remove_cvref_t<U>, result> &&
+              !std::is_same_v<std::remove_cvref_t<U>, iothub::error> &&
               !std::is_same_v<std::remove_cvref_t<U>, errc> && std::is_constructible_v<T, U &&>))
   result(U&& value) {  // NOLINT(google-explicit-constructor): a value is a result
     ::new (static_cast<void*>(&value_)) T(std::forward<U>(value));

@@ -30,7 +30,8 @@ concept crypto = requires(C& c, typename C::signing_key& key, std::string_view t
   if (a.size() != b.size()) return false;
   unsigned char volatile difference = 0;
   for (std::size_t i = 0; i != a.size(); ++i)
-    difference = static_cast<unsigned char>(difference | (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
+    difference =
+        static_cast<unsigned char>(difference | (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
   return difference == 0;
 }
 

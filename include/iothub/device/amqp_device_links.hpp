@@ -9,12 +9,12 @@
 //   telemetry  sender    /devices/{id}/messages/events, unsettled: the hub's word on each message is its outcome. The
 //                        connection counts as ready when it is attached, since a hub knows a device by its links
 //   messages   receiver  /devices/{id}/messages/devicebound: accepted, rejected and released settle a message
-//   methods    both      /devices/{id}/methods/devicebound: correlation-id names the call, IoThub-methodname the method,
-//                        IoThub-status the outcome
-//   twin       both      /devices/{id}/twin: annotations operation and resource ask, status and version answer; a notice
-//                        of desired properties comes without a correlation-id
-// The two links of methods and of twin bear one channel-correlation-id. What is not telemetry or a message goes settled:
-// it ends with the connection, as the core wants it.
+//   methods    both      /devices/{id}/methods/devicebound: correlation-id names the call, IoThub-methodname the
+//                        method, IoThub-status the outcome
+//   twin       both      /devices/{id}/twin: annotations operation and resource ask, status and version answer; a
+//                        notice of desired properties comes without a correlation-id
+// The two links of methods and of twin bear one channel-correlation-id. What is not telemetry or a message goes
+// settled: it ends with the connection, as the core wants it.
 //
 // A link that the hub detaches ends the connection: the core has one way to come back, which brings all links. An
 // attach that the hub refuses fails the feature that wanted it. Telemetry without an outcome is kept and sent again on
@@ -77,7 +77,7 @@ class amqp_device_links final : private amqp::connection_handler {
   // Nothing that happens from now on is told.
   void mute() noexcept { over_ = true; }
 
-  // --- verbs, as dialect.hpp has them ----------------------------------------------------------------------------------
+  // --- verbs, as dialect.hpp has them --------------------------------------------------------------------------------
   result<void> enable(feature_set features);
   result<ticket> send_telemetry(message const& what);
   void abandon_telemetry(ticket which);

@@ -69,7 +69,8 @@ inline error amqp_device_links::error_of(std::string what, amqp::error_view cons
       amqp_error(peer.condition, peer.description, amqp_side::device, tracking.as_text().value_or(std::string_view{}));
   // Another client took the place of this one, or the hub sends its devices elsewhere: .NET's device client takes both
   // for transient, and so does this (amqpTransportExceptions.md).
-  bool const moved = peer.condition == amqp::condition::link_stolen || peer.condition == amqp::condition::detach_forced ||
+  bool const moved = peer.condition == amqp::condition::link_stolen ||
+                     peer.condition == amqp::condition::detach_forced ||
                      peer.condition == amqp::condition::connection_forced;
   error made{moved ? errc::connection_lost : told.code(), what.append(": ").append(told.message())};
   if (!told.tracking_id().empty()) made.with_http(0, 0, std::string{told.tracking_id()});
@@ -514,7 +515,8 @@ inline void amqp_device_links::on_twin_answer(twin_request const& request, amqp:
   if (!read_amqp_body(from, body)) outcome = error{errc::malformed, "the body of a twin answer is no bytes"};
   if (status / 100 != 2)
     outcome = read_error_body(status > 0 && status < 1000 ? static_cast<int>(status) : 500, body);
-  if (request.kind == request_kind::follow_desired) return feature_is_ready(feature::desired_properties, std::move(outcome));
+  if (request.kind == request_kind::follow_desired)
+    return feature_is_ready(feature::desired_properties, std::move(outcome));
   pending& made =
       push(request.kind == request_kind::get ? device_event_kind::twin_received : device_event_kind::patch_settled);
   made.credit = twin_in;

@@ -1,7 +1,8 @@
 // Messages of a device as AMQP messages, and back. Where each thing stands: azure-iot-sdk-node amqp_message.ts,
 // azure-iot-sdk-csharp MessageConverter.cs; Microsoft docs "Create and read IoT Hub messages", system properties.
 //
-//   properties              message-id, user-id, to, correlation-id, content-type, content-encoding, absolute-expiry-time
+//   properties              message-id, user-id, to, correlation-id, content-type, content-encoding,
+//                           absolute-expiry-time
 //   application properties  the application's; iothub-creation-time-utc, of modules iothub-outputname; to a device
 //                           iothub-ack
 //   message annotations     dt-subject (the component), iothub-interface-id; to a device iothub-enqueuedtime,

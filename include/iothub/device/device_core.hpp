@@ -1,21 +1,21 @@
 // The device core: everything that is true of a device client whatever protocol it speaks.
 //
-// Theory of operation. Verbs queue, step() moves, next_action() tells. The core holds no socket, no clock, no key and no
-// callback: time is an argument, bytes are the dialect's, tokens are asked for (token_wanted), and operations are named
-// by ids that the driver chose.
+// Theory of operation. Verbs queue, step() moves, next_action() tells. The core holds no socket, no clock, no key and
+// no callback: time is an argument, bytes are the dialect's, tokens are asked for (token_wanted), and operations are
+// named by ids that the driver chose.
 //   1. One connection at a time, in the phases token, opening, enabling, connected; waiting between two attempts.
 //   2. "connected" is said only when every feature that was ever asked for is enabled again on the new connection.
 //   3. A lost connection is retried by reconnect_schedule, until close(), a limit of the options, or an error that only
 //      a person can mend; then everything pending fails with that error.
-//   4. A token is renewed by a planned reconnect: open method calls and unsettled messages are waited for as long as the
-//      token allows, then nothing new is handed over until what is in flight is settled, then the connection changes.
-//      Where the dialect can show a new token on the old connection nothing of this happens: it is shown, and tried again
-//      when the hub does not take it.
+//   4. A token is renewed by a planned reconnect: open method calls and unsettled messages are waited for as long as
+//      the token allows, then nothing new is handed over until what is in flight is settled, then the connection
+//      changes. Where the dialect can show a new token on the old connection nothing of this happens: it is shown, and
+//      tried again when the hub does not take it.
 //   5. Each operation ends in exactly one action: outbox, twin_requests and the connects are the only places where an
 //      operation lives, and ending one removes it from there.
-//   6. Where an exception (no memory) leaves the core, what it was about may be half done: the connection is in doubt, and
-//      the next step ends it as the network would, and comes back. Operations are ended one by one, each when there is room
-//      to say so; the next step goes on where memory ran out.
+//   6. Where an exception (no memory) leaves the core, what it was about may be half done: the connection is in doubt,
+//      and the next step ends it as the network would, and comes back. Operations are ended one by one, each when there
+//      is room to say so; the next step goes on where memory ran out.
 //   7. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
 //      dropped: the hub has forgotten the calls and sends the messages again.
 #pragma once
@@ -89,14 +89,14 @@ class device_core {
   // A message of an earlier connection is left alone: the hub has taken it back already.
   result<void> settle_message(std::uint32_t connection, ticket where, settlement how, time_point now);
 
-  // --- tokens ---------------------------------------------------------------------------------------------------------
+  // --- tokens --------------------------------------------------------------------------------------------------------
 
   // After each verb and step: when true, the driver calls supply_token().
   [[nodiscard]] bool token_wanted() const noexcept { return phase_ == phase::token || renewal_token_wanted_; }
   // A lifetime of zero: this token cannot be renewed, or there is none.
   void supply_token(result<std::string> token, duration lifetime, time_point now);
 
-  // --- running --------------------------------------------------------------------------------------------------------
+  // --- running -------------------------------------------------------------------------------------------------------
 
   void step(time_point now);
   [[nodiscard]] time_point deadline() const;

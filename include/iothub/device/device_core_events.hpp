@@ -199,8 +199,9 @@ inline void device_core::link_down(error why, connection_reason reason, time_poi
   bool const was_connected = phase_ == phase::connected;
   leave_connection(now);
   retry_class how = classify_for_retry(why.code());
-  // A hub that was good has another certificate now: a clock that jumped, a network that wants a log-in first, a hub in the
-  // middle of a change. Nobody is there to be asked, and no attempt can do harm, since nothing is sent before it is good.
+  // A hub that was good has another certificate now: a clock that jumped, a network that wants a log-in first, a hub in
+  // the middle of a change. Nobody is there to be asked, and no attempt can do harm, since nothing is sent before it is
+  // good.
   if (why == errc::certificate_rejected && attempt_reason_ != connection_reason::opened) {
     how = retry_class::later;
     if (reason == connection_reason::none) reason = connection_reason::not_reachable;
@@ -322,8 +323,8 @@ inline void device_core::run_renewal(time_point now) {
   reconnect_for_renewal(now);
 }
 
-// A token that cannot be had, or that the hub does not take, is tried again while the old one lasts; when that has ended
-// the hub ends the connection, and the next begins with a token of its own.
+// A token that cannot be had, or that the hub does not take, is tried again while the old one lasts; when that has
+// ended the hub ends the connection, and the next begins with a token of its own.
 inline void device_core::renew_in_place(result<std::string> token, duration lifetime, time_point now) {
   renewal_token_wanted_ = false;
   if (phase_ != phase::connected) return;
@@ -433,7 +434,8 @@ inline void device_core::pump_twin(time_point now) {
     if (auto sent = dialect_.get_twin(now))
       twin_sync_.twin_asked(*sent, add(now, settings_.twin_timeout));
     else
-      twin_sync_.on_failure(add(now, std::chrono::seconds{1}));  // no room now, or an event says that the connection is gone
+      // No room now, or an event says that the connection is gone.
+      twin_sync_.on_failure(add(now, std::chrono::seconds{1}));
   }
   while (twin_requests::request* next = twin_requests_.waiting()) {
     actions_.make_room();
@@ -471,7 +473,8 @@ inline std::string device_core::describe() const {
     case phase::waiting: return text + " waits before it tries to connect again";
     case phase::connected: break;
   }
-  if (outbox_.size() != 0) return text + " waits for the confirmation of " + std::to_string(outbox_.size()) + " messages";
+  if (outbox_.size() != 0)
+    return text + " waits for the confirmation of " + std::to_string(outbox_.size()) + " messages";
   if (twin_requests_.size() != 0) return text + " waits for the answer to a twin operation";
   return text + " is idle";
 }

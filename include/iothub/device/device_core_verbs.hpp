@@ -121,7 +121,8 @@ inline void device_core::send_telemetry(operation_id id, message const& what, st
   if (!send_at_once(id, what, deadline, now)) outbox_.add_waiting(id, message{what}, message_size(what), deadline);
 }
 
-inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout, time_point now) {
+inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout,
+                                        time_point now) {
   time_point const deadline = add(now, timeout.value_or(settings_.publish_timeout));
   if (send_at_once(id, what, deadline, now)) return;
   std::size_t const size = message_size(what);
@@ -154,7 +155,8 @@ inline void device_core::get_twin(operation_id id, time_point now) {
   if (!dialect_.capabilities().features.has(feature::twin))
     return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
   if (!trying())
-    return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
+    return finish(id,
+                  last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
   pump_if_sure(now);

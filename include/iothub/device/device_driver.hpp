@@ -4,8 +4,8 @@
 // Theory of operation. Two participants share the state.
 //   - The I/O participant steps the core, hands over tokens, and wakes the other when there is something to tell.
 //   - The handler participant runs user code: actions of the core in their order, then timers. The loop never steps it
-//     while its own step is on the stack, which is the whole of the rule "handlers of one client never nest". A blocking
-//     call inside a handler runs the loop, so I/O goes on and all else waits in the core's bounded inbox.
+//     while its own step is on the stack, which is the whole of the rule "handlers of one client never nest". A
+//     blocking call inside a handler runs the loop, so I/O goes on and all else waits in the core's bounded inbox.
 //   - A blocking call waits for its own operation, whose end is taken out of turn.
 //   - Whoever is on the stack (handlers, blocking calls) holds a frame. The handle may go away at any time; the state
 //     follows when the last frame has returned.

@@ -88,7 +88,8 @@ inline result<void> validate(device_options const& o) {
   auto const bad = [](char const* text) { return error{errc::invalid_argument, text}; };
   if (o.keep_alive < seconds{0} || o.keep_alive > seconds{1177})
     return bad("device_options.keep_alive is outside 0 to 1177 s");
-  if (o.mqtt_port == 0 || o.amqps_port == 0 || o.https_port == 0) return bad("device_options: port 0 is no port to connect to");
+  if (o.mqtt_port == 0 || o.amqps_port == 0 || o.https_port == 0)
+    return bad("device_options: port 0 is no port to connect to");
   if (o.token.lifetime < seconds{60} || o.token.lifetime > seconds{365 * 86400})
     return bad("device_options.token.lifetime is outside 60 s to 365 days");
   if (o.token.renewal_margin < seconds{1} || o.token.renewal_margin * 2 > o.token.lifetime)

@@ -29,16 +29,17 @@
 namespace iothub {
 inline namespace v0 {
 
-// POST /devices/{id}/messages/events with the message's properties as headers. errc::invalid_argument for a property that
-// HTTPS cannot carry.
+// POST /devices/{id}/messages/events with the message's properties as headers. errc::invalid_argument for a property
+// that HTTPS cannot carry.
 [[nodiscard]] result<http::request> make_telemetry_request(device_key const& who, message const& what,
                                                            std::string_view token);
 
 // H is the transport, or a reference to one.
 template <class H>
 class https_dialect final : public dialect {
-  static_assert(http_transport<std::remove_reference_t<H>>,
-                "https_dialect<H>: H is no HTTP transport; see iothub/policy/http_transport.hpp for what it must offer");
+  static_assert(
+      http_transport<std::remove_reference_t<H>>,
+      "https_dialect<H>: H is no HTTP transport; see iothub/policy/http_transport.hpp for what it must offer");
 
  public:
   static constexpr std::size_t most_in_flight = 16;

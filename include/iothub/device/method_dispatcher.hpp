@@ -30,8 +30,9 @@ template <class F>
 concept method_handler = answering_method_handler<F> || responding_method_handler<F>;
 
 // Rules. Names are case-sensitive. A name without a handler goes to the fallback, and without that is answered 501 with
-// {"message":"method NAME is not implemented"}. A payload that is no JSON is answered 400, and no handler runs. A handler
-// that throws is answered 500 (see responder), and what it threw goes to on_error(). A handler may add, replace and remove handlers, itself included.
+// {"message":"method NAME is not implemented"}. A payload that is no JSON is answered 400, and no handler runs. A
+// handler that throws is answered 500 (see responder), and what it threw goes to on_error(). A handler may add, replace
+// and remove handlers, itself included.
 class method_dispatcher {
  public:
   using handler = function<void(method_request const&, responder)>;

@@ -41,8 +41,8 @@
 namespace iothub {
 inline namespace v0 {
 
-// The hub closes the connection for a larger packet (MaxInboundMessageSize of Azure IoT Edge and of Microsoft's protocol
-// gateway). A message of that size would be sent again on the next connection, and end it too.
+// The hub closes the connection for a larger packet (MaxInboundMessageSize of Azure IoT Edge and of Microsoft's
+// protocol gateway). A message of that size would be sent again on the next connection, and end it too.
 inline constexpr std::size_t max_mqtt_packet_size = 262'144;
 
 // CONNACK code 1 to 5 (OASIS MQTT 3.1.1, 3.2.2.3) as an error. 5 is every kind of bad credentials, and an unknown

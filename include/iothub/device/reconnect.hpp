@@ -19,8 +19,8 @@ enum class retry_class : std::uint8_t {
 };
 
 // Credentials, certificates (of a hub that was never reached before), unknown or disabled identities and misuse stop;
-// throttles and an unavailable hub wait longer; the rest is tried soon. MQTT says "unavailable" (CONNACK 3) for a disabled
-// device too, and the official SDKs all go on trying on it, so this does.
+// throttles and an unavailable hub wait longer; the rest is tried soon. MQTT says "unavailable" (CONNACK 3) for a
+// disabled device too, and the official SDKs all go on trying on it, so this does.
 [[nodiscard]] constexpr retry_class classify_for_retry(errc code) noexcept {
   if (is_auth(code) || is_usage(code)) return retry_class::stop;
   switch (code) {
@@ -44,7 +44,8 @@ enum class retry_class : std::uint8_t {
 
 class reconnect_schedule {
  public:
-  reconnect_schedule(reconnect_options const& options, std::uint64_t seed) noexcept : options_{options}, random_{seed} {}
+  reconnect_schedule(reconnect_options const& options, std::uint64_t seed) noexcept
+      : options_{options}, random_{seed} {}
 
   // The wait before the next attempt; each call counts as one.
   [[nodiscard]] duration next_delay(retry_class how) noexcept;

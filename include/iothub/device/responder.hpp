@@ -11,8 +11,8 @@ namespace iothub {
 inline namespace v0 {
 
 // A handler that needs time keeps it and answers later, from anywhere in the same thread, also after its client is gone
-// (then nobody hears it). The hub waits as long as the caller said, 300 s at most. One that is destroyed unanswered, for
-// example because its handler threw, answers 500.
+// (then nobody hears it). The hub waits as long as the caller said, 300 s at most. One that is destroyed unanswered,
+// for example because its handler threw, answers 500.
 class responder {
  public:
   using target = function<result<void>(method_response&&)>;

@@ -1,6 +1,6 @@
 // The transport of a device client: a bundle of all that one protocol needs, chosen by its type.
-// Models: over_mqtt<MqttTransport> and over_https<HttpTransport>, from which device_transports.hpp and fake_hub.hpp make the
-// ones with names: mqtt_over_tls, https, in_process, piped.
+// Models: over_mqtt<MqttTransport> and over_https<HttpTransport>, from which device_transports.hpp and fake_hub.hpp
+// make the ones with names: mqtt_over_tls, https, in_process, piped.
 #pragma once
 
 #include <concepts>

@@ -99,7 +99,8 @@ inline void twin_sync::on_failure(time_point retry_at) noexcept { want(retry_at)
 inline void twin_sync::on_twin(twin_section&& desired, time_point now) {
   state_ = state::current;
   bool const first = known_ == 0;
-  bool const worth = first ? !desired.properties.empty() : desired.version != known_ || lost_ || !same_as_known(desired.properties);
+  bool const worth =
+      first ? !desired.properties.empty() : desired.version != known_ || lost_ || !same_as_known(desired.properties);
   known_ = desired.version;
   if (worth) {
     properties_ = desired.properties.empty() ? json::value{} : desired.properties;

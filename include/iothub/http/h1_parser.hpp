@@ -279,7 +279,8 @@ inline bool h1_parser::normalize_target() {
   std::size_t const path = scheme == 0 ? 0 : target.find_first_of("/?", scheme);
   if (scheme == 0 || path == scheme || target.size() == scheme)
     return fail(400, errc::protocol_error, "HTTP: a request target that is neither a path nor a URL"), false;
-  request_.headers.set("Host", std::string_view{target}.substr(scheme, path == std::string::npos ? path : path - scheme));
+  request_.headers.set("Host",
+                       std::string_view{target}.substr(scheme, path == std::string::npos ? path : path - scheme));
   if (path == std::string::npos)
     target = "/";
   else

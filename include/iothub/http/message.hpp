@@ -23,8 +23,8 @@ struct header {
   friend bool operator==(header const&, header const&) = default;
 };
 
-// Header fields in the order they came; names compare without case (RFC 9110 section 5.1). All of them lie in one block,
-// so that a message costs one allocation however many fields it has; views hold until the next change.
+// Header fields in the order they came; names compare without case (RFC 9110 section 5.1). All of them lie in one
+// block, so that a message costs one allocation however many fields it has; views hold until the next change.
 class headers {
  public:
   class iterator;

@@ -12,8 +12,8 @@
 //   /messages/servicebound/feedback, .../filenotifications   what became of them; uploaded files
 //   /devices/D[/modules/M]/messages/events, .../messages/devicebound, .../methods/devicebound, .../twin
 //
-// Sources: Microsoft docs "Communicate with your IoT hub by using the AMQP protocol"; azure-iot-sdk-node amqp.ts of both
-// sides; azure-event-hubs-node for the event endpoint.
+// Sources: Microsoft docs "Communicate with your IoT hub by using the AMQP protocol"; azure-iot-sdk-node amqp.ts of
+// both sides; azure-event-hubs-node for the event endpoint.
 #pragma once
 
 #include <cstddef>

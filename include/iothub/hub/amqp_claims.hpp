@@ -125,7 +125,8 @@ inline device_key identity_in(std::string_view resource) {
   auto const plain = percent_decode(resource);
   if (!plain) return {};
   std::size_t const slash = plain->find('/');
-  address_segments const s{slash == std::string::npos ? std::string_view{} : std::string_view{*plain}.substr(slash + 1)};
+  address_segments const s{slash == std::string::npos ? std::string_view{}
+                                                      : std::string_view{*plain}.substr(slash + 1)};
   if (s.count < 2 || !iequals(s.at[0], "devices")) return {};
   bool const module = s.count >= 4 && s.count <= 8 && iequals(s.at[2], "modules");
   // Some encode an id before they encode the whole.
@@ -288,8 +289,9 @@ inline result<void> amqp_claims::add_login(std::string_view user, std::string_vi
   return keep(std::move(made), {}, password);
 }
 
-// A device that asks for another one is not told whether that one is there; who holds a policy's key may know. The token
-// that names the identity is tried first: a gateway has one for each of its devices, and each that fails is logged.
+// A device that asks for another one is not told whether that one is there; who holds a policy's key may know. The
+// token that names the identity is tried first: a gateway has one for each of its devices, and each that fails is
+// logged.
 inline result<grant> amqp_claims::device(device_key const& who, instant at) {
   result<grant> outcome = detail::no_claim(401003);
   for (bool const named : {true, false})

@@ -5,8 +5,8 @@
 // -csharp use them:
 //   telemetry    messages in; a batch (message format 0x80013700) is several in the data sections of one
 //   devicebound  messages out, each under a lock of the core; accepted, rejected, released and modified settle it
-//   methods      out: correlation-id names the call, application property IoThub-methodname; in: the same correlation-id
-//                and IoThub-status
+//   methods      out: correlation-id names the call, application property IoThub-methodname; in: the same
+//                correlation-id and IoThub-status
 //   twin         in: annotations operation (GET, PATCH, PUT, DELETE), resource, version; out: the same correlation-id
 //                with annotations status and version, and the desired changes without a correlation-id
 #pragma once

@@ -1,5 +1,5 @@
-// An event of the log as the message that readers of the event endpoint get. Names and types: Microsoft docs "Create and
-// read IoT Hub messages", "IoT Hub non-telemetry event schema" (which print the annotations), and what
+// An event of the log as the message that readers of the event endpoint get. Names and types: Microsoft docs "Create
+// and read IoT Hub messages", "IoT Hub non-telemetry event schema" (which print the annotations), and what
 // @azure/event-hubs and azure-eventhub look for.
 #pragma once
 

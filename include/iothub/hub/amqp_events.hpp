@@ -1,8 +1,8 @@
 // A reader of one partition of the event endpoint.
 //
 // Epochs (Microsoft docs "Event Hubs: epoch", owner level in the newer SDKs): at most one receiver with an epoch per
-// consumer group and partition. One of the same or a higher epoch takes its place, and that of receivers without; one of
-// a lower epoch, or without, is refused while it is there. The one that loses sees amqp:link:stolen, in both cases.
+// consumer group and partition. One of the same or a higher epoch takes its place, and that of receivers without; one
+// of a lower epoch, or without, is refused while it is there. The one that loses sees amqp:link:stolen, in both cases.
 // What retention dropped. A reader that asks for something older than the oldest event, or that is slower than events
 // come, goes on with the oldest that is left. Sequence numbers of a partition have no gaps, so the client sees what it
 // missed in x-opt-sequence-number of the first event it gets, and in begin_sequence_number of $management; Event Hubs
@@ -123,7 +123,9 @@ inline void amqp_event_node::tell_missed(event_position const& asked, instant at
     text = "the events behind offset " + std::to_string(asked.value);
   else
     return;
-  text.append(" were dropped by retention before a reader of ").append(path_).append(" asked for them; it begins with ");
+  text.append(" were dropped by retention before a reader of ")
+      .append(path_)
+      .append(" asked for them; it begins with ");
   face_.front_.log(log_level::warning, at, "missed", {}, text + std::to_string(first));
 }
 

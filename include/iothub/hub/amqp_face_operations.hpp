@@ -32,7 +32,8 @@ inline void amqp_face::release() noexcept {
 
 inline void amqp_face::work_for(amqp_node& node) {
   if (std::exchange(node.has_work_, true)) return;
-  work_.push_back(&node);  // there is room for every node: whoever appended an event can do nothing about a reader's memory
+  // There is room for every node: whoever appended an event can do nothing about a reader's memory.
+  work_.push_back(&node);
   output_made();
 }
 
@@ -106,7 +107,8 @@ inline void amqp_face::on_open(amqp::open const& peer, time_point now) {
 }
 
 inline amqp::request_status amqp_face::put_token(amqp::put_token const& request, instant at) {
-  constexpr std::string_view types[] = {"servicebus.windows.net:sastoken", "azure-devices.net:sastoken", "jwt", "bearer"};
+  constexpr std::string_view types[] = {"servicebus.windows.net:sastoken", "azure-devices.net:sastoken", "jwt",
+                                        "bearer"};
   bool known = false;
   for (auto const each : types) known = known || iequals(each, request.type);
   if (!known) return {400, "this type of token is not supported"};
@@ -154,7 +156,8 @@ inline void amqp_face::on_attach(amqp::link& which, amqp::attach const& how, tim
   if (++links_ > stranger_links && claims_.empty())
     return cut_off("too many links on a connection without a token", at);
   // The node is where messages of this side come from, or where the peer's go to.
-  bool const named = which.is_sender() ? how.has_source && how.source.has_address : how.has_target && how.target.has_address;
+  bool const named =
+      which.is_sender() ? how.has_source && how.source.has_address : how.has_target && how.target.has_address;
   auto const where = parse_amqp_address(!named             ? std::string_view{}
                                         : which.is_sender() ? how.source.address
                                                             : how.target.address);
@@ -220,8 +223,8 @@ inline void amqp_face::refuse(amqp::link& which, amqp::error_view const& why, in
   which.refuse(why);
 }
 
-// azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in front
-// of the entity, the second the second part of the path.
+// azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in
+// front of the entity, the second the second part of the path.
 inline void amqp_face::redirect(amqp::link& which, amqp_address const& where, instant at) {
   // azure-event-hubs-node shows a token for "sb://host/messages/events/$management", signed the way of IoT Hub.
   if (auto const good = claims_.events(where.path, at); !good) return refuse(which, good.error(), at);

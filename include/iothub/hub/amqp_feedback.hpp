@@ -1,11 +1,11 @@
 // Feedback and file notifications on their way to back ends: a message goes to one receiver and is kept until that says
 // what became of it.
 //
-// Microsoft docs "Send cloud-to-device messages from an IoT hub", feedback: one message is a JSON array; it is sent when
-// 64 records are there or 15 seconds after the last one; the receiver completes it, or it comes again after the lock
-// time-out (60 s), at most ten times. "Upload files with IoT Hub": a notification is a message of its own, with the same
-// lock and the same bound. Both live for an hour (options::feedback_ttl). Records stay with the core until somebody
-// receives.
+// Microsoft docs "Send cloud-to-device messages from an IoT hub", feedback: one message is a JSON array; it is sent
+// when 64 records are there or 15 seconds after the last one; the receiver completes it, or it comes again after the
+// lock time-out (60 s), at most ten times. "Upload files with IoT Hub": a notification is a message of its own, with
+// the same lock and the same bound. Both live for an hour (options::feedback_ttl). Records stay with the core until
+// somebody receives.
 #pragma once
 
 #include <chrono>

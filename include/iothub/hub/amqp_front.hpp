@@ -2,7 +2,8 @@
 // that is on its way to back ends.
 //
 // Theory of operation. One amqp_front stands beside a hub core; each connection has an amqp_face (amqp_face.hpp) that
-// refers to it, and each link that the face accepts has a node. Two things reach nodes from outside of their connection:
+// refers to it, and each link that the face accepts has a node. Two things reach nodes from outside of their
+// connection:
 //   - an event was appended: readers that had come to the end of its partition are in `waiting_`; they are put on their
 //     face's list of work, and the face is woken. They read from the log in their own connection's turn, as much as the
 //     peer takes: what a slow reader costs is its place in the log;

@@ -1,6 +1,6 @@
 // $management of the event endpoint: what partitions there are, and how far each is. A request and its answer:
 //
-//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count, partition_ids
+//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count and _ids
 //   operation=READ, type=com.microsoft:partition, ..., partition=N  begin_sequence_number, last_enqueued_..., is_empty
 //
 // Source: @azure/event-hubs managementClient.ts, azure-eventhub _consumer_client.py, azure-event-hubs-node
@@ -130,8 +130,8 @@ inline void amqp_management_node::on_transfer(amqp::delivery const& what, instan
   amqp::writer w{out};
   bool const partitioned = type == "com.microsoft:partition";
   if (!iequals(text("operation"), "READ") || (!partitioned && type != "com.microsoft:eventhub")) {
-    amqp::write_response(message_id, {501, "the operation is READ, of com.microsoft:eventhub or com.microsoft:partition"},
-                         out);
+    amqp::write_response(message_id,
+                         {501, "the operation is READ, of com.microsoft:eventhub or com.microsoft:partition"}, out);
   } else if (!face_.front_.is_entity(name)) {
     amqp::write_response(message_id, {404, "there is no entity of that name; the hub's is its own name"}, out);
   } else if (partitioned && (!partition || *partition >= face_.front_.core_.events().partitions())) {

@@ -86,7 +86,8 @@ inline result<void> read_amqp_message(amqp::message_view const& from, message& i
   } else if (from.body == amqp::body_kind::value) {
     auto const content = amqp::view_of(from.value);
     auto const bytes = content.type() == amqp::kind::binary ? content.as_binary() : content.as_text();
-    if (!bytes && !content.is_null()) return hub::refuse(errc::bad_request, 400004, "the body is neither bytes nor text");
+    if (!bytes && !content.is_null())
+      return hub::refuse(errc::bad_request, 400004, "the body is neither bytes nor text");
     if (bytes) body.assign(*bytes);
   } else if (from.body == amqp::body_kind::sequence) {
     return hub::refuse(errc::bad_request, 400004, "the body is a sequence");

@@ -42,7 +42,8 @@ struct event_position {
 
 inline result<event_position> parse_event_selector(std::string_view text) {
   auto const wrong = [] {
-    return error{errc::bad_request, "the filter is none of amqp.annotation.x-opt-offset, -sequence-number, -enqueued-time"};
+    return error{errc::bad_request,
+                 "the filter is none of amqp.annotation.x-opt-offset, -sequence-number, -enqueued-time"};
   };
   text = trim(text);
   constexpr std::string_view prefix = "amqp.annotation.x-opt-";

@@ -72,7 +72,8 @@ class c2d_queue {
   }
 
   // Lets locks and messages expire; `all_connection_locks`: the live connection ended. Departed ones are appended.
-  void settle_time(instant at, bool all_connection_locks, options const& settings, std::vector<c2d_departed>& departed) {
+  void settle_time(instant at, bool all_connection_locks, options const& settings,
+                   std::vector<c2d_departed>& departed) {
     for (std::size_t i = 0; i != entries_.size();) {
       c2d_entry& e = entries_[i];
       bool const returns = e.locked_until == never ? all_connection_locks : e.locked() && e.locked_until <= at.now;

@@ -1,10 +1,11 @@
 // The device-to-cloud events, as the built-in endpoint keeps them: partitions of packed records.
 //
-// Theory of operation. An event is packed (event_record.hpp) behind the others of its partition into one chunk of memory.
-// An append is a handful of memcpys and no allocation in the long run, since the chunk that retention empties is used
-// again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over all partitions, so that a reader
-// can see the order of arrival. A device's events are all in one partition, by a hash of its id (FNV-1a, the same in every
-// run), and keep their order (Microsoft docs: "Read device-to-cloud messages from the built-in endpoint").
+// Theory of operation. An event is packed (event_record.hpp) behind the others of its partition into one chunk of
+// memory. An append is a handful of memcpys and no allocation in the long run, since the chunk that retention empties
+// is used again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over all partitions, so that
+// a reader can see the order of arrival. A device's events are all in one partition, by a hash of its id (FNV-1a, the
+// same in every run), and keep their order (Microsoft docs: "Read device-to-cloud messages from the built-in
+// endpoint").
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // One event as the log keeps it: how it is packed, and how it is read where it lies.
 //
-// A record is a fixed header of 48 bytes, the times and texts that the event has, its properties, its body; what an event
-// has not takes no room.
+// A record is a fixed header of 48 bytes, the times and texts that the event has, its properties, its body; what an
+// event has not takes no room.
 #pragma once
 
 #include <bit>
@@ -74,8 +74,8 @@ class event_view {
     output_name, component_name, interface_id, count
   };
   static constexpr std::size_t fields = static_cast<std::size_t>(field::count);
-  // Behind it: creation and expiry (8 bytes each), the lengths of the texts (4 bytes each), the texts, the properties, the
-  // body; the flags say which of them are there.
+  // Behind it: creation and expiry (8 bytes each), the lengths of the texts (4 bytes each), the texts, the properties,
+  // the body; the flags say which of them are there.
   struct header {
     std::uint32_t size;  // of the record, this header included
     std::uint32_t body;
@@ -84,7 +84,8 @@ class event_view {
     std::int64_t enqueued;
     std::int64_t generation;
     std::uint32_t properties;
-    std::uint32_t flags;  // from bit 0: which texts it has; 16, 17: has creation, expiry; 20: auth_scope; 24: event_kind
+    // From bit 0: which texts it has; 16, 17: has creation, expiry; 20: auth_scope; 24: event_kind.
+    std::uint32_t flags;
   };
   static_assert(sizeof(header) == 48 && fields <= 16);
   static constexpr std::uint32_t has_creation = 1u << 16, has_expiry = 1u << 17;
@@ -167,11 +168,13 @@ char* put_raw(char* at, Plain const& what) noexcept {
 }  // namespace detail
 
 inline event_packer::event_packer(event_source const& from, d2c_message const& what) noexcept
-    : what_{what},
-      texts_{from.device_id,   from.module_id,         from.model_id, what.message_id,  what.correlation_id, what.user_id,
-             what.content_type, what.content_encoding, what.to,       what.output_name, what.component_name, what.interface_id} {
-  head_.flags = (what.creation_time ? event_view::has_creation : 0u) | (what.expiry_time ? event_view::has_expiry : 0u) |
-                (static_cast<std::uint32_t>(from.scope) << 20) | (static_cast<std::uint32_t>(from.kind) << 24);
+    : what_{what}, texts_{from.device_id,    from.module_id,        from.model_id,
+                          what.message_id,   what.correlation_id,   what.user_id,
+                          what.content_type, what.content_encoding, what.to,
+                          what.output_name,  what.component_name,   what.interface_id} {
+  head_.flags = (what.creation_time ? event_view::has_creation : 0u) |
+                (what.expiry_time ? event_view::has_expiry : 0u) | (static_cast<std::uint32_t>(from.scope) << 20) |
+                (static_cast<std::uint32_t>(from.kind) << 24);
   std::size_t size = sizeof head_ + what.body.size() + (what.creation_time ? 8u : 0u) + (what.expiry_time ? 8u : 0u);
   for (std::size_t i = 0; i != event_view::fields; ++i) {
     if (texts_[i].empty()) continue;
@@ -196,8 +199,9 @@ inline void event_packer::write(char* into, std::uint64_t ordinal, std::uint64_t
     if (!t.empty()) at = detail::put_raw(at, static_cast<std::uint32_t>(t.size()));
   for (auto const& t : texts_) at = detail::put(at, t);
   for (auto const& q : what_.properties) {
-    event_view::property_head const h{static_cast<std::uint32_t>(q.name.size()),
-                                      static_cast<std::uint32_t>(q.value.size()) | (q.has_value ? event_view::has_value : 0)};
+    event_view::property_head const h{
+        static_cast<std::uint32_t>(q.name.size()),
+        static_cast<std::uint32_t>(q.value.size()) | (q.has_value ? event_view::has_value : 0)};
     at = detail::put(detail::put(detail::put_raw(at, h), q.name), q.value);
   }
   detail::put(at, what_.body);

@@ -33,8 +33,9 @@ enum class fault_point : std::uint8_t {
   connect, send_telemetry, get_device_twin, patch_reported, invoke_method, send_c2d, registry, service_twin, query, any
 };
 [[nodiscard]] constexpr std::string_view to_string(fault_point where) noexcept {
-  constexpr std::string_view names[] = {"connect",  "send_telemetry", "get_device_twin", "patch_reported", "invoke_method",
-                                        "send_c2d", "registry",       "service_twin",    "query",          "any"};
+  constexpr std::string_view names[] = {
+      "connect",  "send_telemetry", "get_device_twin", "patch_reported", "invoke_method",
+      "send_c2d", "registry",       "service_twin",    "query",          "any"};
   return names[static_cast<std::size_t>(where)];
 }
 // What a device does itself; the rest is what back ends do.
@@ -89,7 +90,9 @@ class fault_plan {
     std::uint64_t times = ~std::uint64_t{0};
   };
 
-  void add(fault_rule rule) { rules_.push_back({std::move(rule), prng{}}), rules_.back().dice = prng{rules_.back().rule.seed}; }
+  void add(fault_rule rule) {
+    rules_.push_back({std::move(rule), prng{}}), rules_.back().dice = prng{rules_.back().rule.seed};
+  }
   // A rule that an identity asked for itself: in place of the one of that kind that it has, on what that identity does
   // itself, behind the rules that were added. So whoever holds one identity's key slows down nobody else, and the
   // plan's size is bounded by the number of identities.
@@ -127,9 +130,9 @@ class fault_plan {
     rule.seed = odds.seed;
     add(std::move(rule));
   }
-  // Refuses what is above so many operations a second, from now on, as the hub's tiers do (Microsoft docs "IoT Hub quotas
-  // and throttling"). A device over MQTT is told by CONNACK 3 that it may not connect now; that the real hub says it this
-  // way is unconfirmed.
+  // Refuses what is above so many operations a second, from now on, as the hub's tiers do (Microsoft docs "IoT Hub
+  // quotas and throttling"). A device over MQTT is told by CONNACK 3 that it may not connect now; that the real hub
+  // says it this way is unconfirmed.
   void throttle(fault_point where, std::uint64_t per_second, std::uint64_t burst = 0) {
     fault_rule rule;
     rule.where = where;

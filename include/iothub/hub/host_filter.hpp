@@ -13,7 +13,8 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
-// Names compare without case; any port is fine, and no Host at all is not. "*.example" stands for one label and more before ".example".
+// Names compare without case; any port is fine, and no Host at all is not. "*.example" stands for one label and more
+// before ".example".
 class host_filter {
  public:
   // Lets everything pass.
@@ -35,7 +36,8 @@ class host_filter {
   auto const closing = bracketed ? host.find(']') : 0;
   if (closing == std::string_view::npos) return {};
   auto const end = bracketed ? closing + 1 : host.find(':');
-  if (end < host.size() && (host[end] != ':' || host.find_first_not_of("0123456789", end + 1) != std::string_view::npos))
+  if (end < host.size() &&
+      (host[end] != ':' || host.find_first_not_of("0123456789", end + 1) != std::string_view::npos))
     return {};
   return bracketed ? host.substr(1, closing - 1) : host.substr(0, end);
 }

@@ -5,7 +5,8 @@
 // silent.
 //
 // Rules
-//   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the body
+//   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the
+//      body
 //   (400), the core.
 //   2. Any api-version is taken.
 //   3. A direct method is the one request that is answered later: its ticket is the core's own.

@@ -125,8 +125,8 @@ inline bool http_face::allows_origin(http::request const& what) const noexcept {
   return true;
 }
 
-// One answer for a wrong key and for a device that is not there, so that a stranger cannot try which ids exist. Who holds
-// a policy's key may know.
+// One answer for a wrong key and for a device that is not there, so that a stranger cannot try which ids exist. Who
+// holds a policy's key may know.
 inline bool http_face::tells_nothing(error const& why, std::string_view token) {
   if (why == errc::unauthorized) return true;
   if (why != errc::device_not_found && why != errc::module_not_found) return false;

@@ -52,9 +52,9 @@ inline void hub_core::on_time(instant at) {
   while (!timers_.empty() && timers_.begin()->due <= at.now) run_timer(*timers_.begin()->record, at);
   while (method_ticket const ticket = methods_.next_due(at.now)) {
     bool const delivered = methods_.find(ticket)->delivered;
-    methods_.finish(ticket, delivered
-                                ? refuse(errc::device_timeout, 504101, "Timed out waiting for the response from device.")
-                                : refuse(errc::device_offline, 404103, "Timed out waiting for device to connect."));
+    methods_.finish(ticket,
+                    delivered ? refuse(errc::device_timeout, 504101, "Timed out waiting for the response from device.")
+                              : refuse(errc::device_offline, 404103, "Timed out waiting for device to connect."));
   }
   give_outcomes();
 }
@@ -166,7 +166,8 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
 inline void hub_core::schedule(identity_record const& record, requested_fault const& asked, instant at) {
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
   if (!fresh) scheduled_.erase(found->second);
-  found->second = scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
+  found->second =
+      scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
 }
 
 // --- connections ----------------------------------------------------------------------------------------------------
@@ -238,8 +239,9 @@ inline void hub_core::renew(device_link& link, grant const& with, instant at) {
   set_timer(*link.identity_, at);
 }
 
-// The link is gone, the state stays right; the caller sees to outcomes. What cannot fail is done first: when memory runs
-// out behind it the device is gone all the same, what it held comes back when it connects again, and calls time out.
+// The link is gone, the state stays right; the caller sees to outcomes. What cannot fail is done first: when memory
+// runs out behind it the device is gone all the same, what it held comes back when it connects again, and calls time
+// out.
 inline void hub_core::cut(identity_record& record, instant at) noexcept {
   record.link->identity_ = nullptr;
   record.link = nullptr;
@@ -298,8 +300,8 @@ inline void hub_core::drop_record(identity_record& record, error const& reason, 
   });
 }
 
-// Hands something to the record's connection. One that there is no memory to serve is dropped: its device comes back, and
-// gets what waits for it then.
+// Hands something to the record's connection. One that there is no memory to serve is dropped: its device comes back,
+// and gets what waits for it then.
 template <class Deliver>
 void hub_core::deliver_or_drop(identity_record& record, instant at, Deliver deliver) {
   bool const delivered = detail::without_memory_too([&] { deliver(*record.link); });
@@ -415,8 +417,8 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
   }
   if (settings_.honour_fault_properties && !what.properties.empty()) {
     requested_fault const asked = find_requested_fault(what.properties);
-    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it. A part that ends takes
-    // no answer with it that goes another way.
+    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it. A part that ends
+    // takes no answer with it that goes another way.
     bool const elsewhere = record.link != nullptr && record.link->has_parts() && asked.part != link_part::connection &&
                            asked.part != link_part::session && asked.part != link_part::telemetry;
     out.withheld = asked.kind == requested_kind::end_connection && !elsewhere;

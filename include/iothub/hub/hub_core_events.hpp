@@ -1,10 +1,10 @@
-// What hub_core itself has to say in the built-in event endpoint: changes of twins, identities made and deleted, devices
-// that connect and go.
+// What hub_core itself has to say in the built-in event endpoint: changes of twins, identities made and deleted,
+// devices that connect and go.
 //
-// Bodies, properties and spelling: Microsoft docs "Azure IoT Hub non-telemetry event schemas" (2024-04). Unconfirmed for
-// the real hub: what a removed property looks like in an update (null here, as in the patch), and whether `tags` of a
-// twin without any are there (they are not). Several changes are never merged into one event, which the real hub may do.
-// Events of one device stand in its partition among its telemetry, in the order in which things happened.
+// Bodies, properties and spelling: Microsoft docs "Azure IoT Hub non-telemetry event schemas" (2024-04). Unconfirmed
+// for the real hub: what a removed property looks like in an update (null here, as in the patch), and whether `tags` of
+// a twin without any are there (they are not). Several changes are never merged into one event, which the real hub may
+// do. Events of one device stand in its partition among its telemetry, in the order in which things happened.
 #pragma once
 
 #include <cstddef>

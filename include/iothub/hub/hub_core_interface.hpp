@@ -1,6 +1,6 @@
-// The state and the rules of an IoT hub: identities, access, twins, direct methods, cloud-to-device messages, telemetry,
-// queries. Sans-I/O: typed values in, typed values out, the time is an argument, nothing here knows a topic, a path or a
-// header. The faces (MQTT, HTTP) translate and hold no rules.
+// The state and the rules of an IoT hub: identities, access, twins, direct methods, cloud-to-device messages,
+// telemetry, queries. Sans-I/O: typed values in, typed values out, the time is an argument, nothing here knows a topic,
+// a path or a header. The faces (MQTT, HTTP) translate and hold no rules.
 //
 // Rules of use
 // - One thread. Nothing blocks. Every member that takes an `instant` may call device_links, method_callers, the log

@@ -37,13 +37,13 @@ bool without_memory_too(Call call) {
 }
 }  // namespace detail
 
-// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away of
-// the link. What they are handed is borrowed for the duration of the call.
-// A link is attached by hub_core::connect() and detached by hub_core::disconnect(), by the core just before on_drop(),
-// and by its own destructor (which counts as ending::lost at the time last seen by the core). Every member of the core
-// that takes a link answers errc::not_connected for a detached one.
-// What of an AMQP connection a fault may end alone, as the end-to-end tests of the official SDKs ask for it
-// (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to the device, and from it.
+// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away
+// of the link. What they are handed is borrowed for the duration of the call. A link is attached by hub_core::connect()
+// and detached by hub_core::disconnect(), by the core just before on_drop(), and by its own destructor (which counts as
+// ending::lost at the time last seen by the core). Every member of the core that takes a link answers
+// errc::not_connected for a detached one. What of an AMQP connection a fault may end alone, as the end-to-end tests of
+// the official SDKs ask for it (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to
+// the device, and from it.
 enum class link_part : std::uint8_t {
   connection,
   session,
@@ -65,9 +65,10 @@ class device_link {
 
   // Only after listen_methods(). The answer goes to hub_core::answer_method().
   virtual void deliver_method(method_delivery const& call) = 0;
-  // Only after listen_c2d(), or right inside connect() for a kept session: the face must have sent its CONNACK, or queue
-  // behind it. `redelivered` says that the device may have seen the message before (DUP). With c2d_mode::at_least_once
-  // the message stays locked until settle_c2d(link, lock_token, ...) or the end of the connection.
+  // Only after listen_c2d(), or right inside connect() for a kept session: the face must have sent its CONNACK, or
+  // queue behind it. `redelivered` says that the device may have seen the message before (DUP). With
+  // c2d_mode::at_least_once the message stays locked until settle_c2d(link, lock_token, ...) or the end of the
+  // connection.
   virtual void deliver_c2d(c2d_message const& message, bool redelivered) = 0;
   // Only after listen_c2d() with c2d_mode::fetched: there is a message that is not locked.
   virtual void c2d_waits() {}

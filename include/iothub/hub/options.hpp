@@ -27,8 +27,9 @@ enum class on_offence : std::uint8_t { close, tolerate };
 struct limits {
   std::size_t d2c_message = 262'144;         // body, system property values, application property names and values
   std::size_t c2d_message = 65'536;
-  // What a device over MQTT gets of it in the topic, percent-encoded (MQTT 3.1.1, 1.5.3: 65,535 bytes in all; the hub adds
-  // `to`). What is longer is refused when it is sent: it could never leave the queue. Unconfirmed for the real hub.
+  // What a device over MQTT gets of it in the topic, percent-encoded (MQTT 3.1.1, 1.5.3: 65,535 bytes in all; the hub
+  // adds `to`). What is longer is refused when it is sent: it could never leave the queue. Unconfirmed for the real
+  // hub.
   std::size_t c2d_topic = 65'000;
   std::uint32_t c2d_queue = 50;              // messages waiting per device
   std::uint32_t c2d_max_delivery_count = 10; // 1 to 100
@@ -43,7 +44,8 @@ struct limits {
   std::uint32_t query_depth = 64;            // nesting of an expression
   std::uint32_t modules_per_device = 50;
   std::size_t devices = 1'000'000;           // devices and modules together
-  std::size_t feedback_records = 10'000;     // kept until they are read, and so many file notifications; older ones are forgotten
+  // Kept until they are read, and so many file notifications; older ones are forgotten.
+  std::size_t feedback_records = 10'000;
   std::size_t dead_letters = 1'000;          // kept for tests to look at
 };
 
@@ -54,9 +56,9 @@ struct retention {
   std::size_t bytes = std::size_t{64} << 20; // per partition, what the hub keeps of an event beside its body included
 };
 
-// What goes to the built-in endpoint. Telemetry does by default and nothing else, as in a hub without routes of its own;
-// the others come as a route of that source would send them there (Microsoft docs "Azure IoT Hub non-telemetry event
-// schemas").
+// What goes to the built-in endpoint. Telemetry does by default and nothing else, as in a hub without routes of its
+// own; the others come as a route of that source would send them there (Microsoft docs "Azure IoT Hub non-telemetry
+// event schemas").
 struct event_routes {
   bool telemetry = true;
   bool twin = false;        // changes of twins

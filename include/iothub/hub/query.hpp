@@ -65,7 +65,9 @@ inline std::string write_position(std::string_view text, query_position const& a
 inline result<query_position> read_position(std::string_view text, std::string_view continuation) {
   query_position out;
   if (continuation.empty()) return out;
-  auto const bad = [] { return refuse(errc::bad_request, 400004, "The continuation token does not belong to this query"); };
+  auto const bad = [] {
+    return refuse(errc::bad_request, 400004, "The continuation token does not belong to this query");
+  };
   auto const plain = from_base64(continuation);
   if (!plain) return bad();
   split_pair const first = split_once(*plain, '\n');

@@ -400,7 +400,8 @@ class query_parser {
       } else if (lexer_.kind() == query_token::name) {
         out.emplace_back(lexer_.word());
       } else {
-        return fail(lexer_.kind() == query_token::keyword ? "a reserved word as a name needs [[ ]]" : "a name expected");
+        return fail(lexer_.kind() == query_token::keyword ? "a reserved word as a name needs [[ ]]"
+                                                          : "a name expected");
       }
       lexer_.next();
     } while (take_symbol("."));

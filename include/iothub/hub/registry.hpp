@@ -229,7 +229,8 @@ inline result<registry::written> registry::create(device_identity const& wanted,
   fill(record, wanted, std::move(*keys));
   if (!record.is_module()) {
     ++statistics_.total_device_count;
-    ++(record.status == identity_status::enabled ? statistics_.enabled_device_count : statistics_.disabled_device_count);
+    ++(record.status == identity_status::enabled ? statistics_.enabled_device_count
+                                                 : statistics_.disabled_device_count);
   }
   return written{&record, true};
 }
@@ -285,7 +286,8 @@ inline result<identity_record*> registry::check_erase(key_view key, if_match con
 inline void registry::erase(identity_record& record) {
   if (!record.is_module()) {
     --statistics_.total_device_count;
-    --(record.status == identity_status::enabled ? statistics_.enabled_device_count : statistics_.disabled_device_count);
+    --(record.status == identity_status::enabled ? statistics_.enabled_device_count
+                                                 : statistics_.disabled_device_count);
   }
   records_.erase(records_.find(*record.key));
 }

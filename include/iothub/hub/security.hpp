@@ -31,8 +31,8 @@ class security {
   ~security() = default;
 };
 
-// Crypto may be a value or a reference (`policy_security<seeded_crypto&>`). Prepared keys refer to the policy inside, so
-// this must outlive the hub.
+// Crypto may be a value or a reference (`policy_security<seeded_crypto&>`). Prepared keys refer to the policy inside,
+// so this must outlive the hub.
 template <class Crypto>
   requires crypto<std::remove_reference_t<Crypto>>
 class policy_security final : public security {

@@ -1,6 +1,6 @@
-// Twins as the service shows them, and as rows of a query, looked up in place: a condition over one property of a large twin costs that property.
-// Names of root fields are not case-sensitive, names of tags and properties are (the latter is unconfirmed for the real
-// hub).
+// Twins as the service shows them, and as rows of a query, looked up in place: a condition over one property of a large
+// twin costs that property. Names of root fields are not case-sensitive, names of tags and properties are (the latter
+// is unconfirmed for the real hub).
 #pragma once
 
 #include <cstdint>
@@ -155,7 +155,8 @@ inline operand twin_row::root_field(root which) const {
     case root::status: return text(to_string(r.status));
     case root::status_reason: return text_if(more.status_reason);
     case root::status_update_time: return text(to_service_time(r.status_updated));
-    case root::connection_state: return text(to_string(r.link != nullptr ? connection_state::connected : connection_state::disconnected));
+    case root::connection_state:
+      return text(to_string(r.link != nullptr ? connection_state::connected : connection_state::disconnected));
     case root::last_activity_time: return text(to_service_time(r.last_activity));
     case root::c2d_count: return operand{json::value{r.queue ? r.queue->size() : std::size_t{0}}};
     case root::authentication_type: return text(to_string(r.type));

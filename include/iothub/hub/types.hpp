@@ -47,8 +47,8 @@ struct grant {
 
 // What an event of the built-in endpoint tells of.
 enum class event_kind : std::uint8_t { telemetry, twin_change, lifecycle, connection };
-// Its annotation iothub-message-source (Microsoft docs "Azure IoT Hub non-telemetry event schemas"; the word for telemetry
-// is unconfirmed for the real hub).
+// Its annotation iothub-message-source (Microsoft docs "Azure IoT Hub non-telemetry event schemas"; the word for
+// telemetry is unconfirmed for the real hub).
 constexpr std::string_view source_text(event_kind kind) noexcept {
   switch (kind) {
     case event_kind::twin_change: return "twinChangeEvents";
@@ -148,7 +148,8 @@ struct feedback_record {
   friend bool operator==(feedback_record const&, feedback_record const&) = default;
 };
 
-// A file that a device uploaded, told to back ends (Microsoft docs "Upload files with IoT Hub", file upload notifications).
+// A file that a device uploaded, told to back ends (Microsoft docs "Upload files with IoT Hub", file upload
+// notifications).
 struct file_notification {
   std::string device_id = {};
   std::string blob_uri = {};

@@ -10,8 +10,8 @@
 //   2. In this order: the Host (the HTTP face refuses it with 421), Origin (403), the path (404), the handshake itself
 //      (RFC 6455 section 4.2.1; 400, or 426 for another version), the subprotocol (400). Statuses are unconfirmed for
 //      the real hub.
-//   3. Origin as in http_face.hpp: a page from elsewhere cannot reach a hub on the loopback address through its visitor's
-//      browser. The same-origin policy does not bind WebSockets, so this is all that stops it.
+//   3. Origin as in http_face.hpp: a page from elsewhere cannot reach a hub on the loopback address through its
+//      visitor's browser. The same-origin policy does not bind WebSockets, so this is all that stops it.
 //   4. Extensions are declined by silence (section 9.1).
 #pragma once
 

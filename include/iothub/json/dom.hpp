@@ -196,9 +196,9 @@ class member {
 };
 static_assert(sizeof(member) == 32);
 
-// An array written out: json::array{1, "two", json::array{}}. With one element in braces, json::array{{"a", 1}}, C++ takes
-// the braces for the array's own, and it is ["a",1]; and compilers disagree on an array whose only element is an array.
-// Say array_of() there: json::array_of({{{"a", 1}}}) is [{"a":1}].
+// An array written out: json::array{1, "two", json::array{}}. With one element in braces, json::array{{"a", 1}}, C++
+// takes the braces for the array's own, and it is ["a",1]; and compilers disagree on an array whose only element is an
+// array. Say array_of() there: json::array_of({{{"a", 1}}}) is [{"a":1}].
 struct array {
   array() noexcept = default;
   array(std::initializer_list<value> items) {
@@ -399,7 +399,9 @@ inline value const* value::find(std::string_view name) const& noexcept {
   if (slot == node()->size) return nullptr;
   return reinterpret_cast<value const*>(node()->units() + 2 * std::size_t{slot} + 1);
 }
-inline value* value::find(std::string_view name) & noexcept { return const_cast<value*>(std::as_const(*this).find(name)); }
+inline value* value::find(std::string_view name) & noexcept {
+  return const_cast<value*>(std::as_const(*this).find(name));
+}
 inline value const& value::operator[](std::string_view name) const& noexcept {
   value const* const found = find(name);
   return found != nullptr ? *found : detail::null_value();

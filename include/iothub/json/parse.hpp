@@ -1,10 +1,10 @@
 // JSON text to json::value: strict RFC 8259.
 //
-// Refused: invalid UTF-8 and escaped lone surrogates, control characters in strings, a byte order mark, trailing commas,
-// comments, anything behind the document, numbers too large for a double. A number with fraction or exponent, or outside
-// int64, becomes a real; so does -0. Of members with the same name the last one's value wins, in the place of the first
-// (RFC 8259 section 4 leaves it open; JavaScript does the same). NUL is a character like any other.
-// Time is linear in the text and the parser does not recurse. Memory is at most about 32 times the text, in one or two
+// Refused: invalid UTF-8 and escaped lone surrogates, control characters in strings, a byte order mark, trailing
+// commas, comments, anything behind the document, numbers too large for a double. A number with fraction or exponent,
+// or outside int64, becomes a real; so does -0. Of members with the same name the last one's value wins, in the place
+// of the first (RFC 8259 section 4 leaves it open; JavaScript does the same). NUL is a character like any other. Time
+// is linear in the text and the parser does not recurse. Memory is at most about 32 times the text, in one or two
 // blocks for a typical document.
 #pragma once
 
@@ -68,7 +68,8 @@ class scratch {
 
 }  // namespace detail
 
-// Where the text is read: every step takes the place and returns the place behind what it read, or nullptr after fail().
+// Where the text is read: every step takes the place and returns the place behind what it read, or nullptr after
+// fail().
 class parser {
  public:
   parser(std::string_view text, parse_limits limits) noexcept
@@ -80,7 +81,8 @@ class parser {
 
   result<value> run() {
     if (static_cast<std::size_t>(end_ - begin_) > limits_.max_size)
-      return error{errc::too_large, "JSON text is longer than the limit of " + std::to_string(limits_.max_size) + " bytes"};
+      return error{errc::too_large,
+                   "JSON text is longer than the limit of " + std::to_string(limits_.max_size) + " bytes"};
     if (!document(begin_))
       return error{code_, std::string{"JSON: "} + why_ + " at offset " + std::to_string(failed_at_ - begin_)};
     memory_.keep();
@@ -385,7 +387,8 @@ class parser {
   [[nodiscard]] place plain_end(place p) const noexcept {
 #if defined(__SSE2__) && defined(__GNUC__)
     for (; end_ - p >= 16; p += 16)
-      if (unsigned const stops = detail::stops_plain_ascii(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
+      if (unsigned const stops = detail::stops_plain_ascii(detail::load16(p)); stops != 0)
+        return p + std::countr_zero(stops);
 #endif
     if constexpr (std::endian::native == std::endian::little) {
       for (; end_ - p >= 8; p += 8) {
@@ -441,7 +444,8 @@ class parser {
     if (!hex4(p, to, c) || (c >= 0xdc00 && c <= 0xdfff)) return false;
     if (c >= 0xd800 && c <= 0xdbff) {
       std::uint32_t low = 0;
-      if (to - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p += 2, to, low) || low < 0xdc00 || low > 0xdfff) return false;
+      if (to - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p += 2, to, low) || low < 0xdc00 || low > 0xdfff)
+        return false;
       c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }
     if (c < 0x80) return put(c), true;
@@ -461,7 +465,8 @@ class parser {
   }
 
   [[nodiscard]] place skip_space(place p) const noexcept {
-    while (p != end_ && static_cast<unsigned char>(*p) <= 0x20 && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) ++p;
+    while (p != end_ && static_cast<unsigned char>(*p) <= 0x20 && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+      ++p;
     return p;
   }
   place fail(place at, char const* why) noexcept {

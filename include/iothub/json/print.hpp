@@ -1,7 +1,8 @@
 // json::value to JSON text (RFC 8259).
 //
-// Escaped is only what must be: quote, backslash and control characters; other UTF-8 passes as it is. A real prints with
-// the fewest digits that read back as the same double, and always with a point or an exponent, so that it stays a real.
+// Escaped is only what must be: quote, backslash and control characters; other UTF-8 passes as it is. A real prints
+// with the fewest digits that read back as the same double, and always with a point or an exponent, so that it stays a
+// real.
 #pragma once
 
 #include <bit>
@@ -174,7 +175,8 @@ class printer {
     *at_++ = '0';
   }
   // Most reals in practice have few digits. Where d * 10^k rounds to a whole number m of at most 15 digits and m / 10^k
-  // gives d again, m * 10^-k is the only decimal of at most 15 digits that reads as d, hence with the least k the shortest.
+  // gives d again, m * 10^-k is the only decimal of at most 15 digits that reads as d, hence with the least k the
+  // shortest.
   bool short_decimal(double d) {
     double const size = d < 0 ? -d : d;
     if (FLT_EVAL_METHOD != 0 || !(size < 1e9) || (size < 1e-3 && size != 0)) return false;
@@ -228,7 +230,8 @@ class printer {
   static char const* plain_end(char const* p, char const* end) noexcept {
 #if defined(__SSE2__) && defined(__GNUC__)
     for (; end - p >= 16; p += 16)
-      if (unsigned const stops = detail::stops_plain_text(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
+      if (unsigned const stops = detail::stops_plain_text(detail::load16(p)); stops != 0)
+        return p + std::countr_zero(stops);
 #endif
     if constexpr (std::endian::native == std::endian::little) {
       for (; end - p >= 8; p += 8) {

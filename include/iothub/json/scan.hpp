@@ -31,7 +31,8 @@ inline block16 load16(void const* from) noexcept {
 }
 // One bit per byte that is true.
 inline unsigned bits_of(block16 truth) noexcept {
-  return static_cast<unsigned>(__builtin_ia32_pmovmskb128(reinterpret_cast<char __attribute__((vector_size(16)))>(truth)));
+  return static_cast<unsigned>(
+      __builtin_ia32_pmovmskb128(reinterpret_cast<char __attribute__((vector_size(16)))>(truth)));
 }
 // Bytes that are not plain ASCII text: as signed numbers the control characters and all from 0x80 are below a space.
 inline unsigned stops_plain_ascii(block16 x) noexcept { return bits_of((x < ' ') | (x == '"') | (x == '\\')); }

@@ -26,7 +26,11 @@ namespace detail {
 // whose characters are bytes 0 to 14, padded with zeros. A long string is {pointer, 32-bit size}, a container a pointer
 // (none: empty), a number or boolean its 8 bytes. A string is short exactly when it has at most 15 bytes, thus equal
 // short strings have equal bytes.
-enum tag : unsigned char { null_tag, bool_tag, int_tag, real_tag, short_tag, long_tag, array_tag, object_tag, dead_tag };
+// clang-format off
+enum tag : unsigned char {
+  null_tag, bool_tag, int_tag, real_tag, short_tag, long_tag, array_tag, object_tag, dead_tag
+};
+// clang-format on
 inline constexpr std::size_t short_limit = 15;
 inline constexpr std::size_t index_threshold = 16;  // objects with room for more members carry an index
 
@@ -329,7 +333,9 @@ inline unit make_own_text(std::string_view text) {
 
 // A table of 32-bit slot numbers plus one behind the members (open addressing, linear probing). Entries of erased
 // members stay, as stepping stones, until the next rebuild.
-inline char* table_of(container* c) noexcept { return reinterpret_cast<char*>(c->units() + 2 * std::size_t{c->capacity}); }
+inline char* table_of(container* c) noexcept {
+  return reinterpret_cast<char*>(c->units() + 2 * std::size_t{c->capacity});
+}
 inline std::uint32_t table_at(char const* table, std::size_t at) noexcept {
   std::uint32_t out;
   std::memcpy(&out, table + at * 4, 4);
@@ -383,7 +389,8 @@ inline container* regrow(container* old, tag kind, std::size_t capacity) {
   if (old == nullptr) return fresh;
   if (kind == object_tag && (capacity > index_threshold || old->dead != 0)) {
     for (std::uint32_t i = 0; i != old->size; ++i)
-      if (unit const* const m = old->units() + 2 * std::size_t{i}; m->tag() != dead_tag) append_member(fresh, m[0], m[1]);
+      if (unit const* const m = old->units() + 2 * std::size_t{i}; m->tag() != dead_tag)
+        append_member(fresh, m[0], m[1]);
   } else {
     std::memcpy(fresh->units(), old->units(), std::size_t{old->size} * (kind == object_tag ? 32 : 16));
     fresh->size = old->size;

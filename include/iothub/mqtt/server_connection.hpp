@@ -34,7 +34,8 @@ class server_connection final : private packet_sink {
     if (session_.reading()) return max_held;
     return in_.size() < max_held ? max_held - in_.size() : 0;
   }
-  // What a peer of whom nothing is known may make this hold: a Will of the greatest length, and room for its credentials.
+  // What a peer of whom nothing is known may make this hold: a Will of the greatest length, and room for its
+  // credentials.
   static constexpr std::size_t max_connect_size = 80 * 1024;
   // Never called from inside a callback of the handler.
   void receive(byte_view bytes, time_point now);

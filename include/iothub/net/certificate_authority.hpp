@@ -48,8 +48,8 @@ struct certificate_authority {
 
 // Opens the CA in `folder`, making the folder (mode 0700) and what is missing in it. Fails with errc::io_error where
 // the folder or a file cannot be read or written, where the folder is another user's or others may write to it, and
-// where a file in it is no regular one of this user's; errc::malformed where a file is there but is no key or certificate,
-// and errc::invalid_argument for a host name that is none.
+// where a file in it is no regular one of this user's; errc::malformed where a file is there but is no key or
+// certificate, and errc::invalid_argument for a host name that is none.
 [[nodiscard]] result<certificate_authority> open_certificate_authority(std::string const& folder,
                                                                        certificate_authority_options const& options,
                                                                        utc_time now);

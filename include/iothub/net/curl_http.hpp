@@ -5,10 +5,10 @@
 // the time is deadline(). step() tells libcurl what became ready and collects what is done. Callbacks only store: no
 // user code runs in them and no exception leaves them, since both would cross C frames.
 //
-// Safety is not an option here: the peer's certificate and name are always checked, on every connection anew, TLS is 1.2
-// or newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are
-// limited. Where libcurl uses the same OpenSSL as we do, its context gets the rules of the TLS stream (tls_rules.hpp):
-// libcurl alone takes a name in the subject, and what the system's configuration of OpenSSL allows.
+// Safety is not an option here: the peer's certificate and name are always checked, on every connection anew, TLS
+// is 1.2 or newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and
+// sizes are limited. Where libcurl uses the same OpenSSL as we do, its context gets the rules of the TLS stream
+// (tls_rules.hpp): libcurl alone takes a name in the subject, and what the system's configuration of OpenSSL allows.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// A stream with or without TLS, as its maker decides: for servers that are reached in plain text on purpose, such as the
-// Event Hubs emulator.
+// A stream with or without TLS, as its maker decides: for servers that are reached in plain text on purpose, such as
+// the Event Hubs emulator.
 #pragma once
 
 #include <optional>
@@ -21,8 +21,12 @@ class optional_tls_stream {
   result<void> open(endpoint const& where, time_point now) {
     return secure_ ? secure_->open(where, now) : plain_->open(where, now);
   }
-  io_result read(byte_span into, time_point now) { return secure_ ? secure_->read(into, now) : plain_->read(into, now); }
-  io_result write(byte_view from, time_point now) { return secure_ ? secure_->write(from, now) : plain_->write(from, now); }
+  io_result read(byte_span into, time_point now) {
+    return secure_ ? secure_->read(into, now) : plain_->read(into, now);
+  }
+  io_result write(byte_view from, time_point now) {
+    return secure_ ? secure_->write(from, now) : plain_->write(from, now);
+  }
   void close() { secure_ ? secure_->close() : plain_->close(); }
   [[nodiscard]] error last_error() const { return secure_ ? secure_->last_error() : error{plain_->last_error()}; }
   [[nodiscard]] time_point deadline() const { return secure_ ? secure_->deadline() : plain_->deadline(); }

@@ -50,8 +50,9 @@ struct tls_server_options {
 // A handle on shared state; copies are cheap. Safe to copy and destroy in several threads.
 class tls_context {
  public:
-  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate, and alike for
-  // revocation lists; the message names the file. errc::invalid_argument for a certificate and key that are none or do not belong together.
+  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate, and alike
+  // for revocation lists; the message names the file. errc::invalid_argument for a certificate and key that are none or
+  // do not belong together.
   static result<tls_context> client(tls_client_options const& options = {});
   // errc::io_error, errc::malformed, errc::invalid_argument as above.
   static result<tls_context> server(tls_server_options const& options);

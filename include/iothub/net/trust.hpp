@@ -37,8 +37,8 @@ struct trust {
   [[nodiscard]] bool is_system() const noexcept { return pem.empty(); }
 };
 
-// How the name of a certificate is compared (RFC 6125): with its alternative names only, a * for a whole label. These are
-// X509_CHECK_FLAG_NEVER_CHECK_SUBJECT and _NO_PARTIAL_WILDCARDS of <openssl/x509v3.h>, which would cost each user's
+// How the name of a certificate is compared (RFC 6125): with its alternative names only, a * for a whole label. These
+// are X509_CHECK_FLAG_NEVER_CHECK_SUBJECT and _NO_PARTIAL_WILDCARDS of <openssl/x509v3.h>, which would cost each user's
 // compiler more than the rest of this header; x509_builder.hpp compares them with the originals.
 inline constexpr unsigned host_check_flags = 0x20 | 0x4;
 
@@ -69,7 +69,8 @@ inline result<std::string> read_trust_file(std::string const& name, std::string 
     text.append(part, size);
   }
   if (file != nullptr) std::fclose(file);
-  if (problem != 0) return error{errc::io_error, "cannot read the " + what + " file " + name + ": " + std::strerror(problem)};
+  if (problem != 0)
+    return error{errc::io_error, "cannot read the " + what + " file " + name + ": " + std::strerror(problem)};
   if (text.size() > limit) return error{errc::too_large, "the " + what + " file " + name + " is larger than 16 MB"};
   return text;
 }
@@ -109,7 +110,8 @@ inline result<trust> resolve_trust(trust_options const& options) {
     if (from_environment != nullptr) file = from_environment;
   }
   trust out{.origin = "the system"};
-  auto good = detail::gather_pem(options.ca_pem, file, "CA", "certificate", detail::has_certificate, out.pem, out.origin);
+  auto good =
+      detail::gather_pem(options.ca_pem, file, "CA", "certificate", detail::has_certificate, out.pem, out.origin);
   if (good)
     good = detail::gather_pem(options.crl_pem, options.crl_file, "CRL", "revocation list", detail::has_revocations,
                               out.crl_pem, out.crl_origin);

@@ -21,8 +21,8 @@ inline namespace v0 {
 // connection() holds from open() on, also when it is closed, until the next open(), drop() or the end of the transport.
 // Verbs called on it outside of step() gather output; wake() makes sure that it leaves.
 //
-// close() says good-bye first; drop() ends at once, without callbacks, and must not be called from inside one: the owner
-// forgets its links and sessions.
+// close() says good-bye first; drop() ends at once, without callbacks, and must not be called from inside one: the
+// owner forgets its links and sessions.
 template <class T>
 concept amqp_transport = requires(T& t, T const& c, endpoint const& where, amqp::connection_options const& how,
                                   amqp::sasl_credentials login, amqp::connection_handler& owner, time_point now,

@@ -33,8 +33,8 @@ struct io_result {
 // being woken (latency in a pipe, a connect time-out); `never` where there is none. attach() names the participant
 // that is woken when the stream becomes ready; it must outlive the stream or be replaced.
 //
-// Optional: `bool peer_left(time_point now) const`, whether the peer closed its side or broke away, without reading what
-// it sent before; whoever is attached is woken for that too. The hub asks it while it does not want to read.
+// Optional: `bool peer_left(time_point now) const`, whether the peer closed its side or broke away, without reading
+// what it sent before; whoever is attached is woken for that too. The hub asks it while it does not want to read.
 template <class S>
 concept byte_stream = requires(S& s, S const& c, endpoint const& where, byte_span into, byte_view from, time_point now,
                                loop& on, participant& whom) {

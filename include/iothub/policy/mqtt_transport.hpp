@@ -24,8 +24,8 @@ inline namespace v0 {
 // publish() at QoS 1 returns the packet id (never 0), at QoS 0 returns 0. It fails with errc::not_connected,
 // errc::outbox_full (no free packet id or above the in-flight limit), errc::too_large. The views may die after the
 // call. `published` with that id follows once, however many connections later.
-// abandon(id) stops re-sending that publish; its id stays reserved until the server acknowledges it or the session ends.
-// acknowledge(id) sends the PUBACK of a received QoS 1 message; ids of an earlier connection are ignored.
+// abandon(id) stops re-sending that publish; its id stays reserved until the server acknowledges it or the session
+// ends. acknowledge(id) sends the PUBACK of a received QoS 1 message; ids of an earlier connection are ignored.
 // close(): graceful sends DISCONNECT first; abort does not. After either no event follows.
 // step(now) moves bytes; next_event() gives the events that came, whose views hold until the next call of any member.
 template <class M>

@@ -28,7 +28,8 @@ struct trusted_files {
   std::string const& ca_file;
   std::string const& crl_file;
 };
-// How an AMQP transport is made from nothing but what there is to know; specialised for those for which that is possible.
+// How an AMQP transport is made from nothing but what there is to know; specialised for those for which that is
+// possible.
 template <class Transport>
 struct back_end_transport;
 template <class Transport>

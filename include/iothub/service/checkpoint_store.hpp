@@ -3,11 +3,11 @@
 // Checkpoints. One per partition of a scope (hub and consumer group): the last event that was handled. A reader that is
 // started again goes on behind it.
 //
-// Claims. Several readers with one store share the partitions among them: each claims some, renews its claims, and takes
-// over what is not renewed any more. A claim has a level, which rises by one with each change of hands and is the owner
-// level (epoch) of the receiver on the wire: the hub throws out whoever has a lower one, so that two readers never get
-// the same partition side by side for longer than that takes, whatever their clocks say. The same level guards the
-// checkpoints: one of a reader that lost its claim meanwhile is refused.
+// Claims. Several readers with one store share the partitions among them: each claims some, renews its claims, and
+// takes over what is not renewed any more. A claim has a level, which rises by one with each change of hands and is the
+// owner level (epoch) of the receiver on the wire: the hub throws out whoever has a lower one, so that two readers
+// never get the same partition side by side for longer than that takes, whatever their clocks say. The same level
+// guards the checkpoints: one of a reader that lost its claim meanwhile is refused.
 #pragma once
 
 #include <cstdint>

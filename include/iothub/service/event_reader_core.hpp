@@ -1,8 +1,8 @@
 // The event reader without its loop: receivers for the partitions of an event endpoint, and what is known about each.
 //
 // Theory of operation. On an IoT hub's own address a link to "/messages/events/$management" is answered with a redirect
-// to the event endpoint (Microsoft docs "Communicate with your IoT hub by using the AMQP protocol"; azure-event-hubs-node
-// client.ts); from then on, and at once where the endpoint's own connection string is used:
+// to the event endpoint (Microsoft docs "Communicate with your IoT hub by using the AMQP protocol";
+// azure-event-hubs-node client.ts); from then on, and at once where the endpoint's own connection string is used:
 //   1. $management says which partitions there are. Where a reader begins with "the latest" it also says which event
 //      that is, so that what comes between two connections is not skipped: from here on the reader has a number.
 //   2. A receiver is attached for each partition that is this reader's: all, those that were named, or the share that
@@ -70,7 +70,8 @@ class event_reader_host {
 
 class event_reader_core final : public kept_connection {
  public:
-  event_reader_core(amqp_port& port, event_reader_host& host, event_source_address source, event_reader_options options);
+  event_reader_core(amqp_port& port, event_reader_host& host, event_source_address source,
+                    event_reader_options options);
 
   // Begins, also again after it failed.
   void begin(time_point now);
@@ -328,7 +329,8 @@ inline void event_reader_core::redirected(amqp::error_view const& to) {
 }
 
 inline void event_reader_core::link_attached(amqp::link& which, amqp::attach const&, time_point) {
-  if (which.user == redirect_mark) return fail({errc::protocol_error, "the hub did not redirect to its event endpoint"});
+  if (which.user == redirect_mark)
+    return fail({errc::protocol_error, "the hub did not redirect to its event endpoint"});
   if (which.user == management_mark) return pump_requests();
   if (which.context == nullptr) return;
   auto& p = *static_cast<partition*>(which.context);

@@ -107,8 +107,8 @@ inline result<hub_event> event_reader_driver::next(duration limit) {
   return std::move(ended).error();
 }
 
-// The range goes on behind an error of one partition, and ends behind one of the whole reader; stop() and close() end it
-// without a word.
+// The range goes on behind an error of one partition, and ends behind one of the whole reader; stop() and close() end
+// it without a word.
 inline void event_reader_driver::advance() {
   current_.reset();
   if (over_) return;

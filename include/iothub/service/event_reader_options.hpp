@@ -27,8 +27,8 @@ struct event_reader_options {
 
   // Events per partition that are fetched before they are asked for; 1 to 10,000.
   std::uint32_t prefetch = 300;
-  // The owner level (epoch) of the receivers, 0 or more: at most one receiver with one per consumer group and partition,
-  // the highest wins, the other gets errc::link_stolen. Not together with `share_partitions`, which sets it.
+  // The owner level (epoch) of the receivers, 0 or more: at most one receiver with one per consumer group and
+  // partition, the highest wins, the other gets errc::link_stolen. Not together with `share_partitions`, which sets it.
   std::optional<std::int64_t> owner_level = {};
 
   // Where it remembers how far it is; must outlive the reader. See checkpoint_store.hpp.

@@ -92,7 +92,8 @@ inline void event_reader_core::answered(amqp::message_view const& message, time_
                         : status.code == 401 || status.code == 403 ? errc::unauthorized
                         : status.code == 429                       ? errc::throttled
                                                                    : errc::service_unavailable;
-      return fail({code, std::string{"the event endpoint does not say what partitions it has: "}.append(status.description)});
+      return fail(
+          {code, std::string{"the event endpoint does not say what partitions it has: "}.append(status.description)});
     }
     know_partitions(body, now);
   } else {

@@ -40,10 +40,11 @@ inline void event_reader_core::open_receiver(partition& p, time_point now) {
           w.describe(static_cast<amqp::descriptor>(selector_filter));
           w.string(at.selector());
         })}});
-  auto const properties = options_.share_partitions || options_.owner_level
-                              ? amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name},
-                                                         {"com.microsoft:epoch", options_.owner_level.value_or(p.level)}})
-                              : amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name}});
+  auto const properties =
+      options_.share_partitions || options_.owner_level
+          ? amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name},
+                                     {"com.microsoft:epoch", options_.owner_level.value_or(p.level)}})
+          : amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name}});
   std::string const address = entity_ + "/ConsumerGroups/" + options_.consumer_group + "/Partitions/" + p.id;
   std::string const name = options_.reader_name + '-' + p.id + '-' + std::to_string(++links_made_);
   amqp::attach how;
@@ -281,7 +282,8 @@ inline time_point event_reader_core::next_deadline() const noexcept {
   bool dirty = false;
   for (partition const& p : partitions_) {
     dirty = dirty || p.dirty;
-    // Not while the hub is asked where the endpoint is now, nor when the session has gone and the connection goes after it.
+    // Not while the hub is asked where the endpoint is now, nor when the session has gone and the connection goes after
+    // it.
     if (session() != nullptr && !entity_.empty() && p.assigned && !p.over && p.link == nullptr && !p.asked &&
         p.retry_at != time_point::min())
       at(p.retry_at);

@@ -45,7 +45,8 @@ struct event_source_address {
   auto parsed = parse_service_connection_string(text);
   if (!parsed) return std::move(parsed).error();
   if (parsed->shared_access_key.empty())
-    return error{errc::invalid_argument, "reading events needs the policy's key: the event endpoint wants another token"};
+    return error{errc::invalid_argument,
+                 "reading events needs the policy's key: the event endpoint wants another token"};
   made.where = {parsed->connect_host(), options.amqps_port};
   made.policy = std::move(parsed->shared_access_key_name);
   made.key = std::move(parsed->shared_access_key);

@@ -8,8 +8,8 @@
 //
 // Tokens go to $cbs (amqp/cbs.hpp), a fresh one when the last is about to end; one that is refused, or not answered in
 // time, ends the connection, and its error is what on_down() gets. Who derives from it attaches links in on_ready() and
-// hears of them by the link_… functions; links of $cbs are not among them. on_down() is told once for each end, with the
-// reason; it may call stop() to give up.
+// hears of them by the link_… functions; links of $cbs are not among them. on_down() is told once for each end, with
+// the reason; it may call stop() to give up.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +39,8 @@ struct amqp_pass {
 
 struct kept_connection_options {
   amqp::connection_options amqp = {};
-  // ANONYMOUS as Azure's Java, JavaScript and Python (azure-eventhub) back ends, MSSBCBS as its .NET ones: both say that a
-  // token follows on $cbs.
+  // ANONYMOUS as Azure's Java, JavaScript and Python (azure-eventhub) back ends, MSSBCBS as its .NET ones: both say
+  // that a token follows on $cbs.
   amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;
   duration token_timeout = std::chrono::seconds{60};
   retry_schedule retry = {};
@@ -87,8 +87,8 @@ class kept_connection : private amqp::connection_handler {
     port_.close();
   }
 
-  // Ends the connection as if the network had: for an owner that cannot say what state it is in, since an exception left
-  // it. Not from inside a callback.
+  // Ends the connection as if the network had: for an owner that cannot say what state it is in, since an exception
+  // left it. Not from inside a callback.
   void start_over(error why, time_point now);
 
   void on_time(time_point now);
@@ -114,11 +114,12 @@ class kept_connection : private amqp::connection_handler {
     attempt_ = 0;
     proved_ = true;
   }
-  // Whether trying again is useless. A certificate that is not good any more is not: clocks jump, networks want a log-in
-  // first, and nothing is sent before it is good.
+  // Whether trying again is useless. A certificate that is not good any more is not: clocks jump, networks want a
+  // log-in first, and nothing is sent before it is good.
   [[nodiscard]] bool is_final(error const& why) const noexcept {
     if (why == errc::certificate_rejected && proved_) return false;
-    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request;
+    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden ||
+           why == errc::bad_request;
   }
   // Ends the connection; on_down() is told this reason.
   void fail(error why) {

@@ -272,8 +272,9 @@ inline void messenger_core::link_disposition(amqp::link& which, amqp::settlement
   if (&which != sender_ || !(what.state.terminal() || what.settled)) return;
   switch (what.state.is) {
     case amqp::outcome::rejected:
-      return finish(what.user, what.state.error ? to_error(what.state.error)
-                                                : error{errc::bad_request, "the hub rejected the message without a reason"});
+      return finish(what.user, what.state.error
+                                   ? to_error(what.state.error)
+                                   : error{errc::bad_request, "the hub rejected the message without a reason"});
     case amqp::outcome::released:
     case amqp::outcome::modified:
       return finish(what.user, error{errc::service_unavailable, "the hub did not take the message"});
@@ -373,7 +374,8 @@ inline void messenger_core::open_links(time_point now) {
   if (session() == nullptr) return;
   if (sender_ == nullptr && !sends_.empty() && sender_retry_ <= now)
     sender_ = attach("devicebound", amqp::link_role::sender, "/messages/devicebound");
-  constexpr std::string_view addresses[] = {"/messages/serviceBound/feedback", "/messages/serviceBound/filenotifications"};
+  constexpr std::string_view addresses[] = {"/messages/serviceBound/feedback",
+                                            "/messages/serviceBound/filenotifications"};
   constexpr std::string_view names[] = {"feedback", "files"};
   for (std::size_t i = 0; i != 2; ++i) {
     receiver& r = receivers_[i];
@@ -454,9 +456,10 @@ inline void messenger_core::step(time_point now) {
       ++i;
       continue;
     }
-    finish(sends_[i].id, error{errc::timeout, sends_[i].sent ? "the hub did not answer in time; whether it has the message "
-                                                               "is not known"
-                                                             : "the message could not be sent in time"});
+    finish(sends_[i].id,
+           error{errc::timeout, sends_[i].sent ? "the hub did not answer in time; whether it has the message "
+                                                 "is not known"
+                                               : "the message could not be sent in time"});
   }
   open_links(now);
   pump();

@@ -66,8 +66,9 @@ class pager {
     if (failed_) return;
     for (int empty = 0; next_ == page_.items.size(); ++empty) {
       if (started_ && page_.continuation.empty()) return;
-      auto page = empty <= max_empty_pages ? get_(page_.continuation)
-                                           : result<query_page>{error{errc::protocol_error, "the query's pages do not end"}};
+      auto page = empty <= max_empty_pages
+                      ? get_(page_.continuation)
+                      : result<query_page>{error{errc::protocol_error, "the query's pages do not end"}};
       started_ = true;
       if (!page) {
         failed_ = true;

@@ -29,8 +29,8 @@ enum class sas_form : std::uint8_t { iot_hub, event_hubs };
 template <class Crypto>
 class sas_passes {
  public:
-  // Either a policy and its key (base64 text), or a token that somebody else made, which is shown as it is. errc::malformed
-  // when the key is not base64 (IoT Hub); what the crypto policy says of it.
+  // Either a policy and its key (base64 text), or a token that somebody else made, which is shown as it is.
+  // errc::malformed when the key is not base64 (IoT Hub); what the crypto policy says of it.
   static result<sas_passes> make(Crypto crypto, std::string_view policy, secret const& key, secret const& ready_made) {
     sas_passes made{std::forward<Crypto>(crypto), policy, ready_made.clone()};
     if (!ready_made.empty()) return made;

@@ -1,10 +1,11 @@
 // What a back end asks of a hub, as pure functions: operation to http::request, http::response to result.
 //
-// Theory. Each function checks what can be checked here (ids, names, ranges) and gives a service_call: the request without
-// authorization, and how to read its answer. It knows no token, no connection and no time; whoever carries the request
-// adds Authorization. Requests are those of the IoT Hub service REST reference, api-version 2021-04-12, in the form that
-// azure-iot-sdk-node and azure-iot-hub-python send them, with two differences that no hub minds: no Request-Id (it is for
-// the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that wire/hub_errors.hpp reads.
+// Theory. Each function checks what can be checked here (ids, names, ranges) and gives a service_call: the request
+// without authorization, and how to read its answer. It knows no token, no connection and no time; whoever carries the
+// request adds Authorization. Requests are those of the IoT Hub service REST reference, api-version 2021-04-12, in the
+// form that azure-iot-sdk-node and azure-iot-hub-python send them, with two differences that no hub minds: no
+// Request-Id (it is for the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that
+// wire/hub_errors.hpp reads.
 #pragma once
 
 #include <cstddef>
@@ -50,7 +51,8 @@ inline constexpr std::size_t max_query_size = 8192;  // Microsoft docs: query-tw
 struct service_core {
   // --- identities
   static result<service_call<device_identity>> create_identity(device_identity const& what);
-  static result<service_call<device_identity>> get_identity(std::string_view device_id, std::string_view module_id = {});
+  static result<service_call<device_identity>> get_identity(std::string_view device_id,
+                                                            std::string_view module_id = {});
   // `match` same needs the identity's etag.
   static result<service_call<device_identity>> update_identity(device_identity const& what, etag_match match);
   static result<service_call<void>> delete_identity(std::string_view device_id, std::string_view module_id,
@@ -271,9 +273,11 @@ namespace detail {
 inline result<service_call<twin>> twin_change(route_kind kind, std::string_view device_id, std::string_view module_id,
                                               json::value const& document, std::string_view etag) {
   // The hub ignores members that it does not change, so a wrong shape would succeed and do nothing.
-  if (!document["tags"].is_object() && !document["tags"].is_null()) return refused_argument("a twin's tags are an object");
+  if (!document["tags"].is_object() && !document["tags"].is_null())
+    return refused_argument("a twin's tags are an object");
   if (document.find("tags") == nullptr && !document["properties"]["desired"].is_object())
-    return refused_argument("a change of a twin has tags, or properties with desired in them: {\"properties\":{\"desired\":{…}}}");
+    return refused_argument(
+        "a change of a twin has tags, or properties with desired in them: {\"properties\":{\"desired\":{…}}}");
   auto request = service_request(kind, device_id, module_id);
   if (!request) return std::move(request).error();
   if (auto set = set_if_match(*request, etag); !set) return std::move(set).error();

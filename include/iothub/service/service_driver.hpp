@@ -4,8 +4,8 @@
 // Theory of operation. Two participants share the state.
 //   - The I/O participant steps the transport and ends operations: by their answer, by their deadline, or it sends them
 //     again. It runs no user code.
-//   - The handler participant runs completions, in the order in which operations ended. The loop never steps it while its
-//     own step is on the stack: completions of one client never nest.
+//   - The handler participant runs completions, in the order in which operations ended. The loop never steps it while
+//     its own step is on the stack: completions of one client never nest.
 //   - A blocking call waits for its own operation, whose end is handed to it directly; so it works inside a completion.
 //   - Whoever is on the stack holds a frame. The handle may go away at any time; the state follows when the last frame
 //     has returned.
@@ -328,7 +328,8 @@ inline void service_driver::on_time(time_point now) {
     operation& o = operations_[i];
     if (o.deadline <= now) {
       if (o.exchange != 0) cancel_exchange(o.exchange);
-      std::string text = hub_.host + " did not answer " + name_of(o.request) + " in time; whether it was done is not known";
+      std::string text =
+          hub_.host + " did not answer " + name_of(o.request) + " in time; whether it was done is not known";
       finish(i, error{errc::timeout, std::move(text)});
       continue;
     }

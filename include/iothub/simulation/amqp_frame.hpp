@@ -127,8 +127,8 @@ struct amqp_frame {
   }
 };
 
-// How long the first frame, or protocol header, in the bytes is; 0: not all of it is there. More than there is: it never
-// will be one.
+// How long the first frame, or protocol header, in the bytes is; 0: not all of it is there. More than there is: it
+// never will be one.
 [[nodiscard]] inline std::size_t amqp_frame_size(byte_view bytes) noexcept {
   if (bytes.size() < 8) return 0;
   if (bytes.substr(0, 4) == "AMQP") return 8;

@@ -1,10 +1,10 @@
-// What stands between an AMQP client and its stream: sees every frame whole, and loses, cuts, holds or makes up some, as
-// the line's faults say.
+// What stands between an AMQP client and its stream: sees every frame whole, and loses, cuts, holds or makes up some,
+// as the line's faults say.
 //
 // Theory of operation. As mqtt_wire.hpp, with frames in place of packets. What an AMQP connection is allowed to lose it
 // loses only together with the connection, so most faults end it sooner or later. Those of MQTT that have a counterpart
-// happen to that: PUBACK is a disposition, CONNACK is `open`, PINGRESP an empty frame. The others wait for a packet that
-// never comes.
+// happen to that: PUBACK is a disposition, CONNACK is `open`, PINGRESP an empty frame. The others wait for a packet
+// that never comes.
 #pragma once
 
 #include <chrono>

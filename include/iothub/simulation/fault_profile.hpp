@@ -54,10 +54,10 @@ struct fault_profile {
 [[nodiscard]] inline fault_profile bad_hub(duration mean_gap = std::chrono::minutes{10}) {
   fault_profile p;
   p.mean_gap = mean_gap;
-  for (fault const f :
-       {fault::hub_restart, fault::hub_restart_forgets, fault::failover, fault::link_dropped, fault::connect_throttled,
-        fault::telemetry_throttled, fault::quota_used_up, fault::telemetry_confirmed_late, fault::server_error,
-        fault::connack_3, fault::session_forgotten, fault::publish_doubled, fault::suback_late, fault::twin_answer_late})
+  for (fault const f : {fault::hub_restart, fault::hub_restart_forgets, fault::failover, fault::link_dropped,
+                        fault::connect_throttled, fault::telemetry_throttled, fault::quota_used_up,
+                        fault::telemetry_confirmed_late, fault::server_error, fault::connack_3,
+                        fault::session_forgotten, fault::publish_doubled, fault::suback_late, fault::twin_answer_late})
     p.with(f, 2);
   return p;
 }

@@ -56,7 +56,9 @@ class http_wire {
     next_.close();
     reset();
   }
-  [[nodiscard]] error last_error() const { return over_ ? error{errc::connection_lost, "the server closed the connection"} : error{next_.last_error()}; }
+  [[nodiscard]] error last_error() const {
+    return over_ ? error{errc::connection_lost, "the server closed the connection"} : error{next_.last_error()};
+  }
   [[nodiscard]] time_point deadline() const { return next_.deadline(); }
   void attach(loop& on, participant& whom) { next_.attach(on, whom); }
 

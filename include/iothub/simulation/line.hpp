@@ -2,8 +2,8 @@
 //
 // Theory of operation. A line outlives its connections. Faults are armed on it and wait there for what they need (an
 // attempt, a packet of the right kind); the streams of the client ask take() at that moment. What has to happen later
-// (a hold that ends, a reset that waits until the peer has read) is the line's own: it is a participant of the loop with
-// a small list of what is due. Nothing here is random: what a fault does in detail is in its numbers.
+// (a hold that ends, a reset that waits until the peer has read) is the line's own: it is a participant of the loop
+// with a small list of what is due. Nothing here is random: what a fault does in detail is in its numbers.
 #pragma once
 
 #include <cstddef>
@@ -63,8 +63,8 @@ class line final : public participant {
   // where there is none. Without TLS connections go to the hub's plain ports.
   bool secure = false;
   std::uint16_t bad_ports[6] = {};
-  // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down, which
-  // pipes find out by themselves.
+  // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down,
+  // which pipes find out by themselves.
   bool values = false;
   bool peer_away = false;
   static constexpr memory::connection_id no_pipe = ~memory::connection_id{0};

@@ -2,9 +2,9 @@
 // adds some, as the line's faults say.
 //
 // Theory of operation. Bytes of the client are cut into packets, shown to the observer and passed on; bytes of the hub
-// the same in the other direction. Only framing is done here (a type, a length), by code that has nothing in common with
-// the library's codec. What is legal stays legal: PUBACKs keep their order, acknowledgements are lost only together with
-// their connection, and what may overtake what is what a slow server might do.
+// the same in the other direction. Only framing is done here (a type, a length), by code that has nothing in common
+// with the library's codec. What is legal stays legal: PUBACKs keep their order, acknowledgements are lost only
+// together with their connection, and what may overtake what is what a slow server might do.
 #pragma once
 
 #include <chrono>

@@ -156,7 +156,8 @@ class rough_stream {
       where.port = mqtt ? 1883 : amqp ? 5672 : 80;
     else
       for (std::size_t i = 0; (mqtt || amqp) && i != 6; ++i)
-        if (line_->bad_ports[i] != 0 && line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
+        if (line_->bad_ports[i] != 0 &&
+            line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
           where.port = line_->bad_ports[i];
     auto opened = pipe_.open(where, now);
     if (!opened) return opened;

@@ -26,7 +26,9 @@ class secure_stream {
     else
       tls_ = std::make_unique<net::tls_stream<rough_stream>>(*context, rough_stream{on});
   }
-  result<void> open(endpoint const& where, time_point now) { return tls_ ? tls_->open(where, now) : plain_->open(where, now); }
+  result<void> open(endpoint const& where, time_point now) {
+    return tls_ ? tls_->open(where, now) : plain_->open(where, now);
+  }
   io_result read(byte_span into, time_point now) { return tls_ ? tls_->read(into, now) : plain_->read(into, now); }
   io_result write(byte_view from, time_point now) { return tls_ ? tls_->write(from, now) : plain_->write(from, now); }
   void close() { tls_ ? tls_->close() : plain_->close(); }

@@ -1,10 +1,10 @@
-// What became of one device's connections in a simulation, seen from outside: when it tried, when the hub took it, when a
-// connection was lost, and what passed. Watches the line, so the logic under test keeps its own handlers.
+// What became of one device's connections in a simulation, seen from outside: when it tried, when the hub took it, when
+// a connection was lost, and what passed. Watches the line, so the logic under test keeps its own handlers.
 //
 //   iothub::testing::connection_log log;
-//   sim.observe("pump-7", &log);                             // before the client connects; simulation_test::watch() does it
+//   sim.observe("pump-7", &log);                   // before the client connects; simulation_test::watch() does it
 //   ...
-//   EXPECT_THAT(log, BackoffWithin(100ms, 5min));            // matchers: gmock_simulation.hpp
+//   EXPECT_THAT(log, BackoffWithin(100ms, 5min));  // matchers: gmock_simulation.hpp
 //
 // For devices on MQTT. It must live as long as it observes.
 #pragma once
@@ -89,7 +89,8 @@ inline std::string_view connection_log::topic_of(byte_view packet) noexcept {
   while (at < packet.size() && at < 5 && (static_cast<unsigned char>(packet[at]) & 0x80) != 0) ++at;
   ++at;
   if (at + 2 > packet.size()) return {};
-  std::size_t const size = static_cast<std::size_t>(static_cast<unsigned char>(packet[at])) << 8 | static_cast<unsigned char>(packet[at + 1]);
+  std::size_t const size = static_cast<std::size_t>(static_cast<unsigned char>(packet[at])) << 8 |
+                           static_cast<unsigned char>(packet[at + 1]);
   if (at + 2 + size > packet.size()) return {};
   return packet.substr(at + 2, size);
 }
@@ -133,7 +134,8 @@ inline std::string connection_log::text(std::size_t count) const {
     entry const& e = entries_[i];
     auto const ms = (e.at - entries_[0].at).count() / 1000;
     std::string number = std::to_string(ms / 1000) + "." + std::to_string(1000 + ms % 1000).substr(1);
-    all += std::string(number.size() < 14 ? 14 - number.size() : 0, ' ') + number + " s  " + std::string{names[static_cast<std::size_t>(e.what)]};
+    all += std::string(number.size() < 14 ? 14 - number.size() : 0, ' ') + number + " s  " +
+           std::string{names[static_cast<std::size_t>(e.what)]};
     if (e.what == kind::fault) all += to_string(e.cause);
     if (e.what == kind::accepted) all += e.session_present ? ", session present" : ", no session";
     all += '\n';

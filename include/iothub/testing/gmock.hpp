@@ -1,9 +1,10 @@
-// For users' tests with GoogleMock: mocks of the policies and of the client, and matchers. Never included by the rest of
-// the library.
+// For users' tests with GoogleMock: mocks of the policies and of the client, and matchers. Never included by the rest
+// of the library.
 //
 //   iothub::testing::mock_mqtt_transport transport;
-//   iothub::testing::mock_device_client device;                 // where the code under test takes an any_device_client&
-//   EXPECT_CALL(device, send_telemetry(HasProperty("temperatureAlert", "true"), _)).WillOnce(Return(iothub::result<void>{}));
+//   iothub::testing::mock_device_client device;  // where the code under test takes an any_device_client&
+//   EXPECT_CALL(device, send_telemetry(HasProperty("temperatureAlert", "true"), _))
+//       .WillOnce(Return(iothub::result<void>{}));
 #pragma once
 
 #include <cstdint>

@@ -165,7 +165,8 @@ MATCHER_P(NothingLost, sent, negation ? "misses some of what was sent" : "has al
   }
   if (missing == 0) *result_listener << "which has all " << all.size();
   if (missing != 0)
-    *result_listener << "which misses " << missing << " of " << all.size() << ": " << which << (stretches > 5 ? ", ..." : "");
+    *result_listener << "which misses " << missing << " of " << all.size() << ": " << which
+                     << (stretches > 5 ? ", ..." : "");
   return missing == 0;
 }
 
@@ -199,13 +200,15 @@ MATCHER_P(NoDuplicatesBy, key, negation ? "has duplicates" : "has no duplicates"
   for (auto const& one : arg) {
     auto const [first, fresh] = seen.emplace(std::string{key(one)}, n++);
     if (fresh) continue;
-    *result_listener << "where number " << n - 1 << " and number " << first->second << " are both " << detail::quoted(first->first);
+    *result_listener << "where number " << n - 1 << " and number " << first->second << " are both "
+                     << detail::quoted(first->first);
     return false;
   }
   return true;
 }
 // How many are there for the second time or more: at QoS 1 a message may be stored again when a connection broke.
-MATCHER_P(Duplicates, count, "has a number of duplicates that " + ::testing::DescribeMatcher<std::size_t>(count, negation)) {
+MATCHER_P(Duplicates, count,
+          "has a number of duplicates that " + ::testing::DescribeMatcher<std::size_t>(count, negation)) {
   std::set<std::string> seen;
   std::size_t again = 0;
   for (auto& one : detail::texts_of(arg)) again += !seen.insert(std::move(one)).second;
@@ -234,7 +237,7 @@ MATCHER_P(InOrderOf, sent, negation ? "came in another order" : "came in the ord
   return true;
 }
 
-// --- a message, or an event of telemetry ------------------------------------------------------------------------------
+// --- a message, or an event of telemetry -----------------------------------------------------------------------------
 
 MATCHER_P(HasBody, body, "has a body that " + ::testing::DescribeMatcher<std::string>(body, negation)) {
   std::string const there{detail::content_of(arg).body.bytes()};
@@ -246,7 +249,8 @@ MATCHER_P(FromDevice, id, std::string{negation ? "is not" : "is"} + " from devic
   return arg.source.device_id == id;
 }
 // JSON, as a value, as text, in a message or in a method's response, has this at this path: JsonAt("/a/b", 3).
-MATCHER_P2(JsonAt, path, value, std::string{negation ? "has not " : "has "} + detail::wanted_text(value) + " at " + std::string{path}) {
+MATCHER_P2(JsonAt, path, value,
+           std::string{negation ? "has not " : "has "} + detail::wanted_text(value) + " at " + std::string{path}) {
   json::value const all = detail::json_of(arg);
   auto const& there = detail::value_at(all, path);
   *result_listener << "where " << path << " is " << there.dump();
@@ -256,17 +260,20 @@ MATCHER_P2(JsonAt, path, value, std::string{negation ? "has not " : "has "} + de
 // --- twins ----------------------------------------------------------------------------------------------------------
 
 // A twin whose reported (desired) properties, or tags, have this at this path.
-MATCHER_P2(ReportedAt, path, value, std::string{negation ? "does not report " : "reports "} + path + " as " + detail::wanted_text(value)) {
+MATCHER_P2(ReportedAt, path, value,
+           std::string{negation ? "does not report " : "reports "} + path + " as " + detail::wanted_text(value)) {
   auto const& there = detail::value_at(arg.reported.properties, path);
   *result_listener << "where it is " << there.dump();
   return detail::json_matches(there, value);
 }
-MATCHER_P2(DesiredAt, path, value, std::string{negation ? "does not want " : "wants "} + path + " to be " + detail::wanted_text(value)) {
+MATCHER_P2(DesiredAt, path, value,
+           std::string{negation ? "does not want " : "wants "} + path + " to be " + detail::wanted_text(value)) {
   auto const& there = detail::value_at(arg.desired.properties, path);
   *result_listener << "where it is " << there.dump();
   return detail::json_matches(there, value);
 }
-MATCHER_P2(TagAt, path, value, std::string{negation ? "has not the tag " : "has the tag "} + path + " as " + detail::wanted_text(value)) {
+MATCHER_P2(TagAt, path, value,
+           std::string{negation ? "has not the tag " : "has the tag "} + path + " as " + detail::wanted_text(value)) {
   auto const& there = detail::value_at(arg.tags, path);
   *result_listener << "where it is " << there.dump();
   return detail::json_matches(there, value);
@@ -276,10 +283,11 @@ MATCHER_P(TwinVersionIs, version, "has a version that " + ::testing::DescribeMat
   return ::testing::SafeMatcherCast<std::int64_t>(version).Matches(arg.version);
 }
 
-// --- results ----------------------------------------------------------------------------------------------------------
+// --- results ---------------------------------------------------------------------------------------------------------
 
 // result<method_response>: the device answered with this status and this payload (a value or a matcher; _ for any).
-MATCHER_P2(MethodResultIs, status, payload, std::string{negation ? "is not" : "is"} + " an answer with status " + ::testing::PrintToString(status)) {
+MATCHER_P2(MethodResultIs, status, payload,
+           std::string{negation ? "is not" : "is"} + " an answer with status " + ::testing::PrintToString(status)) {
   if (!arg.has_value()) {
     *result_listener << "which is no answer: " << to_string(arg.error().code()) << ", " << arg.error().message();
     return false;
@@ -292,7 +300,8 @@ MATCHER_P2(MethodResultIs, status, payload, std::string{negation ? "is not" : "i
     return detail::json_matches(arg->payload, payload);
 }
 // A result that failed with this code of the hub (404103), or with this HTTP status.
-MATCHER_P(IsIotHubError, hub_code, std::string{negation ? "is not" : "is"} + " the hub's error " + ::testing::PrintToString(hub_code)) {
+MATCHER_P(IsIotHubError, hub_code,
+          std::string{negation ? "is not" : "is"} + " the hub's error " + ::testing::PrintToString(hub_code)) {
   if (arg.has_value()) {
     *result_listener << "which is a success";
     return false;
@@ -300,7 +309,8 @@ MATCHER_P(IsIotHubError, hub_code, std::string{negation ? "is not" : "is"} + " t
   *result_listener << "which is " << arg.error().hub_code() << ", " << arg.error().message();
   return arg.error().hub_code() == hub_code;
 }
-MATCHER_P(IsHttpStatus, status, std::string{negation ? "did not fail" : "failed"} + " with HTTP status " + ::testing::PrintToString(status)) {
+MATCHER_P(IsHttpStatus, status,
+          std::string{negation ? "did not fail" : "failed"} + " with HTTP status " + ::testing::PrintToString(status)) {
   if (arg.has_value()) {
     *result_listener << "which is a success";
     return false;
@@ -309,22 +319,27 @@ MATCHER_P(IsHttpStatus, status, std::string{negation ? "did not fail" : "failed"
   return arg.error().http_status() == status;
 }
 
-// --- a connection_log -------------------------------------------------------------------------------------------------
+// --- a connection_log ------------------------------------------------------------------------------------------------
 
 MATCHER(Connected, negation ? "is not connected" : "is connected") { return arg.connected(); }
-MATCHER(SessionPresent, negation ? "began without a session" : "went on with its session") { return arg.session_present(); }
+MATCHER(SessionPresent, negation ? "began without a session" : "went on with its session") {
+  return arg.session_present();
+}
 // How often it was connected again; and those of them that it planned itself, as for a new token.
-MATCHER_P(ReconnectedTimes, count, "has a number of reconnects that " + ::testing::DescribeMatcher<std::uint64_t>(count, negation)) {
+MATCHER_P(ReconnectedTimes, count,
+          "has a number of reconnects that " + ::testing::DescribeMatcher<std::uint64_t>(count, negation)) {
   *result_listener << "which has " << arg.reconnects() << " reconnects";
   return ::testing::SafeMatcherCast<std::uint64_t>(count).Matches(arg.reconnects());
 }
-MATCHER_P(PlannedReconnects, count, "has a number of planned reconnects that " + ::testing::DescribeMatcher<std::uint64_t>(count, negation)) {
+MATCHER_P(PlannedReconnects, count,
+          "has a number of planned reconnects that " + ::testing::DescribeMatcher<std::uint64_t>(count, negation)) {
   *result_listener << "which has " << arg.planned_reconnects() << " planned reconnects";
   return ::testing::SafeMatcherCast<std::uint64_t>(count).Matches(arg.planned_reconnects());
 }
 // Every wait before an unplanned attempt was this long, and there was one.
-MATCHER_P2(BackoffWithin, least, most, std::string{negation ? "does not wait " : "waits "} + detail::seconds_text(least) + " to " +
-                                           detail::seconds_text(most) + " before each attempt") {
+MATCHER_P2(BackoffWithin, least, most,
+           std::string{negation ? "does not wait " : "waits "} + detail::seconds_text(least) + " to " +
+               detail::seconds_text(most) + " before each attempt") {
   for (std::size_t i = 0; i != arg.waits().size(); ++i) {
     duration const wait = arg.waits()[i];
     if (wait >= least && wait <= most) continue;
@@ -341,7 +356,8 @@ MATCHER_P2(AttemptsIn, window, most, std::string{negation ? "tries more often" :
   for (std::size_t from = 0, to = 0; to != times.size(); ++to) {
     while (times[to] - times[from] > window) ++from;
     if (to - from + 1 <= static_cast<std::size_t>(most)) continue;
-    *result_listener << "where " << to - from + 1 << " attempts came within " << detail::seconds_text(times[to] - times[from]);
+    *result_listener << "where " << to - from + 1 << " attempts came within "
+                     << detail::seconds_text(times[to] - times[from]);
     return false;
   }
   *result_listener << "which tried " << times.size() << " times";
@@ -353,7 +369,7 @@ MATCHER(EveryCallAnswered, negation ? "left a call without an answer" : "answere
   return arg.method_answers() == arg.method_calls() && arg.method_calls() != 0;
 }
 
-// --- faults -----------------------------------------------------------------------------------------------------------
+// --- faults ----------------------------------------------------------------------------------------------------------
 
 // A count of faults in which this one happened.
 MATCHER_P(Reached, what, std::string{negation ? "never had " : "had "} + std::string{to_string(what)}) {

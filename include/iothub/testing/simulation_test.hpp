@@ -11,8 +11,9 @@
 //   INSTANTIATE_TEST_SUITE_P(Weather, Meter, iothub::testing::seeds(10));
 //
 // A test that fails says its seed, what happened when, and the command that runs it again. In the environment,
-// IOTHUB_SEED=17 runs this seed alone, and IOTHUB_SEEDS=1000 runs a thousand. With TEST_F there is one seed: 1, or IOTHUB_SEED.
-// Other weather: struct Meter : simulation_test { Meter() : simulation_test{{.faults = iothub::sim::bad_hub()}} {} };
+// IOTHUB_SEED=17 runs this seed alone, and IOTHUB_SEEDS=1000 runs a thousand. With TEST_F there is one seed: 1, or
+// IOTHUB_SEED. Other weather: struct Meter : simulation_test { Meter() : simulation_test{{.faults =
+// iothub::sim::bad_hub()}} {} };
 #pragma once
 
 #include <gtest/gtest.h>
@@ -65,7 +66,8 @@ inline std::uint64_t seed_or(std::uint64_t usual) { return detail::number_from_e
 
 class simulation_test : public ::testing::TestWithParam<std::uint64_t> {
  public:
-  explicit simulation_test(simulation_options options = {.faults = sim::bad_network()}) : sim{seeded(std::move(options))} {}
+  explicit simulation_test(simulation_options options = {.faults = sim::bad_network()})
+      : sim{seeded(std::move(options))} {}
 
  protected:
   // What became of this device's connections. From the first time it is asked for: so before the client connects.
@@ -81,11 +83,13 @@ class simulation_test : public ::testing::TestWithParam<std::uint64_t> {
   // `send(n)` makes the device's logic send message n and returns its body. Sends 20, one a second, with this fault
   // after the tenth, and expects all of them at the hub, in their order, when everything has come to rest.
   template <class Send>
-  void expect_nothing_lost_across(sim::fault what, std::string_view id, Send send, duration lasting = std::chrono::minutes{1}) {
+  void expect_nothing_lost_across(sim::fault what, std::string_view id, Send send,
+                                  duration lasting = std::chrono::minutes{1}) {
     std::vector<std::string> sent;
     auto const before = sim.faults()[what];
     for (int n = 0; n != 20; ++n) {
-      if (n == 10 && !sim.inject(what, id, lasting)) ADD_FAILURE() << to_string(what) << " is not the simulation's to make";
+      if (n == 10 && !sim.inject(what, id, lasting))
+        ADD_FAILURE() << to_string(what) << " is not the simulation's to make";
       sent.push_back(send(n));
       sim.run_for(std::chrono::seconds{1});
     }
@@ -121,7 +125,8 @@ inline std::string simulation_test::story() const {
   std::string name = test->name();
   if (auto const cut = name.rfind('/'); cut != std::string::npos) name = name.substr(0, cut) + "/*";
   std::string text = "seed " + std::to_string(sim.seed()) + ", " + to_iso8601(sim.utc_now()) + " in virtual time; " +
-                     std::to_string(sim.faults().total()) + " faults of " + std::to_string(sim.faults().kinds()) + " kinds took effect\n";
+                     std::to_string(sim.faults().total()) + " faults of " + std::to_string(sim.faults().kinds()) +
+                     " kinds took effect\n";
   auto const& history = sim.history();
   std::size_t const from = history.size() > 40 ? history.size() - 40 : 0;
   for (std::size_t i = 0; i != sim::fault_kinds; ++i)

@@ -1,5 +1,5 @@
-// Every topic between a device and the hub, built and read on the device's side; hub_topics.hpp has the hub's. (Microsoft docs:
-// iot-mqtt-connect-to-iot-hub; details of spelling as the official SDKs send and expect them).
+// Every topic between a device and the hub, built and read on the device's side; hub_topics.hpp has the hub's.
+// (Microsoft docs: iot-mqtt-connect-to-iot-hub; details of spelling as the official SDKs send and expect them).
 //
 //   device to hub                                            hub to device
 //   devices/{d}/messages/events/{bag}                        devices/{d}/messages/devicebound/{bag}

@@ -303,8 +303,8 @@ inline result<std::string_view> bag_text(std::string_view encoded, char*& memory
   return text;
 }
 
-// Calls take(name, value, has_value) -> bool for each pair; false stands for a name that was there before. What is decoded lies
-// at `memory`, which has room for as many characters as the bag.
+// Calls take(name, value, has_value) -> bool for each pair; false stands for a name that was there before. What is
+// decoded lies at `memory`, which has room for as many characters as the bag.
 template <class Take>
 result<void> read_bag(std::string_view core, char* memory, bag_options const& options, Take take) {
   if (core.empty()) return {};
