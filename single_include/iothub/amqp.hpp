@@ -26,6 +26,7 @@
 
 #include "iothub.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 
@@ -35,8 +36,8 @@
 // that who needs none of it does not pay for it when compiling. Needs OpenSSL.
 
 // ---- iothub/device_client_amqp.hpp
-// The device client over AMQP 1.0 over TLS, with or without WebSocket frames, and its transports. Not part of iothub.hpp:
-// who does not use AMQP does not compile it.
+// The device client over AMQP 1.0 over TLS, with or without WebSocket frames, and its transports. Not part of
+// iothub.hpp: who does not use AMQP does not compile it.
 //
 //   auto device = iothub::amqp_device_client::from_connection_string(text).value();
 //
@@ -2745,7 +2746,7 @@ struct connection_options {
   duration idle_timeout = std::chrono::seconds{120};
   // A peer that wants to hear something more often than this is refused (2.4.5).
   duration min_peer_idle_timeout = std::chrono::milliseconds{100};
-  // From the first byte to the peer's `open`, and from this side's `close` to the peer's.
+  // From the first byte to the peer's `open`, and from this side's `close`, or the `end` of a session, to the peer's.
   duration open_timeout = std::chrono::seconds{60};
   duration close_timeout = std::chrono::seconds{10};
   // list_form::full for servers that azure-eventhub for Python connects to.
@@ -2914,6 +2915,7 @@ struct wire {
   std::size_t assembling = 0;
   std::size_t max_assembling;  // options.max_assembling or less
   std::uint32_t max_frame = min_max_frame_size;  // what this side may send
+  std::uint32_t ends_sent = 0;  // sessions that this side ended, and the peer did not agree yet
   std::uint16_t peer_channel_max = 0;
   bool writable = false;  // the open is sent and the close is not
   bool dirty = false;     // some session has a flow or a disposition to send
@@ -3421,7 +3423,8 @@ class connection {
   std::vector<std::unique_ptr<session>> finished_;  // ended in this turn
   std::unique_ptr<sasl_server> sasl_server_;
   std::unique_ptr<sasl_client> sasl_client_;
-  time_point since_;  // start, or when close was sent
+  time_point since_;                // start, or when close was sent
+  time_point ends_since_ = never;   // since when ends that this side sent wait for an answer; set by the next step()
   time_point last_received_;
   std::uint32_t peer_idle_time_out_ = 0;  // milliseconds
   connection_role role_;
@@ -3533,6 +3536,10 @@ inline void connection::receive(byte_view bytes, time_point now) {
 inline void connection::step(time_point now) {
   receive({}, now);
   settle_end();
+  if (wire_.ends_sent == 0)
+    ends_since_ = never;
+  else if (ends_since_ == never)
+    ends_since_ = now;
   if (state_ != state_type::closed && now >= silent_until()) on_silence();
   unblock();
   settle_end();
@@ -3561,7 +3568,7 @@ inline void connection::consume(std::size_t size) noexcept {
 
 inline time_point connection::deadline() const noexcept {
   if (state_ == state_type::closed) return never;
-  if (ending_) return wire_.now;
+  if (ending_ || (wire_.ends_sent != 0 && ends_since_ == never)) return wire_.now;
   if (wire_.backed && wire_.writable && wire_.out.size() <= options().max_backlog / 2) return wire_.now;
   return silent_until();
 }
@@ -3573,7 +3580,8 @@ inline time_point connection::silent_until() const noexcept {
   if (state_ != state_type::open) return add(since_, options().open_timeout);
   time_point const deaf = options().idle_timeout > duration{0} ? add(last_received_, options().idle_timeout) : never;
   time_point const mute = peer_idle_time_out_ != 0 ? add(wire_.last_sent, heartbeat()) : never;
-  return deaf < mute ? deaf : mute;
+  time_point const unanswered = wire_.ends_sent != 0 ? add(ends_since_, options().close_timeout) : never;
+  return std::min({deaf, mute, unanswered});
 }
 
 inline void connection::on_silence() {
@@ -3583,6 +3591,10 @@ inline void connection::on_silence() {
   if (options().idle_timeout > duration{0} && now >= add(last_received_, options().idle_timeout)) {
     send_close({condition::resource_limit_exceeded, "2.4.5: nothing came for longer than the idle time-out"});
     return finish(error{errc::timeout, "nothing came for longer than the idle time-out"}, {});
+  }
+  if (wire_.ends_sent != 0 && now >= add(ends_since_, options().close_timeout)) {
+    send_close({condition::illegal_state, "2.5.2: an end was not answered in time"});
+    return finish(error{errc::timeout, "the peer did not answer end"}, {});
   }
   // Something else is on its way already where the peer does not read.
   if (wire_.out.empty()) end_frame(begin_frame(frame_type::amqp, 0, wire_.out), wire_.out);
@@ -3778,6 +3790,7 @@ inline void connection::on_session_frame(std::uint16_t channel, performative con
   if (which->state_ == session::state_type::ending) {
     error_view told = fields.error;
     if (which->broken_ && !told) told = {which->broken_.condition(), which->broken_.what()};
+    ends_since_ = wire_.now;  // it answers: the next is given its own time
     return end_session(*which, ended_by::this_side, told);
   }
   which->flush_disposition();
@@ -3860,6 +3873,7 @@ inline void connection::bind(session& which, std::uint16_t peer_channel) {
 
 inline void connection::end_session(session& which, ended_by by, error_view const& why) {
   if (which.peer_begun_) by_peer_[which.peer_channel_] = nullptr;
+  if (which.state_ == session::state_type::ending) --wire_.ends_sent;
   finished_.push_back(std::move(sessions_[which.channel_]));
   which.finish(by == ended_by::connection ? by : ended_by::session, why);
   if (which.told_) wire_.owner->on_ended(which, {by, why}, wire_.now);
@@ -4299,6 +4313,7 @@ inline void session::end(error_view const& why) {
     wire_->send(channel_, amqp::end{why});
   }
   state_ = state_type::ending;
+  ++wire_->ends_sent;
 }
 
 inline void session::fail(violation rule) {
@@ -4626,12 +4641,12 @@ inline void session::flush() {
 //   telemetry  sender    /devices/{id}/messages/events, unsettled: the hub's word on each message is its outcome. The
 //                        connection counts as ready when it is attached, since a hub knows a device by its links
 //   messages   receiver  /devices/{id}/messages/devicebound: accepted, rejected and released settle a message
-//   methods    both      /devices/{id}/methods/devicebound: correlation-id names the call, IoThub-methodname the method,
-//                        IoThub-status the outcome
-//   twin       both      /devices/{id}/twin: annotations operation and resource ask, status and version answer; a notice
-//                        of desired properties comes without a correlation-id
-// The two links of methods and of twin bear one channel-correlation-id. What is not telemetry or a message goes settled:
-// it ends with the connection, as the core wants it.
+//   methods    both      /devices/{id}/methods/devicebound: correlation-id names the call, IoThub-methodname the
+//                        method, IoThub-status the outcome
+//   twin       both      /devices/{id}/twin: annotations operation and resource ask, status and version answer; a
+//                        notice of desired properties comes without a correlation-id
+// The two links of methods and of twin bear one channel-correlation-id. What is not telemetry or a message goes
+// settled: it ends with the connection, as the core wants it.
 //
 // A link that the hub detaches ends the connection: the core has one way to come back, which brings all links. An
 // attach that the hub refuses fails the feature that wanted it. Telemetry without an outcome is kept and sent again on
@@ -5037,9 +5052,9 @@ class cbs_server {
  public:
   // Accepts the link. The address itself was looked at by the caller.
   void attach(link& which, attach const& how);
-  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery. What is no
-  // request is rejected; where it came settled, and no disposition could say so, it is answered with 400, and where it
-  // has no message-id either the link is detached.
+  // A request on one of its links; `check` is called as request_status(put_token const&). Settles the delivery. What is
+  // no request is rejected; where it came settled, and no disposition could say so, it is answered with 400, and where
+  // it has no message-id either the link is detached.
   template <class Check>
   void receive(link& from, delivery const& what, Check&& check);
   void on_credit(link& which);
@@ -5392,7 +5407,8 @@ inline char* write_uuid(char* out, byte_view random) noexcept {
 // Messages of a device as AMQP messages, and back. Where each thing stands: azure-iot-sdk-node amqp_message.ts,
 // azure-iot-sdk-csharp MessageConverter.cs; Microsoft docs "Create and read IoT Hub messages", system properties.
 //
-//   properties              message-id, user-id, to, correlation-id, content-type, content-encoding, absolute-expiry-time
+//   properties              message-id, user-id, to, correlation-id, content-type, content-encoding,
+//                           absolute-expiry-time
 //   application properties  the application's; iothub-creation-time-utc, of modules iothub-outputname; to a device
 //                           iothub-ack
 //   message annotations     dt-subject (the component), iothub-interface-id; to a device iothub-enqueuedtime,
@@ -5812,7 +5828,7 @@ class amqp_device_links final : private amqp::connection_handler {
   // Nothing that happens from now on is told.
   void mute() noexcept { over_ = true; }
 
-  // --- verbs, as dialect.hpp has them ----------------------------------------------------------------------------------
+  // --- verbs, as dialect.hpp has them --------------------------------------------------------------------------------
   result<void> enable(feature_set features);
   result<ticket> send_telemetry(message const& what);
   void abandon_telemetry(ticket which);
@@ -6018,7 +6034,8 @@ inline error amqp_device_links::error_of(std::string what, amqp::error_view cons
       amqp_error(peer.condition, peer.description, amqp_side::device, tracking.as_text().value_or(std::string_view{}));
   // Another client took the place of this one, or the hub sends its devices elsewhere: .NET's device client takes both
   // for transient, and so does this (amqpTransportExceptions.md).
-  bool const moved = peer.condition == amqp::condition::link_stolen || peer.condition == amqp::condition::detach_forced ||
+  bool const moved = peer.condition == amqp::condition::link_stolen ||
+                     peer.condition == amqp::condition::detach_forced ||
                      peer.condition == amqp::condition::connection_forced;
   error made{moved ? errc::connection_lost : told.code(), what.append(": ").append(told.message())};
   if (!told.tracking_id().empty()) made.with_http(0, 0, std::string{told.tracking_id()});
@@ -6463,7 +6480,8 @@ inline void amqp_device_links::on_twin_answer(twin_request const& request, amqp:
   if (!read_amqp_body(from, body)) outcome = error{errc::malformed, "the body of a twin answer is no bytes"};
   if (status / 100 != 2)
     outcome = read_error_body(status > 0 && status < 1000 ? static_cast<int>(status) : 500, body);
-  if (request.kind == request_kind::follow_desired) return feature_is_ready(feature::desired_properties, std::move(outcome));
+  if (request.kind == request_kind::follow_desired)
+    return feature_is_ready(feature::desired_properties, std::move(outcome));
   pending& made =
       push(request.kind == request_kind::get ? device_event_kind::twin_received : device_event_kind::patch_settled);
   made.credit = twin_in;
@@ -6514,8 +6532,8 @@ inline namespace v0 {
 // connection() holds from open() on, also when it is closed, until the next open(), drop() or the end of the transport.
 // Verbs called on it outside of step() gather output; wake() makes sure that it leaves.
 //
-// close() says good-bye first; drop() ends at once, without callbacks, and must not be called from inside one: the owner
-// forgets its links and sessions.
+// close() says good-bye first; drop() ends at once, without callbacks, and must not be called from inside one: the
+// owner forgets its links and sessions.
 template <class T>
 concept amqp_transport = requires(T& t, T const& c, endpoint const& where, amqp::connection_options const& how,
                                   amqp::sasl_credentials login, amqp::connection_handler& owner, time_point now,
@@ -6902,8 +6920,8 @@ using amqp_device_client = basic_device_client<amqp_over_tls, loop_clock, openss
 // The real AMQP transport of back ends: TLS over TCP, or TCP alone where the connection string asks for it.
 
 // ---- iothub/net/optional_tls_stream.hpp
-// A stream with or without TLS, as its maker decides: for servers that are reached in plain text on purpose, such as the
-// Event Hubs emulator.
+// A stream with or without TLS, as its maker decides: for servers that are reached in plain text on purpose, such as
+// the Event Hubs emulator.
 
 namespace iothub {
 inline namespace v0 {
@@ -6918,8 +6936,12 @@ class optional_tls_stream {
   result<void> open(endpoint const& where, time_point now) {
     return secure_ ? secure_->open(where, now) : plain_->open(where, now);
   }
-  io_result read(byte_span into, time_point now) { return secure_ ? secure_->read(into, now) : plain_->read(into, now); }
-  io_result write(byte_view from, time_point now) { return secure_ ? secure_->write(from, now) : plain_->write(from, now); }
+  io_result read(byte_span into, time_point now) {
+    return secure_ ? secure_->read(into, now) : plain_->read(into, now);
+  }
+  io_result write(byte_view from, time_point now) {
+    return secure_ ? secure_->write(from, now) : plain_->write(from, now);
+  }
   void close() { secure_ ? secure_->close() : plain_->close(); }
   [[nodiscard]] error last_error() const { return secure_ ? secure_->last_error() : error{plain_->last_error()}; }
   [[nodiscard]] time_point deadline() const { return secure_ ? secure_->deadline() : plain_->deadline(); }
@@ -6950,7 +6972,8 @@ struct trusted_files {
   std::string const& ca_file;
   std::string const& crl_file;
 };
-// How an AMQP transport is made from nothing but what there is to know; specialised for those for which that is possible.
+// How an AMQP transport is made from nothing but what there is to know; specialised for those for which that is
+// possible.
 template <class Transport>
 struct back_end_transport;
 template <class Transport>
@@ -7127,9 +7150,10 @@ struct back_end_transport<back_end_amqp> {
 //     else std::cout << event->device_id << ": " << event->content.body.bytes() << '\n';
 //   }
 //
-// The text is that of an IoT hub (HostName=…;SharedAccessKeyName=service;SharedAccessKey=…), which redirects to its event
-// endpoint, or that of the endpoint itself (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…), with
-// UseDevelopmentEmulator=true also without TLS.
+// The text is that of an IoT hub (HostName=…;SharedAccessKeyName=service;SharedAccessKey=…), which redirects to its
+// event endpoint, or that of the endpoint itself
+// (Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…;EntityPath=…), with UseDevelopmentEmulator=true also without
+// TLS.
 //
 // Three ways to get events: the range above, next(limit), or on_event(handler), whose handler is called from the loop
 // and may block, like all handlers here; the reader keeps its connection meanwhile. A handler may destroy the reader.
@@ -7158,8 +7182,8 @@ struct back_end_transport<back_end_amqp> {
 // The event reader without its loop: receivers for the partitions of an event endpoint, and what is known about each.
 //
 // Theory of operation. On an IoT hub's own address a link to "/messages/events/$management" is answered with a redirect
-// to the event endpoint (Microsoft docs "Communicate with your IoT hub by using the AMQP protocol"; azure-event-hubs-node
-// client.ts); from then on, and at once where the endpoint's own connection string is used:
+// to the event endpoint (Microsoft docs "Communicate with your IoT hub by using the AMQP protocol";
+// azure-event-hubs-node client.ts); from then on, and at once where the endpoint's own connection string is used:
 //   1. $management says which partitions there are. Where a reader begins with "the latest" it also says which event
 //      that is, so that what comes between two connections is not skipped: from here on the reader has a number.
 //   2. A receiver is attached for each partition that is this reader's: all, those that were named, or the share that
@@ -7189,11 +7213,11 @@ struct back_end_transport<back_end_amqp> {
 // Checkpoints. One per partition of a scope (hub and consumer group): the last event that was handled. A reader that is
 // started again goes on behind it.
 //
-// Claims. Several readers with one store share the partitions among them: each claims some, renews its claims, and takes
-// over what is not renewed any more. A claim has a level, which rises by one with each change of hands and is the owner
-// level (epoch) of the receiver on the wire: the hub throws out whoever has a lower one, so that two readers never get
-// the same partition side by side for longer than that takes, whatever their clocks say. The same level guards the
-// checkpoints: one of a reader that lost its claim meanwhile is refused.
+// Claims. Several readers with one store share the partitions among them: each claims some, renews its claims, and
+// takes over what is not renewed any more. A claim has a level, which rises by one with each change of hands and is the
+// owner level (epoch) of the receiver on the wire: the hub throws out whoever has a lower one, so that two readers
+// never get the same partition side by side for longer than that takes, whatever their clocks say. The same level
+// guards the checkpoints: one of a reader that lost its claim meanwhile is refused.
 
 namespace iothub {
 inline namespace v0 {
@@ -7550,8 +7574,8 @@ struct event_reader_options {
 
   // Events per partition that are fetched before they are asked for; 1 to 10,000.
   std::uint32_t prefetch = 300;
-  // The owner level (epoch) of the receivers, 0 or more: at most one receiver with one per consumer group and partition,
-  // the highest wins, the other gets errc::link_stolen. Not together with `share_partitions`, which sets it.
+  // The owner level (epoch) of the receivers, 0 or more: at most one receiver with one per consumer group and
+  // partition, the highest wins, the other gets errc::link_stolen. Not together with `share_partitions`, which sets it.
   std::optional<std::int64_t> owner_level = {};
 
   // Where it remembers how far it is; must outlive the reader. See checkpoint_store.hpp.
@@ -7757,7 +7781,8 @@ struct event_source_address {
   auto parsed = parse_service_connection_string(text);
   if (!parsed) return std::move(parsed).error();
   if (parsed->shared_access_key.empty())
-    return error{errc::invalid_argument, "reading events needs the policy's key: the event endpoint wants another token"};
+    return error{errc::invalid_argument,
+                 "reading events needs the policy's key: the event endpoint wants another token"};
   made.where = {parsed->connect_host(), options.amqps_port};
   made.policy = std::move(parsed->shared_access_key_name);
   made.key = std::move(parsed->shared_access_key);
@@ -7777,8 +7802,8 @@ struct event_source_address {
 //
 // Tokens go to $cbs (amqp/cbs.hpp), a fresh one when the last is about to end; one that is refused, or not answered in
 // time, ends the connection, and its error is what on_down() gets. Who derives from it attaches links in on_ready() and
-// hears of them by the link_… functions; links of $cbs are not among them. on_down() is told once for each end, with the
-// reason; it may call stop() to give up.
+// hears of them by the link_… functions; links of $cbs are not among them. on_down() is told once for each end, with
+// the reason; it may call stop() to give up.
 
 // ---- iothub/service/amqp_port.hpp
 // An AMQP transport behind a border that costs no template: what the cores of the back end call.
@@ -7832,8 +7857,8 @@ struct amqp_pass {
 
 struct kept_connection_options {
   amqp::connection_options amqp = {};
-  // ANONYMOUS as Azure's Java, JavaScript and Python (azure-eventhub) back ends, MSSBCBS as its .NET ones: both say that a
-  // token follows on $cbs.
+  // ANONYMOUS as Azure's Java, JavaScript and Python (azure-eventhub) back ends, MSSBCBS as its .NET ones: both say
+  // that a token follows on $cbs.
   amqp::sasl_mechanism sasl = amqp::sasl_mechanism::anonymous;
   duration token_timeout = std::chrono::seconds{60};
   retry_schedule retry = {};
@@ -7880,8 +7905,8 @@ class kept_connection : private amqp::connection_handler {
     port_.close();
   }
 
-  // Ends the connection as if the network had: for an owner that cannot say what state it is in, since an exception left
-  // it. Not from inside a callback.
+  // Ends the connection as if the network had: for an owner that cannot say what state it is in, since an exception
+  // left it. Not from inside a callback.
   void start_over(error why, time_point now);
 
   void on_time(time_point now);
@@ -7907,11 +7932,12 @@ class kept_connection : private amqp::connection_handler {
     attempt_ = 0;
     proved_ = true;
   }
-  // Whether trying again is useless. A certificate that is not good any more is not: clocks jump, networks want a log-in
-  // first, and nothing is sent before it is good.
+  // Whether trying again is useless. A certificate that is not good any more is not: clocks jump, networks want a
+  // log-in first, and nothing is sent before it is good.
   [[nodiscard]] bool is_final(error const& why) const noexcept {
     if (why == errc::certificate_rejected && proved_) return false;
-    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden || why == errc::bad_request;
+    return is_auth(why) || is_usage(why) || why == errc::not_found || why == errc::forbidden ||
+           why == errc::bad_request;
   }
   // Ends the connection; on_down() is told this reason.
   void fail(error why) {
@@ -8124,8 +8150,8 @@ enum class sas_form : std::uint8_t { iot_hub, event_hubs };
 template <class Crypto>
 class sas_passes {
  public:
-  // Either a policy and its key (base64 text), or a token that somebody else made, which is shown as it is. errc::malformed
-  // when the key is not base64 (IoT Hub); what the crypto policy says of it.
+  // Either a policy and its key (base64 text), or a token that somebody else made, which is shown as it is.
+  // errc::malformed when the key is not base64 (IoT Hub); what the crypto policy says of it.
   static result<sas_passes> make(Crypto crypto, std::string_view policy, secret const& key, secret const& ready_made) {
     sas_passes made{std::forward<Crypto>(crypto), policy, ready_made.clone()};
     if (!ready_made.empty()) return made;
@@ -8206,7 +8232,8 @@ class event_reader_host {
 
 class event_reader_core final : public kept_connection {
  public:
-  event_reader_core(amqp_port& port, event_reader_host& host, event_source_address source, event_reader_options options);
+  event_reader_core(amqp_port& port, event_reader_host& host, event_source_address source,
+                    event_reader_options options);
 
   // Begins, also again after it failed.
   void begin(time_point now);
@@ -8464,7 +8491,8 @@ inline void event_reader_core::redirected(amqp::error_view const& to) {
 }
 
 inline void event_reader_core::link_attached(amqp::link& which, amqp::attach const&, time_point) {
-  if (which.user == redirect_mark) return fail({errc::protocol_error, "the hub did not redirect to its event endpoint"});
+  if (which.user == redirect_mark)
+    return fail({errc::protocol_error, "the hub did not redirect to its event endpoint"});
   if (which.user == management_mark) return pump_requests();
   if (which.context == nullptr) return;
   auto& p = *static_cast<partition*>(which.context);
@@ -8598,7 +8626,8 @@ inline void event_reader_core::answered(amqp::message_view const& message, time_
                         : status.code == 401 || status.code == 403 ? errc::unauthorized
                         : status.code == 429                       ? errc::throttled
                                                                    : errc::service_unavailable;
-      return fail({code, std::string{"the event endpoint does not say what partitions it has: "}.append(status.description)});
+      return fail(
+          {code, std::string{"the event endpoint does not say what partitions it has: "}.append(status.description)});
     }
     know_partitions(body, now);
   } else {
@@ -8785,10 +8814,11 @@ inline void event_reader_core::open_receiver(partition& p, time_point now) {
           w.describe(static_cast<amqp::descriptor>(selector_filter));
           w.string(at.selector());
         })}});
-  auto const properties = options_.share_partitions || options_.owner_level
-                              ? amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name},
-                                                         {"com.microsoft:epoch", options_.owner_level.value_or(p.level)}})
-                              : amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name}});
+  auto const properties =
+      options_.share_partitions || options_.owner_level
+          ? amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name},
+                                     {"com.microsoft:epoch", options_.owner_level.value_or(p.level)}})
+          : amqp::value::symbol_map({{"com.microsoft:receiver-name", options_.reader_name}});
   std::string const address = entity_ + "/ConsumerGroups/" + options_.consumer_group + "/Partitions/" + p.id;
   std::string const name = options_.reader_name + '-' + p.id + '-' + std::to_string(++links_made_);
   amqp::attach how;
@@ -9026,7 +9056,8 @@ inline time_point event_reader_core::next_deadline() const noexcept {
   bool dirty = false;
   for (partition const& p : partitions_) {
     dirty = dirty || p.dirty;
-    // Not while the hub is asked where the endpoint is now, nor when the session has gone and the connection goes after it.
+    // Not while the hub is asked where the endpoint is now, nor when the session has gone and the connection goes after
+    // it.
     if (session() != nullptr && !entity_.empty() && p.assigned && !p.over && p.link == nullptr && !p.asked &&
         p.retry_at != time_point::min())
       at(p.retry_at);
@@ -9142,8 +9173,8 @@ inline result<hub_event> event_reader_driver::next(duration limit) {
   return std::move(ended).error();
 }
 
-// The range goes on behind an error of one partition, and ends behind one of the whole reader; stop() and close() end it
-// without a word.
+// The range goes on behind an error of one partition, and ends behind one of the whole reader; stop() and close() end
+// it without a word.
 inline void event_reader_driver::advance() {
   current_.reset();
   if (over_) return;
@@ -9203,8 +9234,8 @@ template <class Transport, class Clock, class Crypto>
 class event_reader_state;
 }  // namespace detail
 
-// Transport, Clock and Crypto are policies: values, or references to what the caller keeps. The destructor calls no handler
-// and saves no checkpoint: close() does.
+// Transport, Clock and Crypto are policies: values, or references to what the caller keeps. The destructor calls no
+// handler and saves no checkpoint: close() does.
 template <class Transport, class Clock, class Crypto>
 class basic_event_reader : public client_handle<detail::event_reader_state<Transport, Clock, Crypto>> {
   static_assert(amqp_transport<std::remove_reference_t<Transport>>,
@@ -9242,13 +9273,13 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
     return self_made(on, nullptr, text, options);
   }
 
-  // --- reading --------------------------------------------------------------------------------------------------------
+  // --- reading -------------------------------------------------------------------------------------------------------
 
-  // Connects and waits until all receivers are there; next(), the range and on_event() do so by themselves. errc::timeout
-  // when they are not within `limit`: it goes on trying. Errors as above.
+  // Connects and waits until all receivers are there; next(), the range and on_event() do so by themselves.
+  // errc::timeout when they are not within `limit`: it goes on trying. Errors as above.
   result<void> open(duration limit = std::chrono::seconds{60}) { return state().open(limit); }
-  // The next event; the one before it is finished. errc::timeout when none came within `limit`, closed after close() and
-  // after the reader has failed, cancelled by stop(), stalled in virtual time; other errors as above.
+  // The next event; the one before it is finished. errc::timeout when none came within `limit`, closed after close()
+  // and after the reader has failed, cancelled by stop(), stalled in virtual time; other errors as above.
   result<hub_event> next(duration limit = duration::max()) { return state().next(limit); }
 
   struct sentinel {};
@@ -9278,8 +9309,8 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
   [[nodiscard]] sentinel end() const noexcept { return {}; }
 
   // From now on events go to this handler: void(hub_event const&). An event is finished when it has returned. An
-  // exception leaves the call that ran the loop; the event does not come again, and only a checkpoint behind a later one
-  // of its partition passes it.
+  // exception leaves the call that ran the loop; the event does not come again, and only a checkpoint behind a later
+  // one of its partition passes it.
   template <class F>
   void on_event(F handler) {
     state().on_event(std::move(handler));
@@ -9290,7 +9321,7 @@ class basic_event_reader : public client_handle<detail::event_reader_state<Trans
     state().on_notice(std::move(handler));
   }
 
-  // --- position -------------------------------------------------------------------------------------------------------
+  // --- position ------------------------------------------------------------------------------------------------------
 
   // Saves a checkpoint behind every event that is finished. Errors of the store.
   result<void> checkpoint() { return state().core().save(); }
@@ -9591,8 +9622,8 @@ using event_reader = basic_event_reader<back_end_amqp, loop_clock, openssl_crypt
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/service_messenger.hpp
-// The service messenger with its real transport, AMQP over TLS: iothub/basic_service_messenger.hpp has its documentation.
-// Needs OpenSSL.
+// The service messenger with its real transport, AMQP over TLS: iothub/basic_service_messenger.hpp has its
+// documentation. Needs OpenSSL.
 
 // ---- iothub/basic_service_messenger.hpp
 // The service messenger: what a back end says to devices, and what became of it. The alias service_messenger is in
@@ -9613,8 +9644,8 @@ using event_reader = basic_event_reader<back_end_amqp, loop_clock, openssl_crypt
 //   errc::invalid_argument, outbox_full, closed, cancelled
 // The message gets an id where it has none; the id is what feedback names.
 //
-// Feedback is one queue of the hub for all of its back ends: a batch goes to one of them, which completes or abandons it.
-// One thread: everything here, and everything on the same loop.
+// Feedback is one queue of the hub for all of its back ends: a batch goes to one of them, which completes or abandons
+// it. One thread: everything here, and everything on the same loop.
 
 // ---- iothub/service/messenger_driver.hpp
 // The service messenger on its loop, apart from its policies.
@@ -10050,8 +10081,9 @@ inline void messenger_core::link_disposition(amqp::link& which, amqp::settlement
   if (&which != sender_ || !(what.state.terminal() || what.settled)) return;
   switch (what.state.is) {
     case amqp::outcome::rejected:
-      return finish(what.user, what.state.error ? to_error(what.state.error)
-                                                : error{errc::bad_request, "the hub rejected the message without a reason"});
+      return finish(what.user, what.state.error
+                                   ? to_error(what.state.error)
+                                   : error{errc::bad_request, "the hub rejected the message without a reason"});
     case amqp::outcome::released:
     case amqp::outcome::modified:
       return finish(what.user, error{errc::service_unavailable, "the hub did not take the message"});
@@ -10151,7 +10183,8 @@ inline void messenger_core::open_links(time_point now) {
   if (session() == nullptr) return;
   if (sender_ == nullptr && !sends_.empty() && sender_retry_ <= now)
     sender_ = attach("devicebound", amqp::link_role::sender, "/messages/devicebound");
-  constexpr std::string_view addresses[] = {"/messages/serviceBound/feedback", "/messages/serviceBound/filenotifications"};
+  constexpr std::string_view addresses[] = {"/messages/serviceBound/feedback",
+                                            "/messages/serviceBound/filenotifications"};
   constexpr std::string_view names[] = {"feedback", "files"};
   for (std::size_t i = 0; i != 2; ++i) {
     receiver& r = receivers_[i];
@@ -10232,9 +10265,10 @@ inline void messenger_core::step(time_point now) {
       ++i;
       continue;
     }
-    finish(sends_[i].id, error{errc::timeout, sends_[i].sent ? "the hub did not answer in time; whether it has the message "
-                                                               "is not known"
-                                                             : "the message could not be sent in time"});
+    finish(sends_[i].id,
+           error{errc::timeout, sends_[i].sent ? "the hub did not answer in time; whether it has the message "
+                                                 "is not known"
+                                               : "the message could not be sent in time"});
   }
   open_links(now);
   pump();
@@ -10497,9 +10531,9 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
                 "see iothub/crypto/crypto.hpp");
 
  public:
-  // On a loop that outlives it. Each source is a policy, a reference to one, or a function that makes one. errc::malformed
-  // or invalid_argument: what is wrong with the connection string (HostName=…;SharedAccessKeyName=…;SharedAccessKey=…),
-  // the key or an option.
+  // On a loop that outlives it. Each source is a policy, a reference to one, or a function that makes one.
+  // errc::malformed or invalid_argument: what is wrong with the connection string
+  // (HostName=…;SharedAccessKeyName=…;SharedAccessKey=…), the key or an option.
   template <class TransportSource, class ClockSource, class CryptoSource>
   [[nodiscard]] static result<basic_service_messenger> create(loop& on, std::string_view text,
                                                               TransportSource&& transport, ClockSource&& clock,
@@ -10524,7 +10558,7 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
     return self_made(on, nullptr, text, options);
   }
 
-  // --- to devices -----------------------------------------------------------------------------------------------------
+  // --- to devices ----------------------------------------------------------------------------------------------------
 
   // The message's id.
   result<std::string> send_c2d(std::string_view device_id, message what, c2d_send_options const& how = {}) {
@@ -10536,16 +10570,21 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
     state().begin_send(device_id, std::move(what), how, std::move(completion));
   }
 
-  // --- what became of it ----------------------------------------------------------------------------------------------
+  // --- what became of it ---------------------------------------------------------------------------------------------
 
   // The next batch. errc::timeout when none came within `limit`, unauthorized, closed, cancelled by stop(), stalled in
   // virtual time.
   result<feedback_batch> receive_feedback(duration limit = duration::max()) {
     return state().template receive<feedback_batch>(messenger_core::stream::feedback, limit);
   }
-  // Done with it; or it shall come again, to whoever asks next. errc::lock_lost: the connection on which it came is gone.
-  result<void> complete(feedback_batch const& what) { return settle(messenger_core::stream::feedback, what.lock, true); }
-  result<void> abandon(feedback_batch const& what) { return settle(messenger_core::stream::feedback, what.lock, false); }
+  // Done with it; or it shall come again, to whoever asks next. errc::lock_lost: the connection on which it came is
+  // gone.
+  result<void> complete(feedback_batch const& what) {
+    return settle(messenger_core::stream::feedback, what.lock, true);
+  }
+  result<void> abandon(feedback_batch const& what) {
+    return settle(messenger_core::stream::feedback, what.lock, false);
+  }
   // From now on batches go to this handler: void(feedback_batch const&). A batch is completed when it has returned.
   template <class F>
   void on_feedback(F handler) {
@@ -10557,14 +10596,18 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
   result<file_notification> receive_file_notification(duration limit = duration::max()) {
     return state().template receive<file_notification>(messenger_core::stream::files, limit);
   }
-  result<void> complete(file_notification const& what) { return settle(messenger_core::stream::files, what.lock, true); }
-  result<void> abandon(file_notification const& what) { return settle(messenger_core::stream::files, what.lock, false); }
+  result<void> complete(file_notification const& what) {
+    return settle(messenger_core::stream::files, what.lock, true);
+  }
+  result<void> abandon(file_notification const& what) {
+    return settle(messenger_core::stream::files, what.lock, false);
+  }
   template <class F>
   void on_file_notification(F handler) {
     state().on_files(std::move(handler));
   }
 
-  // --- time and running -----------------------------------------------------------------------------------------------
+  // --- time and running ----------------------------------------------------------------------------------------------
 
   // Ends everything pending with errc::closed and says good-bye. It stays usable.
   void close() { state().close(); }
@@ -10580,8 +10623,8 @@ class basic_service_messenger : public client_handle<detail::messenger_state<Tra
     return state().settle(of, lock, complete);
   }
   template <class T, class C, class K>
-  static result<basic_service_messenger> make(loop& on, owned<loop> own, std::string_view text, T&& transport, C&& clock,
-                                              K&& crypto, messenger_options const& options) {
+  static result<basic_service_messenger> make(loop& on, owned<loop> own, std::string_view text, T&& transport,
+                                              C&& clock, K&& crypto, messenger_options const& options) {
     if (auto valid = validate(options); !valid) return std::move(valid).error();
     auto connection = parse_service_connection_string(text);
     if (!connection) return std::move(connection).error();

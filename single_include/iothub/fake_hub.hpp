@@ -112,7 +112,8 @@ static_assert(crypto<seeded_crypto>);
 // that is on its way to back ends.
 //
 // Theory of operation. One amqp_front stands beside a hub core; each connection has an amqp_face (amqp_face.hpp) that
-// refers to it, and each link that the face accepts has a node. Two things reach nodes from outside of their connection:
+// refers to it, and each link that the face accepts has a node. Two things reach nodes from outside of their
+// connection:
 //   - an event was appended: readers that had come to the end of its partition are in `waiting_`; they are put on their
 //     face's list of work, and the face is woken. They read from the log in their own connection's turn, as much as the
 //     peer takes: what a slow reader costs is its place in the log;
@@ -148,8 +149,8 @@ static_assert(crypto<seeded_crypto>);
 //   /messages/servicebound/feedback, .../filenotifications   what became of them; uploaded files
 //   /devices/D[/modules/M]/messages/events, .../messages/devicebound, .../methods/devicebound, .../twin
 //
-// Sources: Microsoft docs "Communicate with your IoT hub by using the AMQP protocol"; azure-iot-sdk-node amqp.ts of both
-// sides; azure-event-hubs-node for the event endpoint.
+// Sources: Microsoft docs "Communicate with your IoT hub by using the AMQP protocol"; azure-iot-sdk-node amqp.ts of
+// both sides; azure-event-hubs-node for the event endpoint.
 
 namespace iothub {
 inline namespace v0 {
@@ -298,9 +299,9 @@ inline amqp_address parse_amqp_address(std::string_view text) {
 // The device side of hub_core: time, connections, telemetry, the device's view of its twin, its answers.
 
 // ---- iothub/hub/hub_core_interface.hpp
-// The state and the rules of an IoT hub: identities, access, twins, direct methods, cloud-to-device messages, telemetry,
-// queries. Sans-I/O: typed values in, typed values out, the time is an argument, nothing here knows a topic, a path or a
-// header. The faces (MQTT, HTTP) translate and hold no rules.
+// The state and the rules of an IoT hub: identities, access, twins, direct methods, cloud-to-device messages,
+// telemetry, queries. Sans-I/O: typed values in, typed values out, the time is an argument, nothing here knows a topic,
+// a path or a header. The faces (MQTT, HTTP) translate and hold no rules.
 //
 // Rules of use
 // - One thread. Nothing blocks. Every member that takes an `instant` may call device_links, method_callers, the log
@@ -360,8 +361,9 @@ enum class on_offence : std::uint8_t { close, tolerate };
 struct limits {
   std::size_t d2c_message = 262'144;         // body, system property values, application property names and values
   std::size_t c2d_message = 65'536;
-  // What a device over MQTT gets of it in the topic, percent-encoded (MQTT 3.1.1, 1.5.3: 65,535 bytes in all; the hub adds
-  // `to`). What is longer is refused when it is sent: it could never leave the queue. Unconfirmed for the real hub.
+  // What a device over MQTT gets of it in the topic, percent-encoded (MQTT 3.1.1, 1.5.3: 65,535 bytes in all; the hub
+  // adds `to`). What is longer is refused when it is sent: it could never leave the queue. Unconfirmed for the real
+  // hub.
   std::size_t c2d_topic = 65'000;
   std::uint32_t c2d_queue = 50;              // messages waiting per device
   std::uint32_t c2d_max_delivery_count = 10; // 1 to 100
@@ -376,7 +378,8 @@ struct limits {
   std::uint32_t query_depth = 64;            // nesting of an expression
   std::uint32_t modules_per_device = 50;
   std::size_t devices = 1'000'000;           // devices and modules together
-  std::size_t feedback_records = 10'000;     // kept until they are read, and so many file notifications; older ones are forgotten
+  // Kept until they are read, and so many file notifications; older ones are forgotten.
+  std::size_t feedback_records = 10'000;
   std::size_t dead_letters = 1'000;          // kept for tests to look at
 };
 
@@ -387,9 +390,9 @@ struct retention {
   std::size_t bytes = std::size_t{64} << 20; // per partition, what the hub keeps of an event beside its body included
 };
 
-// What goes to the built-in endpoint. Telemetry does by default and nothing else, as in a hub without routes of its own;
-// the others come as a route of that source would send them there (Microsoft docs "Azure IoT Hub non-telemetry event
-// schemas").
+// What goes to the built-in endpoint. Telemetry does by default and nothing else, as in a hub without routes of its
+// own; the others come as a route of that source would send them there (Microsoft docs "Azure IoT Hub non-telemetry
+// event schemas").
 struct event_routes {
   bool telemetry = true;
   bool twin = false;        // changes of twins
@@ -487,8 +490,8 @@ struct grant {
 
 // What an event of the built-in endpoint tells of.
 enum class event_kind : std::uint8_t { telemetry, twin_change, lifecycle, connection };
-// Its annotation iothub-message-source (Microsoft docs "Azure IoT Hub non-telemetry event schemas"; the word for telemetry
-// is unconfirmed for the real hub).
+// Its annotation iothub-message-source (Microsoft docs "Azure IoT Hub non-telemetry event schemas"; the word for
+// telemetry is unconfirmed for the real hub).
 constexpr std::string_view source_text(event_kind kind) noexcept {
   switch (kind) {
     case event_kind::twin_change: return "twinChangeEvents";
@@ -588,7 +591,8 @@ struct feedback_record {
   friend bool operator==(feedback_record const&, feedback_record const&) = default;
 };
 
-// A file that a device uploaded, told to back ends (Microsoft docs "Upload files with IoT Hub", file upload notifications).
+// A file that a device uploaded, told to back ends (Microsoft docs "Upload files with IoT Hub", file upload
+// notifications).
 struct file_notification {
   std::string device_id = {};
   std::string blob_uri = {};
@@ -680,7 +684,8 @@ class c2d_queue {
   }
 
   // Lets locks and messages expire; `all_connection_locks`: the live connection ended. Departed ones are appended.
-  void settle_time(instant at, bool all_connection_locks, options const& settings, std::vector<c2d_departed>& departed) {
+  void settle_time(instant at, bool all_connection_locks, options const& settings,
+                   std::vector<c2d_departed>& departed) {
     for (std::size_t i = 0; i != entries_.size();) {
       c2d_entry& e = entries_[i];
       bool const returns = e.locked_until == never ? all_connection_locks : e.locked() && e.locked_until <= at.now;
@@ -772,13 +777,13 @@ bool without_memory_too(Call call) {
 }
 }  // namespace detail
 
-// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away of
-// the link. What they are handed is borrowed for the duration of the call.
-// A link is attached by hub_core::connect() and detached by hub_core::disconnect(), by the core just before on_drop(),
-// and by its own destructor (which counts as ending::lost at the time last seen by the core). Every member of the core
-// that takes a link answers errc::not_connected for a detached one.
-// What of an AMQP connection a fault may end alone, as the end-to-end tests of the official SDKs ask for it
-// (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to the device, and from it.
+// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away
+// of the link. What they are handed is borrowed for the duration of the call. A link is attached by hub_core::connect()
+// and detached by hub_core::disconnect(), by the core just before on_drop(), and by its own destructor (which counts as
+// ending::lost at the time last seen by the core). Every member of the core that takes a link answers
+// errc::not_connected for a detached one. What of an AMQP connection a fault may end alone, as the end-to-end tests of
+// the official SDKs ask for it (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to
+// the device, and from it.
 enum class link_part : std::uint8_t {
   connection,
   session,
@@ -800,9 +805,10 @@ class device_link {
 
   // Only after listen_methods(). The answer goes to hub_core::answer_method().
   virtual void deliver_method(method_delivery const& call) = 0;
-  // Only after listen_c2d(), or right inside connect() for a kept session: the face must have sent its CONNACK, or queue
-  // behind it. `redelivered` says that the device may have seen the message before (DUP). With c2d_mode::at_least_once
-  // the message stays locked until settle_c2d(link, lock_token, ...) or the end of the connection.
+  // Only after listen_c2d(), or right inside connect() for a kept session: the face must have sent its CONNACK, or
+  // queue behind it. `redelivered` says that the device may have seen the message before (DUP). With
+  // c2d_mode::at_least_once the message stays locked until settle_c2d(link, lock_token, ...) or the end of the
+  // connection.
   virtual void deliver_c2d(c2d_message const& message, bool redelivered) = 0;
   // Only after listen_c2d() with c2d_mode::fetched: there is a message that is not locked.
   virtual void c2d_waits() {}
@@ -854,8 +860,8 @@ class security {
   ~security() = default;
 };
 
-// Crypto may be a value or a reference (`policy_security<seeded_crypto&>`). Prepared keys refer to the policy inside, so
-// this must outlive the hub.
+// Crypto may be a value or a reference (`policy_security<seeded_crypto&>`). Prepared keys refer to the policy inside,
+// so this must outlive the hub.
 template <class Crypto>
   requires crypto<std::remove_reference_t<Crypto>>
 class policy_security final : public security {
@@ -1388,7 +1394,8 @@ inline result<registry::written> registry::create(device_identity const& wanted,
   fill(record, wanted, std::move(*keys));
   if (!record.is_module()) {
     ++statistics_.total_device_count;
-    ++(record.status == identity_status::enabled ? statistics_.enabled_device_count : statistics_.disabled_device_count);
+    ++(record.status == identity_status::enabled ? statistics_.enabled_device_count
+                                                 : statistics_.disabled_device_count);
   }
   return written{&record, true};
 }
@@ -1444,7 +1451,8 @@ inline result<identity_record*> registry::check_erase(key_view key, if_match con
 inline void registry::erase(identity_record& record) {
   if (!record.is_module()) {
     --statistics_.total_device_count;
-    --(record.status == identity_status::enabled ? statistics_.enabled_device_count : statistics_.disabled_device_count);
+    --(record.status == identity_status::enabled ? statistics_.enabled_device_count
+                                                 : statistics_.disabled_device_count);
   }
   records_.erase(records_.find(*record.key));
 }
@@ -1733,17 +1741,18 @@ inline result<grant> access_control::authorize_service(operation what, std::stri
 // ---- iothub/hub/event_log.hpp
 // The device-to-cloud events, as the built-in endpoint keeps them: partitions of packed records.
 //
-// Theory of operation. An event is packed (event_record.hpp) behind the others of its partition into one chunk of memory.
-// An append is a handful of memcpys and no allocation in the long run, since the chunk that retention empties is used
-// again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over all partitions, so that a reader
-// can see the order of arrival. A device's events are all in one partition, by a hash of its id (FNV-1a, the same in every
-// run), and keep their order (Microsoft docs: "Read device-to-cloud messages from the built-in endpoint").
+// Theory of operation. An event is packed (event_record.hpp) behind the others of its partition into one chunk of
+// memory. An append is a handful of memcpys and no allocation in the long run, since the chunk that retention empties
+// is used again. Sequence numbers run per partition from 0 without a gap; `ordinal` counts over all partitions, so that
+// a reader can see the order of arrival. A device's events are all in one partition, by a hash of its id (FNV-1a, the
+// same in every run), and keep their order (Microsoft docs: "Read device-to-cloud messages from the built-in
+// endpoint").
 
 // ---- iothub/hub/event_record.hpp
 // One event as the log keeps it: how it is packed, and how it is read where it lies.
 //
-// A record is a fixed header of 48 bytes, the times and texts that the event has, its properties, its body; what an event
-// has not takes no room.
+// A record is a fixed header of 48 bytes, the times and texts that the event has, its properties, its body; what an
+// event has not takes no room.
 
 namespace iothub {
 inline namespace v0 {
@@ -1805,8 +1814,8 @@ class event_view {
     output_name, component_name, interface_id, count
   };
   static constexpr std::size_t fields = static_cast<std::size_t>(field::count);
-  // Behind it: creation and expiry (8 bytes each), the lengths of the texts (4 bytes each), the texts, the properties, the
-  // body; the flags say which of them are there.
+  // Behind it: creation and expiry (8 bytes each), the lengths of the texts (4 bytes each), the texts, the properties,
+  // the body; the flags say which of them are there.
   struct header {
     std::uint32_t size;  // of the record, this header included
     std::uint32_t body;
@@ -1815,7 +1824,8 @@ class event_view {
     std::int64_t enqueued;
     std::int64_t generation;
     std::uint32_t properties;
-    std::uint32_t flags;  // from bit 0: which texts it has; 16, 17: has creation, expiry; 20: auth_scope; 24: event_kind
+    // From bit 0: which texts it has; 16, 17: has creation, expiry; 20: auth_scope; 24: event_kind.
+    std::uint32_t flags;
   };
   static_assert(sizeof(header) == 48 && fields <= 16);
   static constexpr std::uint32_t has_creation = 1u << 16, has_expiry = 1u << 17;
@@ -1898,11 +1908,13 @@ char* put_raw(char* at, Plain const& what) noexcept {
 }  // namespace detail
 
 inline event_packer::event_packer(event_source const& from, d2c_message const& what) noexcept
-    : what_{what},
-      texts_{from.device_id,   from.module_id,         from.model_id, what.message_id,  what.correlation_id, what.user_id,
-             what.content_type, what.content_encoding, what.to,       what.output_name, what.component_name, what.interface_id} {
-  head_.flags = (what.creation_time ? event_view::has_creation : 0u) | (what.expiry_time ? event_view::has_expiry : 0u) |
-                (static_cast<std::uint32_t>(from.scope) << 20) | (static_cast<std::uint32_t>(from.kind) << 24);
+    : what_{what}, texts_{from.device_id,    from.module_id,        from.model_id,
+                          what.message_id,   what.correlation_id,   what.user_id,
+                          what.content_type, what.content_encoding, what.to,
+                          what.output_name,  what.component_name,   what.interface_id} {
+  head_.flags = (what.creation_time ? event_view::has_creation : 0u) |
+                (what.expiry_time ? event_view::has_expiry : 0u) | (static_cast<std::uint32_t>(from.scope) << 20) |
+                (static_cast<std::uint32_t>(from.kind) << 24);
   std::size_t size = sizeof head_ + what.body.size() + (what.creation_time ? 8u : 0u) + (what.expiry_time ? 8u : 0u);
   for (std::size_t i = 0; i != event_view::fields; ++i) {
     if (texts_[i].empty()) continue;
@@ -1927,8 +1939,9 @@ inline void event_packer::write(char* into, std::uint64_t ordinal, std::uint64_t
     if (!t.empty()) at = detail::put_raw(at, static_cast<std::uint32_t>(t.size()));
   for (auto const& t : texts_) at = detail::put(at, t);
   for (auto const& q : what_.properties) {
-    event_view::property_head const h{static_cast<std::uint32_t>(q.name.size()),
-                                      static_cast<std::uint32_t>(q.value.size()) | (q.has_value ? event_view::has_value : 0)};
+    event_view::property_head const h{
+        static_cast<std::uint32_t>(q.name.size()),
+        static_cast<std::uint32_t>(q.value.size()) | (q.has_value ? event_view::has_value : 0)};
     at = detail::put(detail::put(detail::put_raw(at, h), q.name), q.value);
   }
   detail::put(at, what_.body);
@@ -2032,7 +2045,7 @@ class event_log {
 
   // Called inside every append, with the event; it must not call the hub. An empty function ends it.
   void observe(function<void(event_view const&)> observer) { observer_ = std::move(observer); }
-  // Called at the end of every append with the partition, for those who read later: it must only queue.
+  // Called in every append, before the observer, with the partition, for those who read later: it must only queue.
   void on_append(function<void(std::uint32_t)> notify) { notify_ = std::move(notify); }
 
  private:
@@ -2127,8 +2140,8 @@ inline void event_log::append(std::uint32_t partition, event_source const& from,
   ++ordinal_;
   std::uint64_t const sequence = p.next++;
   while (p.next - p.first > keep_.events || (p.bytes > keep_.bytes && p.next - p.first > 1)) drop_oldest(p);
+  if (notify_) notify_(partition);  // before what may throw
   if (observer_ && p.first <= sequence) observer_(event_view{record, sequence, partition});
-  if (notify_) notify_(partition);
 }
 
 template <class Visit>
@@ -2266,8 +2279,9 @@ enum class fault_point : std::uint8_t {
   connect, send_telemetry, get_device_twin, patch_reported, invoke_method, send_c2d, registry, service_twin, query, any
 };
 [[nodiscard]] constexpr std::string_view to_string(fault_point where) noexcept {
-  constexpr std::string_view names[] = {"connect",  "send_telemetry", "get_device_twin", "patch_reported", "invoke_method",
-                                        "send_c2d", "registry",       "service_twin",    "query",          "any"};
+  constexpr std::string_view names[] = {
+      "connect",  "send_telemetry", "get_device_twin", "patch_reported", "invoke_method",
+      "send_c2d", "registry",       "service_twin",    "query",          "any"};
   return names[static_cast<std::size_t>(where)];
 }
 // What a device does itself; the rest is what back ends do.
@@ -2322,7 +2336,9 @@ class fault_plan {
     std::uint64_t times = ~std::uint64_t{0};
   };
 
-  void add(fault_rule rule) { rules_.push_back({std::move(rule), prng{}}), rules_.back().dice = prng{rules_.back().rule.seed}; }
+  void add(fault_rule rule) {
+    rules_.push_back({std::move(rule), prng{}}), rules_.back().dice = prng{rules_.back().rule.seed};
+  }
   // A rule that an identity asked for itself: in place of the one of that kind that it has, on what that identity does
   // itself, behind the rules that were added. So whoever holds one identity's key slows down nobody else, and the
   // plan's size is bounded by the number of identities.
@@ -2360,9 +2376,9 @@ class fault_plan {
     rule.seed = odds.seed;
     add(std::move(rule));
   }
-  // Refuses what is above so many operations a second, from now on, as the hub's tiers do (Microsoft docs "IoT Hub quotas
-  // and throttling"). A device over MQTT is told by CONNACK 3 that it may not connect now; that the real hub says it this
-  // way is unconfirmed.
+  // Refuses what is above so many operations a second, from now on, as the hub's tiers do (Microsoft docs "IoT Hub
+  // quotas and throttling"). A device over MQTT is told by CONNACK 3 that it may not connect now; that the real hub
+  // says it this way is unconfirmed.
   void throttle(fault_point where, std::uint64_t per_second, std::uint64_t burst = 0) {
     fault_rule rule;
     rule.where = where;
@@ -3297,7 +3313,8 @@ class query_parser {
       } else if (lexer_.kind() == query_token::name) {
         out.emplace_back(lexer_.word());
       } else {
-        return fail(lexer_.kind() == query_token::keyword ? "a reserved word as a name needs [[ ]]" : "a name expected");
+        return fail(lexer_.kind() == query_token::keyword ? "a reserved word as a name needs [[ ]]"
+                                                          : "a name expected");
       }
       lexer_.next();
     } while (take_symbol("."));
@@ -3544,7 +3561,9 @@ inline std::string write_position(std::string_view text, query_position const& a
 inline result<query_position> read_position(std::string_view text, std::string_view continuation) {
   query_position out;
   if (continuation.empty()) return out;
-  auto const bad = [] { return refuse(errc::bad_request, 400004, "The continuation token does not belong to this query"); };
+  auto const bad = [] {
+    return refuse(errc::bad_request, 400004, "The continuation token does not belong to this query");
+  };
   auto const plain = from_base64(continuation);
   if (!plain) return bad();
   split_pair const first = split_once(*plain, '\n');
@@ -3702,9 +3721,9 @@ inline result<query_page> run_query(query_tree const& tree, std::string_view tex
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/hub/twin_rows.hpp
-// Twins as the service shows them, and as rows of a query, looked up in place: a condition over one property of a large twin costs that property.
-// Names of root fields are not case-sensitive, names of tags and properties are (the latter is unconfirmed for the real
-// hub).
+// Twins as the service shows them, and as rows of a query, looked up in place: a condition over one property of a large
+// twin costs that property. Names of root fields are not case-sensitive, names of tags and properties are (the latter
+// is unconfirmed for the real hub).
 
 // ---- iothub/wire/model_json.hpp
 // The models as JSON, field for field and in the order in which the service writes them (IoT Hub service REST
@@ -4037,7 +4056,8 @@ inline operand twin_row::root_field(root which) const {
     case root::status: return text(to_string(r.status));
     case root::status_reason: return text_if(more.status_reason);
     case root::status_update_time: return text(to_service_time(r.status_updated));
-    case root::connection_state: return text(to_string(r.link != nullptr ? connection_state::connected : connection_state::disconnected));
+    case root::connection_state:
+      return text(to_string(r.link != nullptr ? connection_state::connected : connection_state::disconnected));
     case root::last_activity_time: return text(to_service_time(r.last_activity));
     case root::c2d_count: return operand{json::value{r.queue ? r.queue->size() : std::size_t{0}}};
     case root::authentication_type: return text(to_string(r.type));
@@ -4411,9 +4431,9 @@ inline void hub_core::on_time(instant at) {
   while (!timers_.empty() && timers_.begin()->due <= at.now) run_timer(*timers_.begin()->record, at);
   while (method_ticket const ticket = methods_.next_due(at.now)) {
     bool const delivered = methods_.find(ticket)->delivered;
-    methods_.finish(ticket, delivered
-                                ? refuse(errc::device_timeout, 504101, "Timed out waiting for the response from device.")
-                                : refuse(errc::device_offline, 404103, "Timed out waiting for device to connect."));
+    methods_.finish(ticket,
+                    delivered ? refuse(errc::device_timeout, 504101, "Timed out waiting for the response from device.")
+                              : refuse(errc::device_offline, 404103, "Timed out waiting for device to connect."));
   }
   give_outcomes();
 }
@@ -4525,7 +4545,8 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
 inline void hub_core::schedule(identity_record const& record, requested_fault const& asked, instant at) {
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
   if (!fresh) scheduled_.erase(found->second);
-  found->second = scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
+  found->second =
+      scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
 }
 
 // --- connections ----------------------------------------------------------------------------------------------------
@@ -4597,8 +4618,9 @@ inline void hub_core::renew(device_link& link, grant const& with, instant at) {
   set_timer(*link.identity_, at);
 }
 
-// The link is gone, the state stays right; the caller sees to outcomes. What cannot fail is done first: when memory runs
-// out behind it the device is gone all the same, what it held comes back when it connects again, and calls time out.
+// The link is gone, the state stays right; the caller sees to outcomes. What cannot fail is done first: when memory
+// runs out behind it the device is gone all the same, what it held comes back when it connects again, and calls time
+// out.
 inline void hub_core::cut(identity_record& record, instant at) noexcept {
   record.link->identity_ = nullptr;
   record.link = nullptr;
@@ -4657,8 +4679,8 @@ inline void hub_core::drop_record(identity_record& record, error const& reason, 
   });
 }
 
-// Hands something to the record's connection. One that there is no memory to serve is dropped: its device comes back, and
-// gets what waits for it then.
+// Hands something to the record's connection. One that there is no memory to serve is dropped: its device comes back,
+// and gets what waits for it then.
 template <class Deliver>
 void hub_core::deliver_or_drop(identity_record& record, instant at, Deliver deliver) {
   bool const delivered = detail::without_memory_too([&] { deliver(*record.link); });
@@ -4774,8 +4796,8 @@ inline result<receipt> hub_core::take_telemetry(identity_record& record, auth_sc
   }
   if (settings_.honour_fault_properties && !what.properties.empty()) {
     requested_fault const asked = find_requested_fault(what.properties);
-    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it. A part that ends takes
-    // no answer with it that goes another way.
+    // Over MQTT the end of the connection comes before the PUBACK of the message that asks for it. A part that ends
+    // takes no answer with it that goes another way.
     bool const elsewhere = record.link != nullptr && record.link->has_parts() && asked.part != link_part::connection &&
                            asked.part != link_part::session && asked.part != link_part::telemetry;
     out.withheld = asked.kind == requested_kind::end_connection && !elsewhere;
@@ -4872,13 +4894,13 @@ inline void hub_core::answer_method_badly(device_link& link, method_ticket ticke
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/hub/hub_core_events.hpp
-// What hub_core itself has to say in the built-in event endpoint: changes of twins, identities made and deleted, devices
-// that connect and go.
+// What hub_core itself has to say in the built-in event endpoint: changes of twins, identities made and deleted,
+// devices that connect and go.
 //
-// Bodies, properties and spelling: Microsoft docs "Azure IoT Hub non-telemetry event schemas" (2024-04). Unconfirmed for
-// the real hub: what a removed property looks like in an update (null here, as in the patch), and whether `tags` of a
-// twin without any are there (they are not). Several changes are never merged into one event, which the real hub may do.
-// Events of one device stand in its partition among its telemetry, in the order in which things happened.
+// Bodies, properties and spelling: Microsoft docs "Azure IoT Hub non-telemetry event schemas" (2024-04). Unconfirmed
+// for the real hub: what a removed property looks like in an update (null here, as in the patch), and whether `tags` of
+// a twin without any are there (they are not). Several changes are never merged into one event, which the real hub may
+// do. Events of one device stand in its partition among its telemetry, in the order in which things happened.
 
 namespace iothub {
 inline namespace v0 {
@@ -5732,7 +5754,8 @@ inline device_key identity_in(std::string_view resource) {
   auto const plain = percent_decode(resource);
   if (!plain) return {};
   std::size_t const slash = plain->find('/');
-  address_segments const s{slash == std::string::npos ? std::string_view{} : std::string_view{*plain}.substr(slash + 1)};
+  address_segments const s{slash == std::string::npos ? std::string_view{}
+                                                      : std::string_view{*plain}.substr(slash + 1)};
   if (s.count < 2 || !iequals(s.at[0], "devices")) return {};
   bool const module = s.count >= 4 && s.count <= 8 && iequals(s.at[2], "modules");
   // Some encode an id before they encode the whole.
@@ -5895,8 +5918,9 @@ inline result<void> amqp_claims::add_login(std::string_view user, std::string_vi
   return keep(std::move(made), {}, password);
 }
 
-// A device that asks for another one is not told whether that one is there; who holds a policy's key may know. The token
-// that names the identity is tried first: a gateway has one for each of its devices, and each that fails is logged.
+// A device that asks for another one is not told whether that one is there; who holds a policy's key may know. The
+// token that names the identity is tried first: a gateway has one for each of its devices, and each that fails is
+// logged.
 inline result<grant> amqp_claims::device(device_key const& who, instant at) {
   result<grant> outcome = detail::no_claim(401003);
   for (bool const named : {true, false})
@@ -5953,11 +5977,11 @@ inline bool amqp_claims::expire(instant at) {
 // Feedback and file notifications on their way to back ends: a message goes to one receiver and is kept until that says
 // what became of it.
 //
-// Microsoft docs "Send cloud-to-device messages from an IoT hub", feedback: one message is a JSON array; it is sent when
-// 64 records are there or 15 seconds after the last one; the receiver completes it, or it comes again after the lock
-// time-out (60 s), at most ten times. "Upload files with IoT Hub": a notification is a message of its own, with the same
-// lock and the same bound. Both live for an hour (options::feedback_ttl). Records stay with the core until somebody
-// receives.
+// Microsoft docs "Send cloud-to-device messages from an IoT hub", feedback: one message is a JSON array; it is sent
+// when 64 records are there or 15 seconds after the last one; the receiver completes it, or it comes again after the
+// lock time-out (60 s), at most ten times. "Upload files with IoT Hub": a notification is a message of its own, with
+// the same lock and the same bound. Both live for an hour (options::feedback_ttl). Records stay with the core until
+// somebody receives.
 
 namespace iothub {
 inline namespace v0 {
@@ -6406,8 +6430,9 @@ class amqp_front {
     return made;
   }
   void appended(std::uint32_t partition) {
-    auto const ready = std::exchange(waiting_[partition], {});
-    for (amqp_event_waiter* const each : ready) each->appended();
+    auto& waiting = waiting_[partition];
+    for (amqp_event_waiter* const each : waiting) each->appended();
+    waiting.clear();
   }
   void log(log_level level, instant when, std::string_view event, key_view who, std::string_view reason) {
     if (log_ != nullptr) log_->write({level, when, event, who.device_id, who.module_id, reason});
@@ -6442,7 +6467,8 @@ class amqp_front {
 // silent.
 //
 // Rules
-//   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the body
+//   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the
+//      body
 //   (400), the core.
 //   2. Any api-version is taken.
 //   3. A direct method is the one request that is answered later: its ticket is the core's own.
@@ -6537,7 +6563,8 @@ namespace iothub {
 inline namespace v0 {
 namespace hub {
 
-// Names compare without case; any port is fine, and no Host at all is not. "*.example" stands for one label and more before ".example".
+// Names compare without case; any port is fine, and no Host at all is not. "*.example" stands for one label and more
+// before ".example".
 class host_filter {
  public:
   // Lets everything pass.
@@ -6559,7 +6586,8 @@ class host_filter {
   auto const closing = bracketed ? host.find(']') : 0;
   if (closing == std::string_view::npos) return {};
   auto const end = bracketed ? closing + 1 : host.find(':');
-  if (end < host.size() && (host[end] != ':' || host.find_first_not_of("0123456789", end + 1) != std::string_view::npos))
+  if (end < host.size() &&
+      (host[end] != ':' || host.find_first_not_of("0123456789", end + 1) != std::string_view::npos))
     return {};
   return bracketed ? host.substr(1, closing - 1) : host.substr(0, end);
 }
@@ -7170,8 +7198,8 @@ inline bool http_face::allows_origin(http::request const& what) const noexcept {
   return true;
 }
 
-// One answer for a wrong key and for a device that is not there, so that a stranger cannot try which ids exist. Who holds
-// a policy's key may know.
+// One answer for a wrong key and for a device that is not there, so that a stranger cannot try which ids exist. Who
+// holds a policy's key may know.
 inline bool http_face::tells_nothing(error const& why, std::string_view token) {
   if (why == errc::unauthorized) return true;
   if (why != errc::device_not_found && why != errc::module_not_found) return false;
@@ -8463,8 +8491,8 @@ inline void mqtt_face::on_puback(std::uint16_t id, time_point now) {
 //   2. In this order: the Host (the HTTP face refuses it with 421), Origin (403), the path (404), the handshake itself
 //      (RFC 6455 section 4.2.1; 400, or 426 for another version), the subprotocol (400). Statuses are unconfirmed for
 //      the real hub.
-//   3. Origin as in http_face.hpp: a page from elsewhere cannot reach a hub on the loopback address through its visitor's
-//      browser. The same-origin policy does not bind WebSockets, so this is all that stops it.
+//   3. Origin as in http_face.hpp: a page from elsewhere cannot reach a hub on the loopback address through its
+//      visitor's browser. The same-origin policy does not bind WebSockets, so this is all that stops it.
 //   4. Extensions are declined by silence (section 9.1).
 
 namespace iothub {
@@ -8963,7 +8991,8 @@ inline void server_connection::on_time(time_point now) {
 //      detached with a condition (AMQP 1.0 Part 2, 2.6.3); the connection goes on.
 //   3. The event endpoint's name at the IoT hub ("/messages/events/...") is a redirect to the endpoint itself.
 //   4. When a token ends and no newer one came, the links that it opened are detached with unauthorized-access.
-//   5. Before the first good token, and again when the last one has ended, a connection is a stranger's: it has time for
+//   5. Before the first good token, and again when the last one has ended, a connection is a stranger's: it has time
+//      for
 //   a token, few sessions and links, and room for a message of a token's size; going above ends it.
 //   6. Links of several devices may be on one connection; each device is connected while it has a link.
 
@@ -9106,7 +9135,7 @@ class amqp_face : public amqp::connection_handler {
   std::size_t sessions_ = 0, links_ = 0, cbs_links_ = 0, refused_links_ = 0;  // that are there now
   std::vector<std::unique_ptr<amqp_node>> nodes_;
   std::map<device_key, std::unique_ptr<amqp_device>> devices_;
-  std::vector<amqp_node*> work_;
+  std::vector<amqp_node*> work_, working_;  // asked for; and of this turn
   std::vector<later_settlement> later_;
   time_point token_due_ = never;  // when a connection that shows none is closed
   time_point now_ = {};  // of the last call, for what goes without one
@@ -9127,8 +9156,8 @@ class amqp_face : public amqp::connection_handler {
 // -csharp use them:
 //   telemetry    messages in; a batch (message format 0x80013700) is several in the data sections of one
 //   devicebound  messages out, each under a lock of the core; accepted, rejected, released and modified settle it
-//   methods      out: correlation-id names the call, application property IoThub-methodname; in: the same correlation-id
-//                and IoThub-status
+//   methods      out: correlation-id names the call, application property IoThub-methodname; in: the same
+//                correlation-id and IoThub-status
 //   twin         in: annotations operation (GET, PATCH, PUT, DELETE), resource, version; out: the same correlation-id
 //                with annotations status and version, and the desired changes without a correlation-id
 
@@ -9137,8 +9166,8 @@ class amqp_face : public amqp::connection_handler {
 // devices azure-iot-sdk-node amqp_message.ts, -csharp MessageConverter.cs.
 
 // ---- iothub/hub/amqp_event_message.hpp
-// An event of the log as the message that readers of the event endpoint get. Names and types: Microsoft docs "Create and
-// read IoT Hub messages", "IoT Hub non-telemetry event schema" (which print the annotations), and what
+// An event of the log as the message that readers of the event endpoint get. Names and types: Microsoft docs "Create
+// and read IoT Hub messages", "IoT Hub non-telemetry event schema" (which print the annotations), and what
 // @azure/event-hubs and azure-eventhub look for.
 
 namespace iothub {
@@ -9337,7 +9366,8 @@ inline result<void> read_amqp_message(amqp::message_view const& from, message& i
   } else if (from.body == amqp::body_kind::value) {
     auto const content = amqp::view_of(from.value);
     auto const bytes = content.type() == amqp::kind::binary ? content.as_binary() : content.as_text();
-    if (!bytes && !content.is_null()) return hub::refuse(errc::bad_request, 400004, "the body is neither bytes nor text");
+    if (!bytes && !content.is_null())
+      return hub::refuse(errc::bad_request, 400004, "the body is neither bytes nor text");
     if (bytes) body.assign(*bytes);
   } else if (from.body == amqp::body_kind::sequence) {
     return hub::refuse(errc::bad_request, 400004, "the body is a sequence");
@@ -9838,8 +9868,8 @@ inline void amqp_device_node::on_twin_request(amqp::message_view const& message,
 // A reader of one partition of the event endpoint.
 //
 // Epochs (Microsoft docs "Event Hubs: epoch", owner level in the newer SDKs): at most one receiver with an epoch per
-// consumer group and partition. One of the same or a higher epoch takes its place, and that of receivers without; one of
-// a lower epoch, or without, is refused while it is there. The one that loses sees amqp:link:stolen, in both cases.
+// consumer group and partition. One of the same or a higher epoch takes its place, and that of receivers without; one
+// of a lower epoch, or without, is refused while it is there. The one that loses sees amqp:link:stolen, in both cases.
 // What retention dropped. A reader that asks for something older than the oldest event, or that is slower than events
 // come, goes on with the oldest that is left. Sequence numbers of a partition have no gaps, so the client sees what it
 // missed in x-opt-sequence-number of the first event it gets, and in begin_sequence_number of $management; Event Hubs
@@ -9880,7 +9910,8 @@ struct event_position {
 
 inline result<event_position> parse_event_selector(std::string_view text) {
   auto const wrong = [] {
-    return error{errc::bad_request, "the filter is none of amqp.annotation.x-opt-offset, -sequence-number, -enqueued-time"};
+    return error{errc::bad_request,
+                 "the filter is none of amqp.annotation.x-opt-offset, -sequence-number, -enqueued-time"};
   };
   text = trim(text);
   constexpr std::string_view prefix = "amqp.annotation.x-opt-";
@@ -10047,7 +10078,9 @@ inline void amqp_event_node::tell_missed(event_position const& asked, instant at
     text = "the events behind offset " + std::to_string(asked.value);
   else
     return;
-  text.append(" were dropped by retention before a reader of ").append(path_).append(" asked for them; it begins with ");
+  text.append(" were dropped by retention before a reader of ")
+      .append(path_)
+      .append(" asked for them; it begins with ");
   face_.front_.log(log_level::warning, at, "missed", {}, text + std::to_string(first));
 }
 
@@ -10116,8 +10149,9 @@ inline partition_end amqp_event_node::end_now(instant at) const {
 }
 
 inline void amqp_event_node::wait() {
-  if (std::exchange(waiting_, true)) return;
+  if (waiting_) return;
   face_.front_.waiting_[place_.second].push_back(this);
+  waiting_ = true;
 }
 
 inline void amqp_event_node::send(instant at) {
@@ -10156,7 +10190,7 @@ inline void amqp_event_node::send(instant at) {
 // ---- iothub/hub/amqp_management.hpp
 // $management of the event endpoint: what partitions there are, and how far each is. A request and its answer:
 //
-//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count, partition_ids
+//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count and _ids
 //   operation=READ, type=com.microsoft:partition, ..., partition=N  begin_sequence_number, last_enqueued_..., is_empty
 //
 // Source: @azure/event-hubs managementClient.ts, azure-eventhub _consumer_client.py, azure-event-hubs-node
@@ -10275,8 +10309,8 @@ inline void amqp_management_node::on_transfer(amqp::delivery const& what, instan
   amqp::writer w{out};
   bool const partitioned = type == "com.microsoft:partition";
   if (!iequals(text("operation"), "READ") || (!partitioned && type != "com.microsoft:eventhub")) {
-    amqp::write_response(message_id, {501, "the operation is READ, of com.microsoft:eventhub or com.microsoft:partition"},
-                         out);
+    amqp::write_response(message_id,
+                         {501, "the operation is READ, of com.microsoft:eventhub or com.microsoft:partition"}, out);
   } else if (!face_.front_.is_entity(name)) {
     amqp::write_response(message_id, {404, "there is no entity of that name; the hub's is its own name"}, out);
   } else if (partitioned && (!partition || *partition >= face_.front_.core_.events().partitions())) {
@@ -10448,6 +10482,7 @@ inline amqp_face::~amqp_face() { release(); }
 
 inline void amqp_face::release() noexcept {
   work_.clear();
+  working_.clear();
   nodes_.clear();
 }
 
@@ -10455,6 +10490,7 @@ inline void amqp_face::release() noexcept {
 
 inline void amqp_face::work_for(amqp_node& node) {
   if (std::exchange(node.has_work_, true)) return;
+  // There is room for every node: whoever appended an event can do nothing about a reader's memory.
   work_.push_back(&node);
   output_made();
 }
@@ -10487,10 +10523,14 @@ inline void amqp_face::on_time(time_point now) {
   }
   if (work_.empty()) return;
   instant const at = touched(now);
-  for (amqp_node* const node : std::exchange(work_, {})) {
+  working_.swap(work_);
+  for (std::size_t i = 0; i != working_.size(); ++i) {
+    amqp_node* const node = working_[i];
+    if (node == nullptr) continue;
     node->has_work_ = false;
     node->work(at);
   }
+  working_.clear();
 }
 
 inline time_point amqp_face::deadline() const noexcept {
@@ -10525,7 +10565,8 @@ inline void amqp_face::on_open(amqp::open const& peer, time_point now) {
 }
 
 inline amqp::request_status amqp_face::put_token(amqp::put_token const& request, instant at) {
-  constexpr std::string_view types[] = {"servicebus.windows.net:sastoken", "azure-devices.net:sastoken", "jwt", "bearer"};
+  constexpr std::string_view types[] = {"servicebus.windows.net:sastoken", "azure-devices.net:sastoken", "jwt",
+                                        "bearer"};
   bool known = false;
   for (auto const each : types) known = known || iequals(each, request.type);
   if (!known) return {400, "this type of token is not supported"};
@@ -10573,7 +10614,8 @@ inline void amqp_face::on_attach(amqp::link& which, amqp::attach const& how, tim
   if (++links_ > stranger_links && claims_.empty())
     return cut_off("too many links on a connection without a token", at);
   // The node is where messages of this side come from, or where the peer's go to.
-  bool const named = which.is_sender() ? how.has_source && how.source.has_address : how.has_target && how.target.has_address;
+  bool const named =
+      which.is_sender() ? how.has_source && how.source.has_address : how.has_target && how.target.has_address;
   auto const where = parse_amqp_address(!named             ? std::string_view{}
                                         : which.is_sender() ? how.source.address
                                                             : how.target.address);
@@ -10589,6 +10631,8 @@ inline void amqp_face::on_attach(amqp::link& which, amqp::attach const& how, tim
   if (!made) return refuse(which, made.error(), at);
   amqp_node& node = **made;
   node.place_in_face_ = nodes_.size();
+  if (work_.capacity() <= nodes_.size()) work_.reserve(2 * nodes_.size() + 1);
+  if (working_.capacity() <= nodes_.size()) working_.reserve(2 * nodes_.size() + 1);
   nodes_.push_back(std::move(*made));
   which.context = &node;
   which.accept(node.answer());
@@ -10637,8 +10681,8 @@ inline void amqp_face::refuse(amqp::link& which, amqp::error_view const& why, in
   which.refuse(why);
 }
 
-// azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in front
-// of the entity, the second the second part of the path.
+// azure-event-hubs-node client_from_connection_string and azure-iot-cli read `address`: the first wants ":5671/" in
+// front of the entity, the second the second part of the path.
 inline void amqp_face::redirect(amqp::link& which, amqp_address const& where, instant at) {
   // azure-event-hubs-node shows a token for "sb://host/messages/events/$management", signed the way of IoT Hub.
   if (auto const good = claims_.events(where.path, at); !good) return refuse(which, good.error(), at);
@@ -10680,6 +10724,7 @@ inline void amqp_face::on_detached(amqp::link& which, amqp::end_reason const&, t
   amqp_node* const node = node_of(which);
   if (node == nullptr) return;
   [[maybe_unused]] instant const at = touched(now);
+  std::replace(working_.begin(), working_.end(), node, static_cast<amqp_node*>(nullptr));
   if (node->has_work_)
     for (auto& each : work_)
       if (each == node) {
@@ -10743,7 +10788,8 @@ class server_connection final : private packet_sink {
     if (session_.reading()) return max_held;
     return in_.size() < max_held ? max_held - in_.size() : 0;
   }
-  // What a peer of whom nothing is known may make this hold: a Will of the greatest length, and room for its credentials.
+  // What a peer of whom nothing is known may make this hold: a Will of the greatest length, and room for its
+  // credentials.
   static constexpr std::size_t max_connect_size = 80 * 1024;
   // Never called from inside a callback of the handler.
   void receive(byte_view bytes, time_point now);
@@ -12374,8 +12420,8 @@ struct certificate_authority {
 
 // Opens the CA in `folder`, making the folder (mode 0700) and what is missing in it. Fails with errc::io_error where
 // the folder or a file cannot be read or written, where the folder is another user's or others may write to it, and
-// where a file in it is no regular one of this user's; errc::malformed where a file is there but is no key or certificate,
-// and errc::invalid_argument for a host name that is none.
+// where a file in it is no regular one of this user's; errc::malformed where a file is there but is no key or
+// certificate, and errc::invalid_argument for a host name that is none.
 [[nodiscard]] result<certificate_authority> open_certificate_authority(std::string const& folder,
                                                                        certificate_authority_options const& options,
                                                                        utc_time now);
@@ -13361,12 +13407,13 @@ class pipe_wires {
     if (!amqps_) amqps_ = serve<Protocol>(amqps_port, *secure().wrap, "AMQPS");
     return *this;
   }
-  // WebSockets without TLS, likewise. Server: made from the loop, a listener, the three fronts and the log, with start().
+  // WebSockets without TLS, likewise. Server: made from the loop, a listener, the three fronts and the log, with
+  // start().
   template <class Server>
   pipe_wires& with_websockets() {
     if (!websockets_)
-      websockets_ = std::make_unique<some_server<Server>>(loop_, listen(plain_websocket_port), front_, face_, amqp_front_,
-                                                          log_);
+      websockets_ =
+          std::make_unique<some_server<Server>>(loop_, listen(plain_websocket_port), front_, face_, amqp_front_, log_);
     return *this;
   }
 
@@ -13882,9 +13929,9 @@ result<telemetry_event> basic_fake_hub<Crypto>::next_event(duration limit) {
   auto const wanted = state_->events_given_out + 1;
   auto arrived = state_->loop.run_until([&] { return core().events().appended() >= wanted; }, add(now(), limit));
   if (!arrived && arrived.error() == errc::timeout)
-    return error{errc::timeout, "no further telemetry arrived in " + std::to_string(limit / std::chrono::milliseconds{1}) +
-                                    " ms of the hub's time; " + std::to_string(wanted - 1) +
-                                    " event(s) were given out before"};
+    return error{errc::timeout, "no further telemetry arrived in " +
+                                    std::to_string(limit / std::chrono::milliseconds{1}) + " ms of the hub's time; " +
+                                    std::to_string(wanted - 1) + " event(s) were given out before"};
   if (!arrived) return arrived.error();
   auto all = events();
   auto const kept_from = core().events().appended() - all.size();
@@ -13913,10 +13960,10 @@ bool basic_fake_hub<Crypto>::disconnect(std::string_view id) {
 //     EXPECT_EQ(sim.bodies("pump-7"), logic.sent()) << sim;      // the seed and what happened, when it fails
 //   }
 //
-// Theory of operation. Clients speak MQTT and HTTP in bytes over pipes; between a client and its pipe stand a stream with
-// the faults of TCP and a wire with those of MQTT or HTTP (iothub/simulation/). The faults come from a profile by a
-// generator that is seeded, or one by one by inject(). One thread, one loop in virtual time: the same seed gives the same
-// run, to the byte. The hub's own troubles (restarts, throttles, deleted devices) are made at the hub.
+// Theory of operation. Clients speak MQTT and HTTP in bytes over pipes; between a client and its pipe stand a stream
+// with the faults of TCP and a wire with those of MQTT or HTTP (iothub/simulation/). The faults come from a profile by
+// a generator that is seeded, or one by one by inject(). One thread, one loop in virtual time: the same seed gives the
+// same run, to the byte. The hub's own troubles (restarts, throttles, deleted devices) are made at the hub.
 //
 // Clients must not outlive the simulation. Its verbs throw iothub::exception where a test asks for what cannot be.
 
@@ -14017,7 +14064,7 @@ enum class fault : std::uint8_t {
   clock_offset, clock_forward, clock_back, clock_drift, clock_edge, stall,
   // the process: for a test to do, since it is the test that owns the client
   client_closed, client_destroyed, destroyed_in_handler, handler_throws, handler_slow, handler_reenters,
-  allocation_failure,     // no script draws it: tests/adversity fail each allocation of each flow in turn
+  allocation_failure,     // memory runs out in a call into the client
   count
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(fault::count);
@@ -14136,10 +14183,10 @@ struct fault_profile {
 [[nodiscard]] inline fault_profile bad_hub(duration mean_gap = std::chrono::minutes{10}) {
   fault_profile p;
   p.mean_gap = mean_gap;
-  for (fault const f :
-       {fault::hub_restart, fault::hub_restart_forgets, fault::failover, fault::link_dropped, fault::connect_throttled,
-        fault::telemetry_throttled, fault::quota_used_up, fault::telemetry_confirmed_late, fault::server_error,
-        fault::connack_3, fault::session_forgotten, fault::publish_doubled, fault::suback_late, fault::twin_answer_late})
+  for (fault const f : {fault::hub_restart, fault::hub_restart_forgets, fault::failover, fault::link_dropped,
+                        fault::connect_throttled, fault::telemetry_throttled, fault::quota_used_up,
+                        fault::telemetry_confirmed_late, fault::server_error, fault::connack_3,
+                        fault::session_forgotten, fault::publish_doubled, fault::suback_late, fault::twin_answer_late})
     p.with(f, 2);
   return p;
 }
@@ -14191,8 +14238,8 @@ struct fault_profile {
 //
 // Theory of operation. A line outlives its connections. Faults are armed on it and wait there for what they need (an
 // attempt, a packet of the right kind); the streams of the client ask take() at that moment. What has to happen later
-// (a hold that ends, a reset that waits until the peer has read) is the line's own: it is a participant of the loop with
-// a small list of what is due. Nothing here is random: what a fault does in detail is in its numbers.
+// (a hold that ends, a reset that waits until the peer has read) is the line's own: it is a participant of the loop
+// with a small list of what is due. Nothing here is random: what a fault does in detail is in its numbers.
 
 namespace iothub {
 inline namespace v0 {
@@ -14238,8 +14285,8 @@ class line final : public participant {
   // where there is none. Without TLS connections go to the hub's plain ports.
   bool secure = false;
   std::uint16_t bad_ports[6] = {};
-  // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down, which
-  // pipes find out by themselves.
+  // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down,
+  // which pipes find out by themselves.
   bool values = false;
   bool peer_away = false;
   static constexpr memory::connection_id no_pipe = ~memory::connection_id{0};
@@ -14523,7 +14570,9 @@ class http_wire {
     next_.close();
     reset();
   }
-  [[nodiscard]] error last_error() const { return over_ ? error{errc::connection_lost, "the server closed the connection"} : error{next_.last_error()}; }
+  [[nodiscard]] error last_error() const {
+    return over_ ? error{errc::connection_lost, "the server closed the connection"} : error{next_.last_error()};
+  }
   [[nodiscard]] time_point deadline() const { return next_.deadline(); }
   void attach(loop& on, participant& whom) { next_.attach(on, whom); }
 
@@ -14617,9 +14666,9 @@ class http_wire {
 // adds some, as the line's faults say.
 //
 // Theory of operation. Bytes of the client are cut into packets, shown to the observer and passed on; bytes of the hub
-// the same in the other direction. Only framing is done here (a type, a length), by code that has nothing in common with
-// the library's codec. What is legal stays legal: PUBACKs keep their order, acknowledgements are lost only together with
-// their connection, and what may overtake what is what a slow server might do.
+// the same in the other direction. Only framing is done here (a type, a length), by code that has nothing in common
+// with the library's codec. What is legal stays legal: PUBACKs keep their order, acknowledgements are lost only
+// together with their connection, and what may overtake what is what a slow server might do.
 
 namespace iothub {
 inline namespace v0 {
@@ -15048,7 +15097,8 @@ class rough_stream {
       where.port = mqtt ? 1883 : amqp ? 5672 : 80;
     else
       for (std::size_t i = 0; (mqtt || amqp) && i != 6; ++i)
-        if (line_->bad_ports[i] != 0 && line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
+        if (line_->bad_ports[i] != 0 &&
+            line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
           where.port = line_->bad_ports[i];
     auto opened = pipe_.open(where, now);
     if (!opened) return opened;
@@ -15151,7 +15201,9 @@ class secure_stream {
     else
       tls_ = std::make_unique<net::tls_stream<rough_stream>>(*context, rough_stream{on});
   }
-  result<void> open(endpoint const& where, time_point now) { return tls_ ? tls_->open(where, now) : plain_->open(where, now); }
+  result<void> open(endpoint const& where, time_point now) {
+    return tls_ ? tls_->open(where, now) : plain_->open(where, now);
+  }
   io_result read(byte_span into, time_point now) { return tls_ ? tls_->read(into, now) : plain_->read(into, now); }
   io_result write(byte_view from, time_point now) { return tls_ ? tls_->write(from, now) : plain_->write(from, now); }
   void close() { tls_ ? tls_->close() : plain_->close(); }
@@ -15477,7 +15529,8 @@ class simulation final : private participant {
   };
   using service_client =
       basic_service_client<stream_http<sim::http_wire<sim::secure_stream>, make_http_wire>, loop_clock, seeded_crypto>;
-  // The same with packets and requests as values: faster, and blind for what happens to bytes (simulation/value_wire.hpp).
+  // The same with packets and requests as values: faster, and blind for what happens to bytes
+  // (simulation/value_wire.hpp).
   using value_transport = sim::value_wire<memory::direct_mqtt<direct_mqtt_peer>>;
   using value_device_client = basic_device_client<over_mqtt<value_transport>, sim::device_clock, seeded_crypto>;
   using value_http_transport = sim::value_http<memory::direct_http<hub::http_face>>;
@@ -15525,8 +15578,8 @@ class simulation final : private participant {
   // --- trouble
 
   // Makes this happen, at the next occasion: to the device, or to the back ends' connections when `id` is empty.
-  // `lasting`: for those that do; `amount`: a variation (bytes, a kind of packet). False: a fault of the process, which is
-  // the test's own to make, or an unknown device.
+  // `lasting`: for those that do; `amount`: a variation (bytes, a kind of packet). False: a fault of the process, which
+  // is the test's own to make, or an unknown device.
   bool inject(sim::fault what, std::string_view id = {}, duration lasting = std::chrono::seconds{10},
               std::uint64_t amount = 0);
   // The weather clears: no fault waits, lasts or comes any more, the hub is up and takes everybody, clocks are right.
@@ -15561,8 +15614,8 @@ class simulation final : private participant {
   [[nodiscard]] duration elapsed() { return hub_.loop().elapsed(); }
   [[nodiscard]] fake_hub& hub() noexcept { return hub_; }
   [[nodiscard]] std::uint64_t seed() const noexcept { return options_.seed; }
-  // The bodies of a device's telemetry in the order of arrival; with `distinct` each once, where it came first: at QoS 1
-  // a message may be stored twice when a connection broke.
+  // The bodies of a device's telemetry in the order of arrival; with `distinct` each once, where it came first: at QoS
+  // 1 a message may be stored twice when a connection broke.
   [[nodiscard]] std::vector<std::string> bodies(std::string_view id, bool distinct = true) const;
   // For EXPECT_… << sim: the seed, the time, and what happened.
   template <class Stream>
@@ -16045,8 +16098,8 @@ inline time_point simulation::deadline() const {
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/simulation_amqp.hpp
-// Clients over AMQP in a simulation: devices, event readers and messengers. Apart from simulation.hpp, so that who needs
-// none of it does not pay for it when compiling.
+// Clients over AMQP in a simulation: devices, event readers and messengers. Apart from simulation.hpp, so that who
+// needs none of it does not pay for it when compiling.
 //
 //   iothub::simulation sim{{.seed = 7, .faults = iothub::sim::bad_network()}};
 //   auto device = iothub::sim::make_amqp_device(sim.amqp_device("pump-7"));
@@ -16055,13 +16108,13 @@ inline time_point simulation::deadline() const {
 //   sim.inject(iothub::sim::fault::reset_after_packet, "reader");
 
 // ---- iothub/simulation/amqp_wire.hpp
-// What stands between an AMQP client and its stream: sees every frame whole, and loses, cuts, holds or makes up some, as
-// the line's faults say.
+// What stands between an AMQP client and its stream: sees every frame whole, and loses, cuts, holds or makes up some,
+// as the line's faults say.
 //
 // Theory of operation. As mqtt_wire.hpp, with frames in place of packets. What an AMQP connection is allowed to lose it
 // loses only together with the connection, so most faults end it sooner or later. Those of MQTT that have a counterpart
-// happen to that: PUBACK is a disposition, CONNACK is `open`, PINGRESP an empty frame. The others wait for a packet that
-// never comes.
+// happen to that: PUBACK is a disposition, CONNACK is `open`, PINGRESP an empty frame. The others wait for a packet
+// that never comes.
 
 // ---- iothub/simulation/amqp_frame.hpp
 // Frames of AMQP 1.0 as an onlooker reads them: cut out of a stream of bytes, with the fields of their performative.
@@ -16186,8 +16239,8 @@ struct amqp_frame {
   }
 };
 
-// How long the first frame, or protocol header, in the bytes is; 0: not all of it is there. More than there is: it never
-// will be one.
+// How long the first frame, or protocol header, in the bytes is; 0: not all of it is there. More than there is: it
+// never will be one.
 [[nodiscard]] inline std::size_t amqp_frame_size(byte_view bytes) noexcept {
   if (bytes.size() < 8) return 0;
   if (bytes.substr(0, 4) == "AMQP") return 8;

@@ -60,7 +60,7 @@
 // Build switches, and the only macros of the library. A switch never changes the layout or the name of a public type.
 
 #if __cplusplus < 202002L
-#error "iothub needs C++20: compile with -std=c++20 or a later one (CMake: target_compile_features(x PRIVATE cxx_std_20))"
+#error "iothub needs C++20: compile with -std=c++20 or later (CMake: target_compile_features(x PRIVATE cxx_std_20))"
 #endif
 
 // Asserts state what the library itself guarantees; they are never about input. Define IOTHUB_ASSERT before the first
@@ -676,7 +676,8 @@ class [[nodiscard]] result {
 
   template <class U = T>
     requires(std::is_same_v<U, T> ||
-             (!std::is_same_v<std::remove_cvref_t<U>, result> && !std::is_same_v<std::remove_cvref_t<U>, iothub::error> &&
+             (!std::is_same_v<std::remove_cvref_t<U>, result> &&
+              !std::is_same_v<std::remove_cvref_t<U>, iothub::error> &&
               !std::is_same_v<std::remove_cvref_t<U>, errc> && std::is_constructible_v<T, U &&>))
   result(U&& value) {  // NOLINT(google-explicit-constructor): a value is a result
     ::new (static_cast<void*>(&value_)) T(std::forward<U>(value));
@@ -1059,7 +1060,11 @@ namespace detail {
 // whose characters are bytes 0 to 14, padded with zeros. A long string is {pointer, 32-bit size}, a container a pointer
 // (none: empty), a number or boolean its 8 bytes. A string is short exactly when it has at most 15 bytes, thus equal
 // short strings have equal bytes.
-enum tag : unsigned char { null_tag, bool_tag, int_tag, real_tag, short_tag, long_tag, array_tag, object_tag, dead_tag };
+// clang-format off
+enum tag : unsigned char {
+  null_tag, bool_tag, int_tag, real_tag, short_tag, long_tag, array_tag, object_tag, dead_tag
+};
+// clang-format on
 inline constexpr std::size_t short_limit = 15;
 inline constexpr std::size_t index_threshold = 16;  // objects with room for more members carry an index
 
@@ -1362,7 +1367,9 @@ inline unit make_own_text(std::string_view text) {
 
 // A table of 32-bit slot numbers plus one behind the members (open addressing, linear probing). Entries of erased
 // members stay, as stepping stones, until the next rebuild.
-inline char* table_of(container* c) noexcept { return reinterpret_cast<char*>(c->units() + 2 * std::size_t{c->capacity}); }
+inline char* table_of(container* c) noexcept {
+  return reinterpret_cast<char*>(c->units() + 2 * std::size_t{c->capacity});
+}
 inline std::uint32_t table_at(char const* table, std::size_t at) noexcept {
   std::uint32_t out;
   std::memcpy(&out, table + at * 4, 4);
@@ -1416,7 +1423,8 @@ inline container* regrow(container* old, tag kind, std::size_t capacity) {
   if (old == nullptr) return fresh;
   if (kind == object_tag && (capacity > index_threshold || old->dead != 0)) {
     for (std::uint32_t i = 0; i != old->size; ++i)
-      if (unit const* const m = old->units() + 2 * std::size_t{i}; m->tag() != dead_tag) append_member(fresh, m[0], m[1]);
+      if (unit const* const m = old->units() + 2 * std::size_t{i}; m->tag() != dead_tag)
+        append_member(fresh, m[0], m[1]);
   } else {
     std::memcpy(fresh->units(), old->units(), std::size_t{old->size} * (kind == object_tag ? 32 : 16));
     fresh->size = old->size;
@@ -1599,9 +1607,9 @@ class member {
 };
 static_assert(sizeof(member) == 32);
 
-// An array written out: json::array{1, "two", json::array{}}. With one element in braces, json::array{{"a", 1}}, C++ takes
-// the braces for the array's own, and it is ["a",1]; and compilers disagree on an array whose only element is an array.
-// Say array_of() there: json::array_of({{{"a", 1}}}) is [{"a":1}].
+// An array written out: json::array{1, "two", json::array{}}. With one element in braces, json::array{{"a", 1}}, C++
+// takes the braces for the array's own, and it is ["a",1]; and compilers disagree on an array whose only element is an
+// array. Say array_of() there: json::array_of({{{"a", 1}}}) is [{"a":1}].
 struct array {
   array() noexcept = default;
   array(std::initializer_list<value> items) {
@@ -1802,7 +1810,9 @@ inline value const* value::find(std::string_view name) const& noexcept {
   if (slot == node()->size) return nullptr;
   return reinterpret_cast<value const*>(node()->units() + 2 * std::size_t{slot} + 1);
 }
-inline value* value::find(std::string_view name) & noexcept { return const_cast<value*>(std::as_const(*this).find(name)); }
+inline value* value::find(std::string_view name) & noexcept {
+  return const_cast<value*>(std::as_const(*this).find(name));
+}
 inline value const& value::operator[](std::string_view name) const& noexcept {
   value const* const found = find(name);
   return found != nullptr ? *found : detail::null_value();
@@ -1922,11 +1932,11 @@ inline bool value::equal(detail::unit const& a, detail::unit const& b) noexcept 
 // ---- iothub/json/parse.hpp
 // JSON text to json::value: strict RFC 8259.
 //
-// Refused: invalid UTF-8 and escaped lone surrogates, control characters in strings, a byte order mark, trailing commas,
-// comments, anything behind the document, numbers too large for a double. A number with fraction or exponent, or outside
-// int64, becomes a real; so does -0. Of members with the same name the last one's value wins, in the place of the first
-// (RFC 8259 section 4 leaves it open; JavaScript does the same). NUL is a character like any other.
-// Time is linear in the text and the parser does not recurse. Memory is at most about 32 times the text, in one or two
+// Refused: invalid UTF-8 and escaped lone surrogates, control characters in strings, a byte order mark, trailing
+// commas, comments, anything behind the document, numbers too large for a double. A number with fraction or exponent,
+// or outside int64, becomes a real; so does -0. Of members with the same name the last one's value wins, in the place
+// of the first (RFC 8259 section 4 leaves it open; JavaScript does the same). NUL is a character like any other. Time
+// is linear in the text and the parser does not recurse. Memory is at most about 32 times the text, in one or two
 // blocks for a typical document.
 
 // ---- iothub/base/utf8.hpp
@@ -2040,7 +2050,8 @@ inline block16 load16(void const* from) noexcept {
 }
 // One bit per byte that is true.
 inline unsigned bits_of(block16 truth) noexcept {
-  return static_cast<unsigned>(__builtin_ia32_pmovmskb128(reinterpret_cast<char __attribute__((vector_size(16)))>(truth)));
+  return static_cast<unsigned>(
+      __builtin_ia32_pmovmskb128(reinterpret_cast<char __attribute__((vector_size(16)))>(truth)));
 }
 // Bytes that are not plain ASCII text: as signed numbers the control characters and all from 0x80 are below a space.
 inline unsigned stops_plain_ascii(block16 x) noexcept { return bits_of((x < ' ') | (x == '"') | (x == '\\')); }
@@ -2110,7 +2121,8 @@ class scratch {
 
 }  // namespace detail
 
-// Where the text is read: every step takes the place and returns the place behind what it read, or nullptr after fail().
+// Where the text is read: every step takes the place and returns the place behind what it read, or nullptr after
+// fail().
 class parser {
  public:
   parser(std::string_view text, parse_limits limits) noexcept
@@ -2122,7 +2134,8 @@ class parser {
 
   result<value> run() {
     if (static_cast<std::size_t>(end_ - begin_) > limits_.max_size)
-      return error{errc::too_large, "JSON text is longer than the limit of " + std::to_string(limits_.max_size) + " bytes"};
+      return error{errc::too_large,
+                   "JSON text is longer than the limit of " + std::to_string(limits_.max_size) + " bytes"};
     if (!document(begin_))
       return error{code_, std::string{"JSON: "} + why_ + " at offset " + std::to_string(failed_at_ - begin_)};
     memory_.keep();
@@ -2427,7 +2440,8 @@ class parser {
   [[nodiscard]] place plain_end(place p) const noexcept {
 #if defined(__SSE2__) && defined(__GNUC__)
     for (; end_ - p >= 16; p += 16)
-      if (unsigned const stops = detail::stops_plain_ascii(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
+      if (unsigned const stops = detail::stops_plain_ascii(detail::load16(p)); stops != 0)
+        return p + std::countr_zero(stops);
 #endif
     if constexpr (std::endian::native == std::endian::little) {
       for (; end_ - p >= 8; p += 8) {
@@ -2483,7 +2497,8 @@ class parser {
     if (!hex4(p, to, c) || (c >= 0xdc00 && c <= 0xdfff)) return false;
     if (c >= 0xd800 && c <= 0xdbff) {
       std::uint32_t low = 0;
-      if (to - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p += 2, to, low) || low < 0xdc00 || low > 0xdfff) return false;
+      if (to - p < 6 || p[0] != '\\' || p[1] != 'u' || !hex4(p += 2, to, low) || low < 0xdc00 || low > 0xdfff)
+        return false;
       c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
     }
     if (c < 0x80) return put(c), true;
@@ -2503,7 +2518,8 @@ class parser {
   }
 
   [[nodiscard]] place skip_space(place p) const noexcept {
-    while (p != end_ && static_cast<unsigned char>(*p) <= 0x20 && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) ++p;
+    while (p != end_ && static_cast<unsigned char>(*p) <= 0x20 && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+      ++p;
     return p;
   }
   place fail(place at, char const* why) noexcept {
@@ -2533,8 +2549,9 @@ inline result<value> parse(std::string_view text, parse_limits limits) { return 
 // ---- iothub/json/print.hpp
 // json::value to JSON text (RFC 8259).
 //
-// Escaped is only what must be: quote, backslash and control characters; other UTF-8 passes as it is. A real prints with
-// the fewest digits that read back as the same double, and always with a point or an exponent, so that it stays a real.
+// Escaped is only what must be: quote, backslash and control characters; other UTF-8 passes as it is. A real prints
+// with the fewest digits that read back as the same double, and always with a point or an exponent, so that it stays a
+// real.
 
 namespace iothub {
 inline namespace v0 {
@@ -2693,7 +2710,8 @@ class printer {
     *at_++ = '0';
   }
   // Most reals in practice have few digits. Where d * 10^k rounds to a whole number m of at most 15 digits and m / 10^k
-  // gives d again, m * 10^-k is the only decimal of at most 15 digits that reads as d, hence with the least k the shortest.
+  // gives d again, m * 10^-k is the only decimal of at most 15 digits that reads as d, hence with the least k the
+  // shortest.
   bool short_decimal(double d) {
     double const size = d < 0 ? -d : d;
     if (FLT_EVAL_METHOD != 0 || !(size < 1e9) || (size < 1e-3 && size != 0)) return false;
@@ -2747,7 +2765,8 @@ class printer {
   static char const* plain_end(char const* p, char const* end) noexcept {
 #if defined(__SSE2__) && defined(__GNUC__)
     for (; end - p >= 16; p += 16)
-      if (unsigned const stops = detail::stops_plain_text(detail::load16(p)); stops != 0) return p + std::countr_zero(stops);
+      if (unsigned const stops = detail::stops_plain_text(detail::load16(p)); stops != 0)
+        return p + std::countr_zero(stops);
 #endif
     if constexpr (std::endian::native == std::endian::little) {
       for (; end - p >= 8; p += 8) {
@@ -3023,8 +3042,8 @@ namespace iothub {
 inline namespace v0 {
 
 // A handler that needs time keeps it and answers later, from anywhere in the same thread, also after its client is gone
-// (then nobody hears it). The hub waits as long as the caller said, 300 s at most. One that is destroyed unanswered, for
-// example because its handler threw, answers 500.
+// (then nobody hears it). The hub waits as long as the caller said, 300 s at most. One that is destroyed unanswered,
+// for example because its handler threw, answers 500.
 class responder {
  public:
   using target = function<result<void>(method_response&&)>;
@@ -3086,8 +3105,9 @@ template <class F>
 concept method_handler = answering_method_handler<F> || responding_method_handler<F>;
 
 // Rules. Names are case-sensitive. A name without a handler goes to the fallback, and without that is answered 501 with
-// {"message":"method NAME is not implemented"}. A payload that is no JSON is answered 400, and no handler runs. A handler
-// that throws is answered 500 (see responder), and what it threw goes to on_error(). A handler may add, replace and remove handlers, itself included.
+// {"message":"method NAME is not implemented"}. A payload that is no JSON is answered 400, and no handler runs. A
+// handler that throws is answered 500 (see responder), and what it threw goes to on_error(). A handler may add, replace
+// and remove handlers, itself included.
 class method_dispatcher {
  public:
   using handler = function<void(method_request const&, responder)>;
@@ -3558,7 +3578,7 @@ inline result<json::value> twin_patch_builder::build_for(twin_section const& now
 // The device client.
 //
 //   auto device = iothub::device_client::from_connection_string(text).value();
-//   device.on_method("reboot", [](iothub::method_request const&) -> iothub::method_response { return {.status = 200}; });
+//   device.on_method("reboot", [](iothub::method_request const&) { return iothub::method_response{.status = 200}; });
 //   device.connect().value();
 //   device.send_telemetry({.body = {{"temperature", 21.5}}}).value();
 //
@@ -3569,8 +3589,8 @@ inline result<json::value> twin_patch_builder::build_for(twin_section const& now
 // A handler may destroy its client. The destructor calls no user code and says goodbye to the hub.
 // One thread: everything here, and everything on the same loop; only stop() may be called from others, where the loop
 // says so. An exception that leaves a completion, a timer, or a handler of desired properties or connection changes
-// leaves the call that ran the loop; one that leaves a method handler is answered 500, and a message whose handler throws
-// is not acknowledged: on_handler_error() is told what those two threw.
+// leaves the call that ran the loop; one that leaves a method handler is answered 500, and a message whose handler
+// throws is not acknowledged: on_handler_error() is told what those two threw.
 
 // ---- iothub/base/secret.hpp
 // A holder for keys and tokens. It cannot be copied or printed, leaves nothing behind when moved, and overwrites its
@@ -3656,7 +3676,8 @@ concept crypto = requires(C& c, typename C::signing_key& key, std::string_view t
   if (a.size() != b.size()) return false;
   unsigned char volatile difference = 0;
   for (std::size_t i = 0; i != a.size(); ++i)
-    difference = static_cast<unsigned char>(difference | (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
+    difference =
+        static_cast<unsigned char>(difference | (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
   return difference == 0;
 }
 
@@ -3669,8 +3690,8 @@ concept crypto = requires(C& c, typename C::signing_key& key, std::string_view t
 // Theory of operation. Two participants share the state.
 //   - The I/O participant steps the core, hands over tokens, and wakes the other when there is something to tell.
 //   - The handler participant runs user code: actions of the core in their order, then timers. The loop never steps it
-//     while its own step is on the stack, which is the whole of the rule "handlers of one client never nest". A blocking
-//     call inside a handler runs the loop, so I/O goes on and all else waits in the core's bounded inbox.
+//     while its own step is on the stack, which is the whole of the rule "handlers of one client never nest". A
+//     blocking call inside a handler runs the loop, so I/O goes on and all else waits in the core's bounded inbox.
 //   - A blocking call waits for its own operation, whose end is taken out of turn.
 //   - Whoever is on the stack (handlers, blocking calls) holds a frame. The handle may go away at any time; the state
 //     follows when the last frame has returned.
@@ -3845,22 +3866,22 @@ class slot_map {
 // ---- iothub/device/device_core.hpp
 // The device core: everything that is true of a device client whatever protocol it speaks.
 //
-// Theory of operation. Verbs queue, step() moves, next_action() tells. The core holds no socket, no clock, no key and no
-// callback: time is an argument, bytes are the dialect's, tokens are asked for (token_wanted), and operations are named
-// by ids that the driver chose.
+// Theory of operation. Verbs queue, step() moves, next_action() tells. The core holds no socket, no clock, no key and
+// no callback: time is an argument, bytes are the dialect's, tokens are asked for (token_wanted), and operations are
+// named by ids that the driver chose.
 //   1. One connection at a time, in the phases token, opening, enabling, connected; waiting between two attempts.
 //   2. "connected" is said only when every feature that was ever asked for is enabled again on the new connection.
 //   3. A lost connection is retried by reconnect_schedule, until close(), a limit of the options, or an error that only
 //      a person can mend; then everything pending fails with that error.
-//   4. A token is renewed by a planned reconnect: open method calls and unsettled messages are waited for as long as the
-//      token allows, then nothing new is handed over until what is in flight is settled, then the connection changes.
-//      Where the dialect can show a new token on the old connection nothing of this happens: it is shown, and tried again
-//      when the hub does not take it.
+//   4. A token is renewed by a planned reconnect: open method calls and unsettled messages are waited for as long as
+//      the token allows, then nothing new is handed over until what is in flight is settled, then the connection
+//      changes. Where the dialect can show a new token on the old connection nothing of this happens: it is shown, and
+//      tried again when the hub does not take it.
 //   5. Each operation ends in exactly one action: outbox, twin_requests and the connects are the only places where an
 //      operation lives, and ending one removes it from there.
-//   6. Where an exception (no memory) leaves the core, what it was about may be half done: the connection is in doubt, and
-//      the next step ends it as the network would, and comes back. Operations are ended one by one, each when there is room
-//      to say so; the next step goes on where memory ran out.
+//   6. Where an exception (no memory) leaves the core, what it was about may be half done: the connection is in doubt,
+//      and the next step ends it as the network would, and comes back. Operations are ended one by one, each when there
+//      is room to say so; the next step goes on where memory ran out.
 //   7. Method calls and messages belong to their connection. Those that still wait for a handler when it ends are
 //      dropped: the hub has forgotten the calls and sends the messages again.
 
@@ -4077,7 +4098,8 @@ inline result<void> validate(device_options const& o) {
   auto const bad = [](char const* text) { return error{errc::invalid_argument, text}; };
   if (o.keep_alive < seconds{0} || o.keep_alive > seconds{1177})
     return bad("device_options.keep_alive is outside 0 to 1177 s");
-  if (o.mqtt_port == 0 || o.amqps_port == 0 || o.https_port == 0) return bad("device_options: port 0 is no port to connect to");
+  if (o.mqtt_port == 0 || o.amqps_port == 0 || o.https_port == 0)
+    return bad("device_options: port 0 is no port to connect to");
   if (o.token.lifetime < seconds{60} || o.token.lifetime > seconds{365 * 86400})
     return bad("device_options.token.lifetime is outside 60 s to 365 days");
   if (o.token.renewal_margin < seconds{1} || o.token.renewal_margin * 2 > o.token.lifetime)
@@ -4629,8 +4651,8 @@ inline result<utc_time> parse_iso8601(std::string_view text) {
   if (!detail::is_date(y, m, d) || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
       fraction < 0 || !detail::take_zone(text, offset))
     return refuse();
-  return utc_time{days{detail::days_from_date(y, m, d)}} + hours{hour} + minutes{minute - offset} + seconds{second == 60 ? 59 : second} +
-         microseconds{fraction};
+  return utc_time{days{detail::days_from_date(y, m, d)}} + hours{hour} + minutes{minute - offset} +
+         seconds{second == 60 ? 59 : second} + microseconds{fraction};
 }
 
 }  // namespace v0
@@ -5533,8 +5555,8 @@ enum class retry_class : std::uint8_t {
 };
 
 // Credentials, certificates (of a hub that was never reached before), unknown or disabled identities and misuse stop;
-// throttles and an unavailable hub wait longer; the rest is tried soon. MQTT says "unavailable" (CONNACK 3) for a disabled
-// device too, and the official SDKs all go on trying on it, so this does.
+// throttles and an unavailable hub wait longer; the rest is tried soon. MQTT says "unavailable" (CONNACK 3) for a
+// disabled device too, and the official SDKs all go on trying on it, so this does.
 [[nodiscard]] constexpr retry_class classify_for_retry(errc code) noexcept {
   if (is_auth(code) || is_usage(code)) return retry_class::stop;
   switch (code) {
@@ -5558,7 +5580,8 @@ enum class retry_class : std::uint8_t {
 
 class reconnect_schedule {
  public:
-  reconnect_schedule(reconnect_options const& options, std::uint64_t seed) noexcept : options_{options}, random_{seed} {}
+  reconnect_schedule(reconnect_options const& options, std::uint64_t seed) noexcept
+      : options_{options}, random_{seed} {}
 
   // The wait before the next attempt; each call counts as one.
   [[nodiscard]] duration next_delay(retry_class how) noexcept;
@@ -5802,7 +5825,8 @@ inline void twin_sync::on_failure(time_point retry_at) noexcept { want(retry_at)
 inline void twin_sync::on_twin(twin_section&& desired, time_point now) {
   state_ = state::current;
   bool const first = known_ == 0;
-  bool const worth = first ? !desired.properties.empty() : desired.version != known_ || lost_ || !same_as_known(desired.properties);
+  bool const worth =
+      first ? !desired.properties.empty() : desired.version != known_ || lost_ || !same_as_known(desired.properties);
   known_ = desired.version;
   if (worth) {
     properties_ = desired.properties.empty() ? json::value{} : desired.properties;
@@ -6585,8 +6609,8 @@ inline result<std::string_view> bag_text(std::string_view encoded, char*& memory
   return text;
 }
 
-// Calls take(name, value, has_value) -> bool for each pair; false stands for a name that was there before. What is decoded lies
-// at `memory`, which has room for as many characters as the bag.
+// Calls take(name, value, has_value) -> bool for each pair; false stands for a name that was there before. What is
+// decoded lies at `memory`, which has room for as many characters as the bag.
 template <class Take>
 result<void> read_bag(std::string_view core, char* memory, bag_options const& options, Take take) {
   if (core.empty()) return {};
@@ -6722,14 +6746,14 @@ class device_core {
   // A message of an earlier connection is left alone: the hub has taken it back already.
   result<void> settle_message(std::uint32_t connection, ticket where, settlement how, time_point now);
 
-  // --- tokens ---------------------------------------------------------------------------------------------------------
+  // --- tokens --------------------------------------------------------------------------------------------------------
 
   // After each verb and step: when true, the driver calls supply_token().
   [[nodiscard]] bool token_wanted() const noexcept { return phase_ == phase::token || renewal_token_wanted_; }
   // A lifetime of zero: this token cannot be renewed, or there is none.
   void supply_token(result<std::string> token, duration lifetime, time_point now);
 
-  // --- running --------------------------------------------------------------------------------------------------------
+  // --- running -------------------------------------------------------------------------------------------------------
 
   void step(time_point now);
   [[nodiscard]] time_point deadline() const;
@@ -6972,7 +6996,8 @@ inline void device_core::send_telemetry(operation_id id, message const& what, st
   if (!send_at_once(id, what, deadline, now)) outbox_.add_waiting(id, message{what}, message_size(what), deadline);
 }
 
-inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout, time_point now) {
+inline void device_core::send_telemetry(operation_id id, message&& what, std::optional<duration> timeout,
+                                        time_point now) {
   time_point const deadline = add(now, timeout.value_or(settings_.publish_timeout));
   if (send_at_once(id, what, deadline, now)) return;
   std::size_t const size = message_size(what);
@@ -7005,7 +7030,8 @@ inline void device_core::get_twin(operation_id id, time_point now) {
   if (!dialect_.capabilities().features.has(feature::twin))
     return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
   if (!trying())
-    return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
+    return finish(id,
+                  last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
   pump_if_sure(now);
@@ -7309,8 +7335,9 @@ inline void device_core::link_down(error why, connection_reason reason, time_poi
   bool const was_connected = phase_ == phase::connected;
   leave_connection(now);
   retry_class how = classify_for_retry(why.code());
-  // A hub that was good has another certificate now: a clock that jumped, a network that wants a log-in first, a hub in the
-  // middle of a change. Nobody is there to be asked, and no attempt can do harm, since nothing is sent before it is good.
+  // A hub that was good has another certificate now: a clock that jumped, a network that wants a log-in first, a hub in
+  // the middle of a change. Nobody is there to be asked, and no attempt can do harm, since nothing is sent before it is
+  // good.
   if (why == errc::certificate_rejected && attempt_reason_ != connection_reason::opened) {
     how = retry_class::later;
     if (reason == connection_reason::none) reason = connection_reason::not_reachable;
@@ -7432,8 +7459,8 @@ inline void device_core::run_renewal(time_point now) {
   reconnect_for_renewal(now);
 }
 
-// A token that cannot be had, or that the hub does not take, is tried again while the old one lasts; when that has ended
-// the hub ends the connection, and the next begins with a token of its own.
+// A token that cannot be had, or that the hub does not take, is tried again while the old one lasts; when that has
+// ended the hub ends the connection, and the next begins with a token of its own.
 inline void device_core::renew_in_place(result<std::string> token, duration lifetime, time_point now) {
   renewal_token_wanted_ = false;
   if (phase_ != phase::connected) return;
@@ -7543,7 +7570,8 @@ inline void device_core::pump_twin(time_point now) {
     if (auto sent = dialect_.get_twin(now))
       twin_sync_.twin_asked(*sent, add(now, settings_.twin_timeout));
     else
-      twin_sync_.on_failure(add(now, std::chrono::seconds{1}));  // no room now, or an event says that the connection is gone
+      // No room now, or an event says that the connection is gone.
+      twin_sync_.on_failure(add(now, std::chrono::seconds{1}));
   }
   while (twin_requests::request* next = twin_requests_.waiting()) {
     actions_.make_room();
@@ -7581,7 +7609,8 @@ inline std::string device_core::describe() const {
     case phase::waiting: return text + " waits before it tries to connect again";
     case phase::connected: break;
   }
-  if (outbox_.size() != 0) return text + " waits for the confirmation of " + std::to_string(outbox_.size()) + " messages";
+  if (outbox_.size() != 0)
+    return text + " waits for the confirmation of " + std::to_string(outbox_.size()) + " messages";
   if (twin_requests_.size() != 0) return text + " waits for the answer to a twin operation";
   return text + " is idle";
 }
@@ -8428,8 +8457,8 @@ inline std::string device_driver::describe_timers() const {
 }  // namespace iothub
 // ---- iothub/device/transport.hpp
 // The transport of a device client: a bundle of all that one protocol needs, chosen by its type.
-// Models: over_mqtt<MqttTransport> and over_https<HttpTransport>, from which device_transports.hpp and fake_hub.hpp make the
-// ones with names: mqtt_over_tls, https, in_process, piped.
+// Models: over_mqtt<MqttTransport> and over_https<HttpTransport>, from which device_transports.hpp and fake_hub.hpp
+// make the ones with names: mqtt_over_tls, https, in_process, piped.
 
 namespace iothub {
 inline namespace v0 {
@@ -9233,7 +9262,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   using clock_type = Clock;
   using crypto_type = Crypto;
 
-  // --- making one -----------------------------------------------------------------------------------------------------
+  // --- making one ----------------------------------------------------------------------------------------------------
 
   // On a loop that outlives the client. Each source is a policy, a reference to one, or a function that makes one.
   // errc::malformed, invalid_argument or unsupported: what is wrong with the connection string, the key or an option.
@@ -9251,7 +9280,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
                                                                           device_options const& options = {})
     requires self_made_transport<Transport>;
 
-  // --- connecting -----------------------------------------------------------------------------------------------------
+  // --- connecting ----------------------------------------------------------------------------------------------------
 
   // Returns when the hub has accepted the connection and all subscriptions. Failures that may pass are retried for
   // options.connect_limit; then, or when trying is useless, the error of the last attempt: errc::unauthorized,
@@ -9281,13 +9310,13 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
       state().on_connection = std::move(handler);
   }
 
-  // --- telemetry ------------------------------------------------------------------------------------------------------
+  // --- telemetry -----------------------------------------------------------------------------------------------------
 
   // Ends when the hub has confirmed the message. While the connection is lost it waits in the outbox. errc::timeout
-  // (after options.publish_timeout, or `timeout`): not confirmed in time; unless the text says that it was never sent, it
-  // may have been stored all the same, and sending it again may make a duplicate. errc::outbox_full, too_large,
-  // invalid_argument (a property), not_connected (connect() first), closed. A message that cannot be sent at once is kept:
-  // moved when it may be, else copied.
+  // (after options.publish_timeout, or `timeout`): not confirmed in time; unless the text says that it was never sent,
+  // it may have been stored all the same, and sending it again may make a duplicate. errc::outbox_full, too_large,
+  // invalid_argument (a property), not_connected (connect() first), closed. A message that cannot be sent at once is
+  // kept: moved when it may be, else copied.
   result<void> send_telemetry(message const& what, std::optional<duration> timeout = {});
   result<void> send_telemetry(message&& what, std::optional<duration> timeout = {});
   template <class F>
@@ -9303,7 +9332,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   template <class F>
   void async_send_telemetry(message&& what, std::optional<duration> timeout, F completion);
 
-  // --- direct methods -------------------------------------------------------------------------------------------------
+  // --- direct methods ------------------------------------------------------------------------------------------------
 
   // The handler for one method, replacing the one before: method_response(method_request const&), or
   // void(method_request const&, responder) to answer later. Unknown methods are answered 501, a throwing handler 500.
@@ -9319,8 +9348,8 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
     state().enable(feature::methods);
   }
 
-  // handler(handler_error const&) is told what a handler of methods or messages threw. Without one the text is lost: set
-  // it at least in tests.
+  // handler(handler_error const&) is told what a handler of methods or messages threw. Without one the text is lost:
+  // set it at least in tests.
   template <class F>
   void on_handler_error(F handler) {
     static_assert(std::is_invocable_v<F&, handler_error const&>,
@@ -9328,7 +9357,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
     if constexpr (std::is_invocable_v<F&, handler_error const&>) state().methods.on_error(std::move(handler));
   }
 
-  // --- device twin ----------------------------------------------------------------------------------------------------
+  // --- device twin ---------------------------------------------------------------------------------------------------
 
   // errc::timeout after options.twin_timeout, throttled, server_error, not_connected, closed.
   result<device_twin> get_twin();
@@ -9345,16 +9374,16 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   template <class F>
   void on_desired(F handler);
 
-  // --- cloud-to-device messages ---------------------------------------------------------------------------------------
+  // --- cloud-to-device messages --------------------------------------------------------------------------------------
 
   // handler(c2d_message const&) returns nothing, or a settlement. The hub forgets a message when the handler has
   // returned (or returned settlement::accept), and not before: one whose handler throws, abandons or is cut short by a
-  // lost connection comes again, so a handler may see the same message twice. The hub keeps messages for a device, whether
-  // it is connected and has subscribed or not, until they expire; setting a handler subscribes.
+  // lost connection comes again, so a handler may see the same message twice. The hub keeps messages for a device,
+  // whether it is connected and has subscribed or not, until they expire; setting a handler subscribes.
   template <class F>
   void on_message(F handler);
 
-  // --- time and running -----------------------------------------------------------------------------------------------
+  // --- time and running ----------------------------------------------------------------------------------------------
 
   // Calls once, `wait` from now. The call is a handler like any other.
   template <class F>
@@ -9376,7 +9405,7 @@ class basic_device_client : public client_handle<detail::device_state<Transport,
   [[nodiscard]] time_point now() const { return state().clock().now(); }
   [[nodiscard]] utc_time utc_now() const { return state().clock().utc_now(); }
 
-  // --- what is pending ------------------------------------------------------------------------------------------------
+  // --- what is pending -----------------------------------------------------------------------------------------------
 
   // Telemetry that has not ended yet, waiting or handed over.
   [[nodiscard]] std::size_t pending_telemetry() const noexcept { return state().core().pending_telemetry(); }
@@ -9626,7 +9655,8 @@ result<void> basic_device_client<Transport, Clock, Crypto>::send_telemetry(messa
 template <class Transport, class Clock, class Crypto>
 template <class F>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message const& what,
-                                                                         std::optional<duration> timeout, F completion) {
+                                                                         std::optional<duration> timeout,
+                                                                         F completion) {
   detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
@@ -9636,7 +9666,8 @@ void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message
 template <class Transport, class Clock, class Crypto>
 template <class F>
 void basic_device_client<Transport, Clock, Crypto>::async_send_telemetry(message&& what,
-                                                                         std::optional<duration> timeout, F completion) {
+                                                                         std::optional<duration> timeout,
+                                                                         F completion) {
   detail::check_completion<F, void>();
   auto& s = state();
   s.begin([f = std::move(completion)](device_action& a) mutable { f(std::move(a.outcome)); },
@@ -9694,9 +9725,10 @@ void basic_device_client<Transport, Clock, Crypto>::async_update_reported_proper
 template <class Transport, class Clock, class Crypto>
 template <class F>
 void basic_device_client<Transport, Clock, Crypto>::on_desired(F handler) {
-  static_assert(desired_handler<F>,
-                "on_desired: the handler is called as void(json::value const& properties, std::int64_t version), or with a "
-                "third argument of type desired_scope");
+  static_assert(
+      desired_handler<F>,
+      "on_desired: the handler is called as void(json::value const& properties, std::int64_t version), or with a "
+      "third argument of type desired_scope");
   state().on_desired = [f = std::move(handler)](desired_update const& u) mutable {
     if constexpr (std::is_invocable_v<F&, json::value const&, std::int64_t, desired_scope>)
       f(u.properties, u.version, u.scope);
@@ -9883,8 +9915,8 @@ struct header {
   friend bool operator==(header const&, header const&) = default;
 };
 
-// Header fields in the order they came; names compare without case (RFC 9110 section 5.1). All of them lie in one block,
-// so that a message costs one allocation however many fields it has; views hold until the next change.
+// Header fields in the order they came; names compare without case (RFC 9110 section 5.1). All of them lie in one
+// block, so that a message costs one allocation however many fields it has; views hold until the next change.
 class headers {
  public:
   class iterator;
@@ -10508,16 +10540,17 @@ inline std::string route_target(route_kind kind, std::string_view device_id, std
 namespace iothub {
 inline namespace v0 {
 
-// POST /devices/{id}/messages/events with the message's properties as headers. errc::invalid_argument for a property that
-// HTTPS cannot carry.
+// POST /devices/{id}/messages/events with the message's properties as headers. errc::invalid_argument for a property
+// that HTTPS cannot carry.
 [[nodiscard]] result<http::request> make_telemetry_request(device_key const& who, message const& what,
                                                            std::string_view token);
 
 // H is the transport, or a reference to one.
 template <class H>
 class https_dialect final : public dialect {
-  static_assert(http_transport<std::remove_reference_t<H>>,
-                "https_dialect<H>: H is no HTTP transport; see iothub/policy/http_transport.hpp for what it must offer");
+  static_assert(
+      http_transport<std::remove_reference_t<H>>,
+      "https_dialect<H>: H is no HTTP transport; see iothub/policy/http_transport.hpp for what it must offer");
 
  public:
   static constexpr std::size_t most_in_flight = 16;
@@ -10843,8 +10876,8 @@ inline namespace v0 {
 // publish() at QoS 1 returns the packet id (never 0), at QoS 0 returns 0. It fails with errc::not_connected,
 // errc::outbox_full (no free packet id or above the in-flight limit), errc::too_large. The views may die after the
 // call. `published` with that id follows once, however many connections later.
-// abandon(id) stops re-sending that publish; its id stays reserved until the server acknowledges it or the session ends.
-// acknowledge(id) sends the PUBACK of a received QoS 1 message; ids of an earlier connection are ignored.
+// abandon(id) stops re-sending that publish; its id stays reserved until the server acknowledges it or the session
+// ends. acknowledge(id) sends the PUBACK of a received QoS 1 message; ids of an earlier connection are ignored.
 // close(): graceful sends DISCONNECT first; abort does not. After either no event follows.
 // step(now) moves bytes; next_event() gives the events that came, whose views hold until the next call of any member.
 template <class M>
@@ -10881,8 +10914,8 @@ inline constexpr std::string_view version_text = "0.1.0";
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/wire/device_topics.hpp
-// Every topic between a device and the hub, built and read on the device's side; hub_topics.hpp has the hub's. (Microsoft docs:
-// iot-mqtt-connect-to-iot-hub; details of spelling as the official SDKs send and expect them).
+// Every topic between a device and the hub, built and read on the device's side; hub_topics.hpp has the hub's.
+// (Microsoft docs: iot-mqtt-connect-to-iot-hub; details of spelling as the official SDKs send and expect them).
 //
 //   device to hub                                            hub to device
 //   devices/{d}/messages/events/{bag}                        devices/{d}/messages/devicebound/{bag}
@@ -11201,8 +11234,8 @@ inline std::string mqtt_user_name(mqtt_identity const& identity) {
 namespace iothub {
 inline namespace v0 {
 
-// The hub closes the connection for a larger packet (MaxInboundMessageSize of Azure IoT Edge and of Microsoft's protocol
-// gateway). A message of that size would be sent again on the next connection, and end it too.
+// The hub closes the connection for a larger packet (MaxInboundMessageSize of Azure IoT Edge and of Microsoft's
+// protocol gateway). A message of that size would be sent again on the next connection, and end it too.
 inline constexpr std::size_t max_mqtt_packet_size = 262'144;
 
 // CONNACK code 1 to 5 (OASIS MQTT 3.1.1, 3.2.2.3) as an error. 5 is every kind of bad credentials, and an unknown
@@ -11547,10 +11580,10 @@ class over_mqtt {
 // the time is deadline(). step() tells libcurl what became ready and collects what is done. Callbacks only store: no
 // user code runs in them and no exception leaves them, since both would cross C frames.
 //
-// Safety is not an option here: the peer's certificate and name are always checked, on every connection anew, TLS is 1.2
-// or newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and sizes are
-// limited. Where libcurl uses the same OpenSSL as we do, its context gets the rules of the TLS stream (tls_rules.hpp):
-// libcurl alone takes a name in the subject, and what the system's configuration of OpenSSL allows.
+// Safety is not an option here: the peer's certificate and name are always checked, on every connection anew, TLS
+// is 1.2 or newer, only https, no redirects, no netrc, no proxy but one that is named, nothing is decompressed, and
+// sizes are limited. Where libcurl uses the same OpenSSL as we do, its context gets the rules of the TLS stream
+// (tls_rules.hpp): libcurl alone takes a name in the subject, and what the system's configuration of OpenSSL allows.
 
 #include <curl/curl.h>
 #include <openssl/ssl.h>
@@ -11967,6 +12000,16 @@ inline errc from_curl(CURLcode code) noexcept {
   }
 }
 
+// http://[user[:password]@]host[:port][/]. libcurl takes more, and what it cannot read for a name that nobody knows.
+inline bool is_proxy(std::string_view text) {
+  constexpr std::string_view scheme = "http://";
+  if (!istarts_with(text, scheme)) return false;
+  text.remove_prefix(scheme.size());
+  if (auto const at = text.rfind('@'); at != std::string_view::npos) text.remove_prefix(at + 1);
+  auto const rest = http::parse_url(std::string{"https://"}.append(text));
+  return rest && rest->target == "/";
+}
+
 // Runs what libcurl called. Only memory can run out in there, and that must not cross libcurl's frames.
 template <class Act, class Fail>
 auto guarded(Act const& act, [[maybe_unused]] Fail const& fail) noexcept {
@@ -12032,8 +12075,8 @@ struct trust {
   [[nodiscard]] bool is_system() const noexcept { return pem.empty(); }
 };
 
-// How the name of a certificate is compared (RFC 6125): with its alternative names only, a * for a whole label. These are
-// X509_CHECK_FLAG_NEVER_CHECK_SUBJECT and _NO_PARTIAL_WILDCARDS of <openssl/x509v3.h>, which would cost each user's
+// How the name of a certificate is compared (RFC 6125): with its alternative names only, a * for a whole label. These
+// are X509_CHECK_FLAG_NEVER_CHECK_SUBJECT and _NO_PARTIAL_WILDCARDS of <openssl/x509v3.h>, which would cost each user's
 // compiler more than the rest of this header; x509_builder.hpp compares them with the originals.
 inline constexpr unsigned host_check_flags = 0x20 | 0x4;
 
@@ -12064,7 +12107,8 @@ inline result<std::string> read_trust_file(std::string const& name, std::string 
     text.append(part, size);
   }
   if (file != nullptr) std::fclose(file);
-  if (problem != 0) return error{errc::io_error, "cannot read the " + what + " file " + name + ": " + std::strerror(problem)};
+  if (problem != 0)
+    return error{errc::io_error, "cannot read the " + what + " file " + name + ": " + std::strerror(problem)};
   if (text.size() > limit) return error{errc::too_large, "the " + what + " file " + name + " is larger than 16 MB"};
   return text;
 }
@@ -12104,7 +12148,8 @@ inline result<trust> resolve_trust(trust_options const& options) {
     if (from_environment != nullptr) file = from_environment;
   }
   trust out{.origin = "the system"};
-  auto good = detail::gather_pem(options.ca_pem, file, "CA", "certificate", detail::has_certificate, out.pem, out.origin);
+  auto good =
+      detail::gather_pem(options.ca_pem, file, "CA", "certificate", detail::has_certificate, out.pem, out.origin);
   if (good)
     good = detail::gather_pem(options.crl_pem, options.crl_file, "CRL", "revocation list", detail::has_revocations,
                               out.crl_pem, out.crl_origin);
@@ -12208,7 +12253,7 @@ struct curl_http_options {
   std::size_t max_body = 1024 * 1024;                    // of a response, bytes
   std::size_t max_head = 16 * 1024;                      // of a response, bytes
   long max_connections = 16;                             // to one host; further exchanges wait
-  std::string proxy = {};       // "http://host:port"; empty: none, whatever the environment says
+  std::string proxy = {};       // "http://[user:password@]host:port"; empty: none, whatever the environment says
   std::string user_agent = {};  // for requests that bring no User-Agent; empty: none
 };
 
@@ -12222,8 +12267,8 @@ class curl_http {
   [[nodiscard]] result<void> ready() const { return core_->ready(); }
 
   // The outcomes of an exchange: errc::host_not_found, connection_refused, certificate_rejected, tls_failed, timeout,
-  // connection_lost, protocol_error, too_large, invalid_argument (a request that cannot be sent), invalid_state (no
-  // loop).
+  // connection_lost, protocol_error, too_large, invalid_argument (a request that cannot be sent, or a proxy that is
+  // none), invalid_state (no loop).
   exchange_id start(endpoint const& where, http::request&& what, time_point now) {
     return core_->start(where, std::move(what), now);
   }
@@ -12373,6 +12418,8 @@ inline result<void> curl_http::core::begin(exchange& e, endpoint const& where) {
   auto const checked = http::parse_url(url);
   if (!checked || checked->host != where.host)
     return error{errc::invalid_argument, "HTTP: the host name or port cannot be used"};
+  if (!options_.proxy.empty() && !detail::is_proxy(options_.proxy))
+    return error{errc::invalid_argument, "HTTP: the proxy is not http://host:port"};
   url += e.request.target;
   curl_easy_setopt(e.easy, CURLOPT_URL, url.c_str());
   set_method(e);
@@ -13077,8 +13124,8 @@ struct io_result {
 // being woken (latency in a pipe, a connect time-out); `never` where there is none. attach() names the participant
 // that is woken when the stream becomes ready; it must outlive the stream or be replaced.
 //
-// Optional: `bool peer_left(time_point now) const`, whether the peer closed its side or broke away, without reading what
-// it sent before; whoever is attached is woken for that too. The hub asks it while it does not want to read.
+// Optional: `bool peer_left(time_point now) const`, whether the peer closed its side or broke away, without reading
+// what it sent before; whoever is attached is woken for that too. The hub asks it while it does not want to read.
 template <class S>
 concept byte_stream = requires(S& s, S const& c, endpoint const& where, byte_span into, byte_view from, time_point now,
                                loop& on, participant& whom) {
@@ -13395,8 +13442,9 @@ struct tls_server_options {
 // A handle on shared state; copies are cheap. Safe to copy and destroy in several threads.
 class tls_context {
  public:
-  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate, and alike for
-  // revocation lists; the message names the file. errc::invalid_argument for a certificate and key that are none or do not belong together.
+  // errc::io_error for a CA file that cannot be read, errc::malformed for one without a usable certificate, and alike
+  // for revocation lists; the message names the file. errc::invalid_argument for a certificate and key that are none or
+  // do not belong together.
   static result<tls_context> client(tls_client_options const& options = {});
   // errc::io_error, errc::malformed, errc::invalid_argument as above.
   static result<tls_context> server(tls_server_options const& options);
@@ -16006,7 +16054,8 @@ inline bool h1_parser::normalize_target() {
   std::size_t const path = scheme == 0 ? 0 : target.find_first_of("/?", scheme);
   if (scheme == 0 || path == scheme || target.size() == scheme)
     return fail(400, errc::protocol_error, "HTTP: a request target that is neither a path nor a URL"), false;
-  request_.headers.set("Host", std::string_view{target}.substr(scheme, path == std::string::npos ? path : path - scheme));
+  request_.headers.set("Host",
+                       std::string_view{target}.substr(scheme, path == std::string::npos ? path : path - scheme));
   if (path == std::string::npos)
     target = "/";
   else
@@ -17237,8 +17286,8 @@ void ws_stream<Next>::close() {
 namespace iothub {
 inline namespace v0 {
 
-// MQTT 3.1.1 over TLS over TCP, port 8883 unless the options say otherwise. A template, so that who does not use it does
-// not pay for it when compiling.
+// MQTT 3.1.1 over TLS over TCP, port 8883 unless the options say otherwise. A template, so that who does not use it
+// does not pay for it when compiling.
 template <class Tcp>
 class basic_mqtt_over_tls {
  public:
@@ -17507,8 +17556,9 @@ class pager {
     if (failed_) return;
     for (int empty = 0; next_ == page_.items.size(); ++empty) {
       if (started_ && page_.continuation.empty()) return;
-      auto page = empty <= max_empty_pages ? get_(page_.continuation)
-                                           : result<query_page>{error{errc::protocol_error, "the query's pages do not end"}};
+      auto page = empty <= max_empty_pages
+                      ? get_(page_.continuation)
+                      : result<query_page>{error{errc::protocol_error, "the query's pages do not end"}};
       started_ = true;
       if (!page) {
         failed_ = true;
@@ -17534,11 +17584,12 @@ class pager {
 // ---- iothub/service/service_core.hpp
 // What a back end asks of a hub, as pure functions: operation to http::request, http::response to result.
 //
-// Theory. Each function checks what can be checked here (ids, names, ranges) and gives a service_call: the request without
-// authorization, and how to read its answer. It knows no token, no connection and no time; whoever carries the request
-// adds Authorization. Requests are those of the IoT Hub service REST reference, api-version 2021-04-12, in the form that
-// azure-iot-sdk-node and azure-iot-hub-python send them, with two differences that no hub minds: no Request-Id (it is for
-// the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that wire/hub_errors.hpp reads.
+// Theory. Each function checks what can be checked here (ids, names, ranges) and gives a service_call: the request
+// without authorization, and how to read its answer. It knows no token, no connection and no time; whoever carries the
+// request adds Authorization. Requests are those of the IoT Hub service REST reference, api-version 2021-04-12, in the
+// form that azure-iot-sdk-node and azure-iot-hub-python send them, with two differences that no hub minds: no
+// Request-Id (it is for the caller's own logs) and a User-Agent of ours. Errors come in the two body forms that
+// wire/hub_errors.hpp reads.
 
 // ---- iothub/wire/etag.hpp
 // Entity tags in If-Match, read as the service does. Official clients write "any" as * (azure-iot-sdk-c, -java) and as
@@ -17603,7 +17654,8 @@ inline constexpr std::size_t max_query_size = 8192;  // Microsoft docs: query-tw
 struct service_core {
   // --- identities
   static result<service_call<device_identity>> create_identity(device_identity const& what);
-  static result<service_call<device_identity>> get_identity(std::string_view device_id, std::string_view module_id = {});
+  static result<service_call<device_identity>> get_identity(std::string_view device_id,
+                                                            std::string_view module_id = {});
   // `match` same needs the identity's etag.
   static result<service_call<device_identity>> update_identity(device_identity const& what, etag_match match);
   static result<service_call<void>> delete_identity(std::string_view device_id, std::string_view module_id,
@@ -17824,9 +17876,11 @@ namespace detail {
 inline result<service_call<twin>> twin_change(route_kind kind, std::string_view device_id, std::string_view module_id,
                                               json::value const& document, std::string_view etag) {
   // The hub ignores members that it does not change, so a wrong shape would succeed and do nothing.
-  if (!document["tags"].is_object() && !document["tags"].is_null()) return refused_argument("a twin's tags are an object");
+  if (!document["tags"].is_object() && !document["tags"].is_null())
+    return refused_argument("a twin's tags are an object");
   if (document.find("tags") == nullptr && !document["properties"]["desired"].is_object())
-    return refused_argument("a change of a twin has tags, or properties with desired in them: {\"properties\":{\"desired\":{…}}}");
+    return refused_argument(
+        "a change of a twin has tags, or properties with desired in them: {\"properties\":{\"desired\":{…}}}");
   auto request = service_request(kind, device_id, module_id);
   if (!request) return std::move(request).error();
   if (auto set = set_if_match(*request, etag); !set) return std::move(set).error();
@@ -17888,8 +17942,8 @@ inline result<service_call<query_page>> service_core::query(std::string_view tex
 // Theory of operation. Two participants share the state.
 //   - The I/O participant steps the transport and ends operations: by their answer, by their deadline, or it sends them
 //     again. It runs no user code.
-//   - The handler participant runs completions, in the order in which operations ended. The loop never steps it while its
-//     own step is on the stack: completions of one client never nest.
+//   - The handler participant runs completions, in the order in which operations ended. The loop never steps it while
+//     its own step is on the stack: completions of one client never nest.
 //   - A blocking call waits for its own operation, whose end is handed to it directly; so it works inside a completion.
 //   - Whoever is on the stack holds a frame. The handle may go away at any time; the state follows when the last frame
 //     has returned.
@@ -18289,7 +18343,8 @@ inline void service_driver::on_time(time_point now) {
     operation& o = operations_[i];
     if (o.deadline <= now) {
       if (o.exchange != 0) cancel_exchange(o.exchange);
-      std::string text = hub_.host + " did not answer " + name_of(o.request) + " in time; whether it was done is not known";
+      std::string text =
+          hub_.host + " did not answer " + name_of(o.request) + " in time; whether it was done is not known";
       finish(i, error{errc::timeout, std::move(text)});
       continue;
     }
@@ -18402,7 +18457,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
   using clock_type = Clock;
   using crypto_type = Crypto;
 
-  // --- making one -----------------------------------------------------------------------------------------------------
+  // --- making one ----------------------------------------------------------------------------------------------------
 
   // On a loop that outlives the client. Each source is a policy, a reference to one, or a function that makes one.
   // errc::malformed or invalid_argument: what is wrong with the connection string, the key or an option.
@@ -18440,13 +18495,15 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     return self_made(on, nullptr, text, options);
   }
 
-  // --- identities -----------------------------------------------------------------------------------------------------
+  // --- identities ----------------------------------------------------------------------------------------------------
 
   // A new device; the hub makes both keys unless the identity brings some. errc::already_exists.
   result<device_identity> create_device(std::string_view device_id) {
     return run(service_core::create_identity({.device_id = std::string{device_id}}));
   }
-  result<device_identity> create_device(device_identity const& what) { return run(service_core::create_identity(what)); }
+  result<device_identity> create_device(device_identity const& what) {
+    return run(service_core::create_identity(what));
+  }
   template <class F>
   void async_create_device(device_identity const& what, F completion) {
     begin(service_core::create_identity(what), std::move(completion));
@@ -18524,7 +18581,8 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     return run(service_core::delete_identity(device_id, module_id, etag));
   }
   template <class F>
-  void async_delete_module(std::string_view device_id, std::string_view module_id, std::string_view etag, F completion) {
+  void async_delete_module(std::string_view device_id, std::string_view module_id, std::string_view etag,
+                           F completion) {
     begin(need_module(module_id) ? service_core::delete_identity(device_id, module_id, etag)
                                  : result<service_call<void>>{no_module().error()},
           std::move(completion));
@@ -18543,7 +18601,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::get_service_statistics(), std::move(completion));
   }
 
-  // --- twins ----------------------------------------------------------------------------------------------------------
+  // --- twins ---------------------------------------------------------------------------------------------------------
 
   // errc::device_not_found, module_not_found.
   result<twin> get_twin(std::string_view device_id) { return run(service_core::get_twin(device_id)); }
@@ -18573,7 +18631,8 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     return run(service_core::replace_twin(device_id, {}, document, etag));
   }
   template <class F>
-  void async_replace_twin(std::string_view device_id, json::value const& document, std::string_view etag, F completion) {
+  void async_replace_twin(std::string_view device_id, json::value const& document, std::string_view etag,
+                          F completion) {
     begin(service_core::replace_twin(device_id, {}, document, etag), std::move(completion));
   }
   // The same of a module's twin.
@@ -18596,12 +18655,13 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::replace_twin(device_id, module_id, document, etag), std::move(completion));
   }
 
-  // --- direct methods -------------------------------------------------------------------------------------------------
+  // --- direct methods ------------------------------------------------------------------------------------------------
 
   // What the device answered, whatever its status. errc::device_offline: not connected, or it listens for no method;
   // device_timeout: no answer within options.response_timeout, and it may have been carried out; device_not_found;
   // bad_device_response. timeout: the hub itself did not answer in time.
-  result<method_response> invoke_method(std::string_view device_id, method_request const& what, method_options how = {}) {
+  result<method_response> invoke_method(std::string_view device_id, method_request const& what,
+                                        method_options how = {}) {
     return run(service_core::invoke_method(device_id, {}, what, how));
   }
   template <class F>
@@ -18619,7 +18679,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::invoke_method(device_id, module_id, what, how), std::move(completion));
   }
 
-  // --- queries --------------------------------------------------------------------------------------------------------
+  // --- queries -------------------------------------------------------------------------------------------------------
 
   // The items of a query, fetched page by page while they are walked over; twin_from_json() makes twins of them. The
   // client must outlive the range (moving the client is fine). A hub may be minutes behind what was written.
@@ -18638,7 +18698,7 @@ class basic_service_client : public client_handle<detail::service_state<Http, Cl
     begin(service_core::query(text, page_size, continuation), std::move(completion));
   }
 
-  // --- time and running -----------------------------------------------------------------------------------------------
+  // --- time and running ----------------------------------------------------------------------------------------------
 
   // Ends everything pending with errc::closed and runs those completions. The client stays usable.
   void close() { state().close(); }
