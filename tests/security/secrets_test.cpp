@@ -15,6 +15,7 @@
 #include <iothub/crypto/openssl.hpp>
 #include <iothub/crypto/seeded.hpp>
 #include <iothub/event_reader.hpp>
+#include <iothub/fake_hub.hpp>
 #include <iothub/iothub.hpp>
 #include <iothub/memory/virtual_loop.hpp>
 #include <iothub/policy/loop_clock.hpp>
@@ -249,6 +250,37 @@ TEST(SecretsInMemory, ReadyMadeTokensAreWipedToo) {
     net::epoll_loop loop;
     ASSERT_TRUE(device_client::from_connection_string(loop, text));
   }
+  EXPECT_EQ(w.found(), 0);
+}
+
+// The real thing: connected, tokens signed for the first time, for renewals and after losses. The hub, which knows the key as
+// well, was there before and is there afterwards.
+TEST(SecretsInMemory, DevicesThatConnectAndRenewLeaveNoKeyBehind) {
+  fake_hub hub;
+  device_identity d{.device_id = "d"};
+  d.authentication.primary_key = d.authentication.secondary_key = key_text;
+  hub.create_device(d);
+  char text[160];
+  auto const given = write(text, ("HostName=" + hub.core().options().hostname + ";DeviceId=d").c_str());
+  (void)hub.pipes();
+  int renewals = 0;
+  watching const w;
+  {
+    auto device = fake_hub::device_client<wiring::pipe>::create(hub.loop(), parse_device_connection_string(given).value(),
+                                                                wiring::pipe::device_source(hub), loop_clock{hub.loop()},
+                                                                seeded_crypto{1})
+                      .value();
+    device.on_connection_change([&](connection_status now, connection_reason why) {
+      renewals += now == connection_status::connected && why == connection_reason::token_renewal;
+    });
+    device.connect().value();
+    hub.run_for(5h);
+    ASSERT_TRUE(hub.disconnect("d"));
+    hub.run_for(5h);
+    ASSERT_TRUE(device.send_telemetry({.body = "x"}));
+    device.close();
+  }
+  EXPECT_GE(renewals, 8);
   EXPECT_EQ(w.found(), 0);
 }
 
