@@ -234,6 +234,23 @@ TEST(AmqpConnection, EndsWhenAnEndIsNotAnswered) {
   EXPECT_EQ(p.c.take(), "ended by connection | closed timeout");
 }
 
+TEST(AmqpConnection, GivesEachEndItsOwnTime) {
+  pair p;
+  amqp::session& first = p.connect();
+  auto const second = p.client.begin();
+  p.run();
+  (void)p.c.take();
+  first.end();
+  p.client.step(p.now);
+  p.client.receive(framed(0, encoded(amqp::end{})), p.now);
+  EXPECT_EQ(p.c.take(), "ended by this side");
+  p.now += seconds{20};  // nothing was due meanwhile: no step()
+  (*second)->end();
+  p.client.step(p.now);
+  EXPECT_EQ(p.client.deadline(), p.now + seconds{10});
+  EXPECT_EQ(p.c.take(), "");
+}
+
 TEST(AmqpConnection, RefusesAPeerThatIsTooImpatient) {
   lone_server one;
   amqp::open o;
