@@ -152,6 +152,7 @@ class amqp_face : public amqp::connection_handler {
   void renew_devices(instant at);
 
   void work_for(amqp_node& node);
+  void work_through(instant at);
   void settle_later(amqp::link& which, std::uint32_t delivery, time_point due);
   // Settles as rejected with what the core said.
   void reject(amqp::link& which, std::uint32_t delivery, error const& why, instant at);
