@@ -3790,7 +3790,6 @@ inline void connection::on_session_frame(std::uint16_t channel, performative con
   if (which->state_ == session::state_type::ending) {
     error_view told = fields.error;
     if (which->broken_ && !told) told = {which->broken_.condition(), which->broken_.what()};
-    ends_since_ = wire_.now;  // it answers: the next is given its own time
     return end_session(*which, ended_by::this_side, told);
   }
   which->flush_disposition();
@@ -3873,7 +3872,8 @@ inline void connection::bind(session& which, std::uint16_t peer_channel) {
 
 inline void connection::end_session(session& which, ended_by by, error_view const& why) {
   if (which.peer_begun_) by_peer_[which.peer_channel_] = nullptr;
-  if (which.state_ == session::state_type::ending) --wire_.ends_sent;
+  if (which.state_ == session::state_type::ending)  // the peer answers: the next is given its own time
+    ends_since_ = --wire_.ends_sent == 0 ? never : wire_.now;
   finished_.push_back(std::move(sessions_[which.channel_]));
   which.finish(by == ended_by::connection ? by : ended_by::session, why);
   if (which.told_) wire_.owner->on_ended(which, {by, why}, wire_.now);

@@ -9113,6 +9113,7 @@ class amqp_face : public amqp::connection_handler {
   void renew_devices(instant at);
 
   void work_for(amqp_node& node);
+  void work_through(instant at);
   void settle_later(amqp::link& which, std::uint32_t delivery, time_point due);
   // Settles as rejected with what the core said.
   void reject(amqp::link& which, std::uint32_t delivery, error const& why, instant at);
@@ -10521,12 +10522,17 @@ inline void amqp_face::on_time(time_point now) {
     later_.erase(later_.begin() + static_cast<std::ptrdiff_t>(i));
     done.link->settle(done.delivery);
   }
-  if (work_.empty()) return;
+  if (work_.empty() && working_.empty()) return;
   instant const at = touched(now);
+  if (!working_.empty()) work_through(at);  // an exception left it in the middle
   working_.swap(work_);
+  work_through(at);
+}
+
+inline void amqp_face::work_through(instant at) {
   for (std::size_t i = 0; i != working_.size(); ++i) {
-    amqp_node* const node = working_[i];
-    if (node == nullptr) continue;
+    amqp_node* const node = std::exchange(working_[i], nullptr);
+    if (node == nullptr) continue;  // it went meanwhile
     node->has_work_ = false;
     node->work(at);
   }
