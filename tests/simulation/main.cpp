@@ -206,7 +206,7 @@ void tell_small(std::uint64_t seed, options const& o) {
     std::string const broken = broken_apart(s);
     if (broken.empty()) _exit(0);
     double const began = wall_seconds();
-    script const less = shrink(s, broken, [&](script const& less) { return wall_seconds() - began < 5 ? broken_apart(less) : ""; }, 200);
+    script const less = shrink(s, broken, [&](script const& one) { return wall_seconds() - began < 5 ? broken_apart(one) : std::string{}; }, 200);
     if (less.steps.size() > 12) _exit(0);
     if (less.steps.empty()) std::printf("  enough    none of its %zu steps: what goes on beside them breaks it\n", s.steps.size());
     else std::printf("  enough    %zu of its %zu steps (milliseconds, what, device, lasting, amount)\n", less.steps.size(), s.steps.size());
