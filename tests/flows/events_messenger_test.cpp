@@ -226,6 +226,19 @@ TEST_F(ServiceMessenger, EndsWhatWaitsWhenItIsClosed) {
   EXPECT_TRUE(m.send_c2d("d1", {.body = "again"}).has_value());
 }
 
+TEST_F(ServiceMessenger, KnocksSeldomWhileTheHubIsAway) {
+  auto m = messenger();
+  m.on_feedback([](feedback_batch const&) {});
+  run(1s);
+  ASSERT_THAT(network.connections(), SizeIs(1));
+  network.refuse(2'000);  // one a second would be through with them in 34 minutes
+  network.reset_all();
+  run(6h);
+  EXPECT_THAT(network.connections(), SizeIs(0));
+  network.refuse(0);
+  EXPECT_TRUE(m.send_c2d("d1", {.body = "back"}, {.timeout = 5min}));
+}
+
 // https://github.com/Azure/azure-iot-sdk-c/issues/693: a messenger that is destroyed before it was closed calls back into
 // what is gone.
 TEST_F(ServiceMessenger, IsDestroyedWithoutACloseWhileMuchIsPending) {

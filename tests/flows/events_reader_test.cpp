@@ -288,6 +288,18 @@ TEST_F(EventReader, TellsTheFirstFailureAndGoesOnTrying) {
   EXPECT_EQ(r.next().value().content.body.bytes(), "one");
 }
 
+TEST_F(EventReader, KnocksSeldomWhileTheHubIsAway) {
+  auto r = reader({.start = event_position::earliest()});
+  ASSERT_TRUE(r.open().has_value());
+  network.refuse(2'000);  // one a second would be through with them in 34 minutes
+  network.reset_all();
+  run(6h);
+  EXPECT_THAT(network.connections(), SizeIs(0));
+  network.refuse(0);
+  send("d1", "back");
+  EXPECT_EQ(r.next(5min).value().content.body.bytes(), "back");
+}
+
 TEST_F(EventReader, StaysForDaysWithRenewedTokens) {
   auto r = reader({.start = event_position::earliest()});
   notices(r);
