@@ -130,7 +130,9 @@ def a_policy_that_does_not_come_back_in_time_is_said_so():
 def wrong_usage_gets_one_sentence_and_status_2():
     for wrong in (["--nonsense"], ["devices"], ["--devices"], ["--devices", "0"], ["--devices", "-5"], ["--devices", "many"],
                   ["--policies", "rust"], ["--policies", "c,c"], ["--policies", ""], ["--wire", "smoke"], ["--svg", ""],
-                  ["--outage", "5", "--drop-over", "5"], ["--wire", "bytes", "--devices", "10001"], ["--seed", "1.5"]):
+                  ["--outage", "5", "--drop-over", "5"], ["--wire", "bytes", "--devices", "10001"], ["--seed", "1.5"],
+                  ["--summary", "same.csv", "--series", "./same.csv"], ["--svg", "same", "--summary", "same"],
+                  ["--series", "same", "--svg", "same"]):
         said = fleet(*wrong, status=2)
         assert not said.stdout and len(said.stderr.strip().splitlines()) == 1, (wrong, said)
         assert said.stderr.startswith("fleet_simulation: "), said.stderr

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <iothub/base/ascii.hpp>
@@ -151,6 +154,18 @@ inline bool takes_value(std::string_view name) {
   return name == "--policies" || name == "--wire" || name == "--series" || name == "--summary" || name == "--svg";
 }
 
+// However they are spelled.
+inline bool same_file(std::string const& a, std::string const& b) {
+  if (a.empty() || b.empty()) return false;
+  auto const resolved = [](std::string const& name) {
+    std::error_code failed;
+    auto const whole = std::filesystem::absolute(name, failed);
+    auto known = std::filesystem::weakly_canonical(whole, failed);
+    return failed ? whole.lexically_normal() : known;
+  };
+  return a == b || resolved(a) == resolved(b);
+}
+
 }  // namespace detail
 
 // errc::invalid_argument with a sentence for what cannot be understood.
@@ -177,6 +192,9 @@ inline bool takes_value(std::string_view name) {
   if (made.bytes && made.devices > most_devices_in_bytes)
     return detail::usage("--wire bytes goes with at most " + std::to_string(most_devices_in_bytes) + " devices");
   if (made.drop_over >= made.outage) return detail::usage("--drop-over has to be less than --outage");
+  if (detail::same_file(made.summary, made.series)) return detail::usage("--summary and --series name the same file");
+  if (detail::same_file(made.summary, made.svg)) return detail::usage("--summary and --svg name the same file");
+  if (detail::same_file(made.series, made.svg)) return detail::usage("--series and --svg name the same file");
   return made;
 }
 
