@@ -8,15 +8,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <deque>
+#include <exception>
 #include <fstream>
 #include <iostream>
-#include <iterator>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -122,48 +124,66 @@ outcome judge_seed(std::uint64_t seed, bool twice) {
 
 // --- one run, explained
 
-// Runs it in a child, which may not live to tell; with a trace it writes each event down as it happens.
-int run_apart(script const& s, std::FILE* trace) {
-  std::fflush(nullptr);
-  pid_t const child = fork();
-  if (child == 0) {
-    live_trace = trace;
-    if (trace != nullptr) std::setvbuf(trace, nullptr, _IOLBF, 1 << 16);
-    limit_cpu(most_cpu);
-    (void)run(s, 0);
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return status;
+// How a run in a child ended.
+struct ending {
+  bool lived = true;  // else no verdict came, and it is a crash
+  std::string broken = {}, what = {};
+};
+// What has to be the same for two failures to be the same: the promise, and of a crash its signal, that it hung, or what
+// was thrown.
+std::string kind_of(std::string const& broken, std::string const& what) {
+  return broken == "crash" ? broken + ": " + what.substr(0, 100) : broken;
 }
-// What a run breaks; "crash" when it does not live to tell.
-std::string broken_apart(script const& s) {
+
+// Runs it in a child, which may not live to tell; with a trace it writes each event down as it happens.
+ending run_apart(script const& s, int seconds, std::FILE* trace = nullptr) {
   int ends[2];
   if (pipe(ends) != 0) return {};
   std::fflush(nullptr);
   pid_t const child = fork();
   if (child == 0) {
-    limit_cpu(most_cpu / 6);
-    std::string const broken = run(s, 0).broken;
-    _exit(write(ends[1], broken.data(), broken.size()) == static_cast<ssize_t>(broken.size()) ? 0 : 1);
+    close(ends[0]);
+    live_trace = trace;
+    if (trace != nullptr) std::setvbuf(trace, nullptr, _IOLBF, 1 << 16);
+    limit_cpu(seconds);
+    std::string told;
+    bool lived = true;
+    try {
+      verdict const v = run(s, 0);
+      told = v.broken + "\n" + v.what;
+    } catch (std::exception const& e) {
+      lived = false;
+      told = std::string{"crash\nan exception came out of the run: "} + e.what();
+    }
+    told.resize(std::min<std::size_t>(told.size(), 1000));
+    _exit(write(ends[1], told.data(), told.size()) == static_cast<ssize_t>(told.size()) && lived ? 0 : 1);
   }
   close(ends[1]);
-  char told[32];
-  auto const size = read(ends[0], told, sizeof told);
+  std::string told;
+  char part[1024];
+  for (ssize_t n; (n = read(ends[0], part, sizeof part)) > 0;) told.append(part, static_cast<std::size_t>(n));
   close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
-  return status != 0 ? "crash" : std::string{told, size > 0 ? static_cast<std::size_t>(size) : 0};
+  auto const line = told.find('\n');
+  if (line == std::string::npos) return {false, "crash", "the process " + how_it_died(status)};
+  return {status == 0, told.substr(0, line), told.substr(line + 1)};
 }
-// How a run crashed; "ok" when it did not.
+// In which way a run fails, quickly.
+std::string kind_apart(script const& s) {
+  ending const e = run_apart(s, most_cpu / 6);
+  return kind_of(e.broken, e.what);
+}
+// How a run crashed; "ok" when it did not. Its last events cost a second run.
 verdict autopsy(script const& s, std::size_t keep) {
   verdict v;
-  if (run_apart(s, nullptr) == 0) return v;
+  ending const e = run_apart(s, most_cpu);
+  if (e.lived) return v;
+  v.broken = e.broken;
+  v.what = e.what;
+  if (keep == 0) return v;
   std::FILE* const trace = std::tmpfile();
-  int const status = run_apart(s, trace);
-  v.broken = "crash";
-  v.what = "the process " + how_it_died(status);
+  (void)run_apart(s, most_cpu, trace);
   std::rewind(trace);
   std::deque<std::string> last;
   char* line = nullptr;
@@ -203,10 +223,11 @@ void tell_small(std::uint64_t seed, options const& o) {
   pid_t const child = fork();
   if (child == 0) {
     script const s = draw(seed);
-    std::string const broken = broken_apart(s);
-    if (broken.empty()) _exit(0);
+    std::string const kind = kind_apart(s);
+    if (kind.empty()) _exit(0);
     double const began = wall_seconds();
-    script const less = shrink(s, broken, [&](script const& one) { return wall_seconds() - began < 5 ? broken_apart(one) : std::string{}; }, 200);
+    auto const in_time = [&](script const& one) { return wall_seconds() - began < 5 ? kind_apart(one) : std::string{}; };
+    script const less = shrink(s, kind, in_time, 200);
     if (less.steps.size() > 12) _exit(0);
     if (less.steps.empty()) std::printf("  enough    none of its %zu steps: what goes on beside them breaks it\n", s.steps.size());
     else std::printf("  enough    %zu of its %zu steps (milliseconds, what, device, lasting, amount)\n", less.steps.size(), s.steps.size());
@@ -390,11 +411,16 @@ int speed() {
 
 int shrink_seed(std::uint64_t seed, options const& o) {
   script const s = draw(seed);
-  std::string const broken = broken_apart(s);
-  if (broken.empty()) return std::printf("seed %llu holds: there is nothing to make small\n", static_cast<ull>(seed)), 0;
-  script const less = shrink(s, broken, broken_apart);
-  verdict how = autopsy(less, 0);
-  if (how.ok()) how = run(less, 0);
+  ending const e = run_apart(s, most_cpu);
+  if (e.broken.empty()) return std::printf("seed %llu holds: there is nothing to make small\n", static_cast<ull>(seed)), 0;
+  std::string const kind = kind_of(e.broken, e.what);
+  script less = shrink(s, kind, kind_apart);
+  ending how = run_apart(less, most_cpu);
+  if (kind_of(how.broken, how.what) != kind) {  // what seemed to hang was slow, or it is not the same twice
+    less = s;
+    how = e;
+  }
+  std::replace(how.what.begin(), how.what.end(), '\n', ' ');
   std::printf("# %s: %s\n# %s\n# seed %llu made small, from %zu steps to %zu; put it into a file and play it: %s --script FILE\n%s",
               how.broken.c_str(), std::string{words_of(how.broken)}.c_str(), how.what.c_str(), static_cast<ull>(seed), s.steps.size(),
               less.steps.size(), o.self.c_str(), print(less).c_str());
@@ -410,13 +436,15 @@ int refuse(std::string const& why) {
 
 int run_file(std::string const& file, options const& o) {
   std::string text;
-  if (file == "-") {
-    text.assign(std::istreambuf_iterator<char>{std::cin}, {});
-  } else {
-    std::ifstream in{file};
-    if (in) text.assign(std::istreambuf_iterator<char>{in}, {});
-    if (!in || in.bad()) return refuse("cannot read " + file + ": " + std::strerror(errno));
-  }
+  std::ifstream opened;
+  errno = 0;
+  if (file != "-") opened.open(file);
+  std::istream& in = file == "-" ? std::cin : opened;
+  bool const open = in.good();
+  char part[4096];
+  while (in.read(part, sizeof part), in.gcount() > 0) text.append(part, static_cast<std::size_t>(in.gcount()));
+  if (!open || in.bad() || std::ferror(stdin) != 0)
+    return refuse("cannot read " + file + (errno != 0 ? std::string{": "} + std::strerror(errno) : std::string{}));
   script s;
   if (auto const wrong = parse(text, s); !wrong.empty()) return std::fprintf(stderr, "%s:%s\n", file.c_str(), wrong.c_str()), 2;
   return explain(file, s, o.events, true, o.self + " --script " + file) ? 0 : 1;
@@ -476,6 +504,9 @@ int command(int argc, char** argv) {
   auto const cores = static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
   if (number("jobs", cores) == 0 || number("jobs", cores) > 1000) return refuse("--jobs: 1 to 1000");
   o.jobs = static_cast<int>(number("jobs", cores));
+  if (said.count("minutes") != 0 && o.minutes == 0) return refuse("--minutes: at least one");
+  if ((verb == "seeds" || verb == "hashes") && o.first > std::numeric_limits<std::uint64_t>::max() - o.seeds)
+    return refuse("--first: there are no " + std::to_string(o.seeds) + " seeds from " + std::to_string(o.first) + " on");
   o.quick = said.count("quick") != 0;
   o.keep_going = said.count("keep-going") != 0;
   std::uint64_t const seed = number(verb, 1);

@@ -54,7 +54,10 @@ void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
   device_state& x = devices_[i(d)];
   if (x.how == seen_as::frames) return up_frame(d, x, bytes, client_utc);
   seen_packet const p = read_packet(bytes, true);
-  note("up", d, p.type, p.id, p.type == 3 ? p.topic : std::string_view{});
+  std::string text{p.type == 3 ? p.topic : std::string_view{}};
+  for (auto const filter : p.filters)
+    if (p.type == 8) text.append(text.empty() ? "" : " ").append(filter);
+  note("up", d, p.type, p.id, text);
   if (p.wrong != nullptr) return fail("I18", d, std::string{"the client sent what is not MQTT: "} + p.wrong);
   if (x.up_buffer_connect != (p.type == 1)) return fail("I18", d, "MQTT-3.1.0-1: CONNECT comes first and once");
   if (x.must_end) return fail("I18", d, "MQTT-4.8.0-1: the client goes on after what is not MQTT");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <sstream>
 #include <utility>
 
@@ -16,32 +17,40 @@ namespace sim = iothub::sim;
 
 namespace {
 
-std::pair<char const*, std::int64_t script::*> const numbers[] = {
-    {"length", &script::length},
-    {"start", &script::start},
-    {"latency", &script::latency},
-    {"jitter", &script::jitter},
-    {"chunk", &script::chunk},
-    {"keep_alive", &script::keep_alive},
-    {"connect_timeout", &script::connect_timeout},
-    {"subscribe_timeout", &script::subscribe_timeout},
-    {"publish_timeout", &script::publish_timeout},
-    {"twin_timeout", &script::twin_timeout},
-    {"token", &script::token},
-    {"margin", &script::margin},
-    {"outbox", &script::outbox},
-    {"outbox_bytes", &script::outbox_bytes},
-    {"inbox", &script::inbox},
-    {"twin_requests", &script::twin_requests},
-    {"min_delay", &script::min_delay},
-    {"base_delay", &script::base_delay},
-    {"max_delay", &script::max_delay},
-    {"amqp", &script::amqp},
-    {"values", &script::values},
-    {"readers", &script::readers},
-    {"share", &script::share},
-    {"messenger", &script::messenger},
-    {"prefetch", &script::prefetch},
+constexpr std::int64_t ten_years = std::int64_t{10} * 365 * 86'400;  // s
+constexpr std::int64_t most_telemetry = 100'000;                   // of one step
+
+struct setting {
+  char const* name;
+  std::int64_t script::*member;
+  std::int64_t least, most;  // that a person may say
+};
+constexpr setting numbers[] = {
+    {"length", &script::length, 0, ten_years * 1000},
+    {"start", &script::start, 0, 32'503'680'000},  // the year 3000
+    {"latency", &script::latency, 0, ten_years * 1000},
+    {"jitter", &script::jitter, 0, ten_years * 1000},
+    {"chunk", &script::chunk, 0, 1 << 30},
+    {"keep_alive", &script::keep_alive, 0, 1177},
+    {"connect_timeout", &script::connect_timeout, 1, ten_years},
+    {"subscribe_timeout", &script::subscribe_timeout, 1, ten_years},
+    {"publish_timeout", &script::publish_timeout, 1, ten_years},
+    {"twin_timeout", &script::twin_timeout, 1, ten_years},
+    {"token", &script::token, 60, 365 * 86'400},
+    {"margin", &script::margin, 1, 365 * 86'400 / 2},
+    {"outbox", &script::outbox, 1, 1'000'000},
+    {"outbox_bytes", &script::outbox_bytes, 0, 1 << 30},
+    {"inbox", &script::inbox, 1, 1'000'000},
+    {"twin_requests", &script::twin_requests, 1, 1'000'000},
+    {"min_delay", &script::min_delay, 0, ten_years * 1000},
+    {"base_delay", &script::base_delay, 0, ten_years * 1000},
+    {"max_delay", &script::max_delay, 0, ten_years * 1000},
+    {"amqp", &script::amqp, 0, 10'000},
+    {"values", &script::values, 0, 1},
+    {"readers", &script::readers, 0, 100},
+    {"share", &script::share, 0, 1},
+    {"messenger", &script::messenger, 0, 1},
+    {"prefetch", &script::prefetch, 1, 10'000},
 };
 
 template <class T, std::size_t N>
@@ -174,8 +183,8 @@ std::string print(script const& s) {
   out << "seed " << s.seed << '\n';
   if (s.devices != 1) out << "devices " << s.devices << '\n';
   if (s.tls) out << "tls 1\n";
-  for (auto const& [name, member] : numbers)
-    if (s.*member != usual.*member) out << name << ' ' << s.*member << '\n';
+  for (setting const& each : numbers)
+    if (s.*each.member != usual.*each.member) out << each.name << ' ' << s.*each.member << '\n';
   for (step const& t : s.steps)
     out << t.at << ' ' << t.what << ' ' << t.device << ' ' << t.lasting << ' ' << t.amount << '\n';
   return out.str();
@@ -195,6 +204,9 @@ bool is_step(std::string const& what) {
     if (what == verb) return true;
   return sim::fault_from(what) != sim::fault::count;
 }
+std::string outside(std::string const& name, std::int64_t least, std::int64_t most) {
+  return name + ": " + std::to_string(least) + " to " + std::to_string(most);
+}
 std::string parse_line(std::string const& line, script& s) {
   std::istringstream words{line};
   std::string name, rest;
@@ -203,22 +215,27 @@ std::string parse_line(std::string const& line, script& s) {
     step t;
     std::istringstream time{name};
     if (!(time >> t.at) || time.get() != std::istringstream::traits_type::eof()) return "\"" + name + "\" is no time in milliseconds";
-    if (!(words >> t.what >> t.device >> t.lasting >> t.amount))
-      return "a step is five words: milliseconds, what, number of the device, lasting (ms), amount";
+    if (!(words >> t.what >> t.device >> t.lasting >> std::ws) || words.peek() == '-' || !(words >> t.amount))
+      return "a step is five words: milliseconds, what, number of the device, lasting (ms), amount, which is not below 0";
     if (!is_step(t.what)) return "there is no step \"" + t.what + "\"; script.hpp and iothub/simulation/fault.hpp have them all";
+    if (t.at > ten_years * 1000) return outside("the time of a step", 0, ten_years * 1000);
+    if (t.lasting < 0 || t.lasting > ten_years * 1000) return outside("how long a step lasts", 0, ten_years * 1000);
+    if (t.what == "telemetry" && t.amount > std::uint64_t{most_telemetry}) return outside("the amount of telemetry", 0, most_telemetry);
     s.steps.push_back(std::move(t));
+  } else if (name == "seed") {
+    if (!(words >> std::ws) || words.peek() == '-' || !(words >> s.seed)) return "\"seed\" wants a number that is not below 0";
   } else {
-    std::uint64_t value = 0;
-    bool known = name == "seed" || name == "devices" || name == "tls";
-    for (auto const& [each, member] : numbers) known = known || name == each;
-    if (!known) return "there is no setting \"" + name + "\"; script.hpp has them all";
+    setting const* const found = std::find_if(std::begin(numbers), std::end(numbers), [&](setting const& each) { return name == each.name; });
+    if (found == std::end(numbers) && name != "devices" && name != "tls")
+      return "there is no setting \"" + name + "\"; script.hpp has them all";
+    std::int64_t value = 0;
     if (!(words >> value)) return "\"" + name + "\" wants a number";
-    if (name == "devices" && (value == 0 || value > 10'000)) return "devices: 1 to 10000";
-    if (name == "seed") s.seed = value;
+    std::int64_t const least = name == "devices" ? 1 : name == "tls" ? 0 : found->least;
+    std::int64_t const most = name == "devices" ? 10'000 : name == "tls" ? 1 : found->most;
+    if (value < least || value > most) return outside(name, least, most);
     if (name == "devices") s.devices = static_cast<int>(value);
-    if (name == "tls") s.tls = value != 0;
-    for (auto const& [each, member] : numbers)
-      if (name == each) s.*member = static_cast<std::int64_t>(value);
+    else if (name == "tls") s.tls = value != 0;
+    else s.*found->member = value;
   }
   if (words >> rest && rest[0] != '#') return "\"" + rest + "\" is one word too many";
   return {};
@@ -237,9 +254,10 @@ std::string parse(std::string const& text, script& into) {
     while (lines.size() < s.steps.size()) lines.push_back(number);
   }
   for (std::size_t k = 0; k != s.steps.size(); ++k) {
-    if (s.steps[k].device < -s.readers - s.messenger || s.steps[k].device >= s.devices)
-      return std::to_string(lines[k]) + ": there is no device " + std::to_string(s.steps[k].device) + "; say \"devices " +
-             std::to_string(s.steps[k].device + 1) + "\" above";
+    std::int64_t const d = s.steps[k].device;
+    if (d < -s.readers - s.messenger || d >= s.devices)
+      return std::to_string(lines[k]) + ": there is no device " + std::to_string(d) + "; say \"" +
+             (d < 0 ? "readers " + std::to_string(-d) : "devices " + std::to_string(d + 1)) + "\" above";
   }
   std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
   into = std::move(s);

@@ -29,9 +29,9 @@ struct verdict {
 // Keeps the last `keep` events as text.
 verdict run(script const& what, std::size_t keep = 200);
 
-// The smallest script found that still breaks the same invariant; `try_it` says what a script breaks, and is asked at most
-// `tries` times.
-script shrink(script const& failing, std::string const& broken, std::function<std::string(script const&)> const& try_it,
+// The smallest script found that still fails in the same way, with options that devices take; `try_it` says in which way a
+// script fails, and is asked at most `tries` times.
+script shrink(script const& failing, std::string const& kind, std::function<std::string(script const&)> const& try_it,
               int tries = 400);
 
 }  // namespace iothub_test

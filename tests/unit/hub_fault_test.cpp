@@ -1,4 +1,5 @@
 // Faults by script, by seed, and by the properties that the official end-to-end tests send.
+#include "../support/failing_allocator.hpp"
 #include "hub_world.hpp"
 
 namespace {
@@ -186,6 +187,34 @@ TEST(HubFault, InvokeFaultsRefuseForTheirDurationAndKeepTheConnection) {
     EXPECT_TRUE(w.link.attached());
     w.advance(seconds{5});
     EXPECT_TRUE(w.send().has_value()) << r.type;
+  }
+}
+
+// Seed 23013 of the simulation: a fault that was asked for where memory ran out made the next of its kind go round for ever.
+TEST(HubFault, MayBeAskedForAgainWhereMemoryRanOut) {
+  std::vector<ih::property_view> const asked{{"AzIoTHub_FaultOperationType", "InvokeThrottling", true},
+                                             {"AzIoTHub_FaultOperationDelayInSecs", "2", true},
+                                             {"AzIoTHub_FaultOperationDurationInSecs", "5", true}};
+  ih::d2c_message m;
+  m.properties = asked;
+  for (bool const before : {false, true}) {
+    std::uint64_t nth = 0;
+    for (bool failed = true; failed;) {
+      fault_world w;
+      if (before) (void)w.hub.send_telemetry(w.link, m, w.at);
+      iothub_test::fail_allocation(++nth);
+      try {
+        (void)w.hub.send_telemetry(w.link, m, w.at);
+      } catch (std::bad_alloc const&) {
+      }
+      failed = iothub_test::memory_is_back();
+      for (int i = 0; i != 2; ++i) (void)w.hub.send_telemetry(w.link, m, w.at);
+      w.advance(seconds{2});
+      EXPECT_EQ(hub_code(w.send()), 429001) << nth;
+      w.advance(seconds{5});
+      EXPECT_TRUE(w.send().has_value()) << nth;
+    }
+    EXPECT_GT(nth, 1u);
   }
 }
 

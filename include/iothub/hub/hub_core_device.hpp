@@ -44,7 +44,7 @@ inline time_point hub_core::deadline() const {
 inline void hub_core::on_time(instant at) {
   last_ = at;
   while (!scheduled_.empty() && scheduled_.begin()->first <= at.now) {
-    auto const fault = std::move(scheduled_.begin()->second);
+    auto const fault = scheduled_.begin()->second;
     scheduled_by_.erase({fault.who, fault.kind});
     scheduled_.erase(scheduled_.begin());
     run_scheduled(fault, at);
@@ -165,7 +165,8 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
 // A later wish of the same kind takes the place of one that still waits.
 inline void hub_core::schedule(identity_record const& record, requested_fault const& asked, instant at) {
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
-  if (!fresh) scheduled_.erase(found->second);
+  // No iterator is left to what is gone, should the next line have no memory.
+  if (!fresh && found->second != scheduled_.end()) scheduled_.erase(std::exchange(found->second, scheduled_.end()));
   found->second =
       scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
 }

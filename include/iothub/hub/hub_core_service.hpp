@@ -94,7 +94,8 @@ inline void hub_core::remove(identity_record& record, instant at) {
   faults_.forget(*record.key);
   auto const first = scheduled_by_.lower_bound({*record.key, requested_kind::none});
   auto next = first;
-  for (; next != scheduled_by_.end() && next->first.first == *record.key; ++next) scheduled_.erase(next->second);
+  for (; next != scheduled_by_.end() && next->first.first == *record.key; ++next)
+    if (next->second != scheduled_.end()) scheduled_.erase(next->second);
   scheduled_by_.erase(first, next);
   tell_lifecycle(record, "deleteDeviceIdentity", at);
   for (auto* const watcher : watchers_) watcher->on_identity_removed(*record.key);
