@@ -175,6 +175,7 @@ TEST(ConnectionLog, CountsWhatItSees) {
   EXPECT_THAT(line.log.waits(), ::testing::ElementsAre(2s, 8s));
   EXPECT_THAT(line.log.text(), AllOf(HasSubstr("12.000 s  refused"), HasSubstr("20.000 s  accepted, session present")));
   EXPECT_THAT(line.log.text(1), Not(HasSubstr("refused")));
+  EXPECT_THAT(line.log.text(40, utc_time{}), HasSubstr("1970-01-01T00:00:"));
 }
 TEST(ConnectionMatchers, SayWhatWasSeenInstead) {
   line_told line;

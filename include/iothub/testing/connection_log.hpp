@@ -11,11 +11,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <iothub/base/iso8601.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/simulation/fault.hpp>
 #include <iothub/simulation/line.hpp>
@@ -59,8 +61,9 @@ class connection_log final : public sim::line_observer {
   inline void on_gone(time_point now) override;
   inline void on_fault(sim::fault what, time_point now) override { add({now, kind::fault, what}); }
 
-  // The last `count` things, a line each, with the seconds since the first.
-  [[nodiscard]] std::string text(std::size_t count = 40) const;
+  // The last `count` things, a line each: with the seconds since the first, or with the time of day where `origin` is
+  // what the clocks of people showed at time_point{}, as simulation::history() has it.
+  [[nodiscard]] std::string text(std::size_t count = 40, std::optional<utc_time> origin = {}) const;
   friend void PrintTo(connection_log const& log, std::ostream* out) {
     *out << "a line with " << log.attempts() << " attempts, " << log.connects() << " connections, "
          << (log.connected() ? "connected" : "not connected");
@@ -127,15 +130,18 @@ inline void connection_log::on_gone(time_point now) {
   add({now, kind::lost});
 }
 
-inline std::string connection_log::text(std::size_t count) const {
+inline std::string connection_log::text(std::size_t count, std::optional<utc_time> origin) const {
   constexpr std::string_view names[] = {"attempt", "accepted", "refused", "disconnects", "line ends", "fault "};
   std::string all;
   for (std::size_t i = entries_.size() > count ? entries_.size() - count : 0; i != entries_.size(); ++i) {
     entry const& e = entries_[i];
     auto const ms = (e.at - entries_[0].at).count() / 1000;
     std::string number = std::to_string(ms / 1000) + "." + std::to_string(1000 + ms % 1000).substr(1);
-    all += std::string(number.size() < 14 ? 14 - number.size() : 0, ' ') + number + " s  " +
-           std::string{names[static_cast<std::size_t>(e.what)]};
+    if (origin)
+      all += "  " + to_iso8601(*origin + e.at.time_since_epoch()) + " ";
+    else
+      all += std::string(number.size() < 14 ? 14 - number.size() : 0, ' ') + number + " s  ";
+    all += names[static_cast<std::size_t>(e.what)];
     if (e.what == kind::fault) all += to_string(e.cause);
     if (e.what == kind::accepted) all += e.session_present ? ", session present" : ", no session";
     all += '\n';

@@ -11,9 +11,9 @@
 //   INSTANTIATE_TEST_SUITE_P(Weather, Meter, iothub::testing::seeds(10));
 //
 // A test that fails says its seed, what happened when, and the command that runs it again. In the environment,
-// IOTHUB_SEED=17 runs this seed alone, and IOTHUB_SEEDS=1000 runs a thousand. With TEST_F there is one seed: 1, or
-// IOTHUB_SEED. Other weather: struct Meter : simulation_test { Meter() : simulation_test{{.faults =
-// iothub::sim::bad_hub()}} {} };
+// IOTHUB_SEED=17 runs this seed alone, IOTHUB_SEEDS=1000 runs a thousand, and IOTHUB_HISTORY=500 shows 500 lines of each
+// kind and not 40. With TEST_F there is one seed: 1, or IOTHUB_SEED. Other weather:
+//   struct Meter : simulation_test { Meter() : simulation_test{{.faults = iothub::sim::bad_hub()}} {} };
 #pragma once
 
 #include <gtest/gtest.h>
@@ -128,13 +128,16 @@ inline std::string simulation_test::story() const {
                      std::to_string(sim.faults().total()) + " faults of " + std::to_string(sim.faults().kinds()) +
                      " kinds took effect\n";
   auto const& history = sim.history();
-  std::size_t const from = history.size() > 40 ? history.size() - 40 : 0;
+  auto const lines = static_cast<std::size_t>(detail::number_from_environment("IOTHUB_HISTORY", 40));
+  std::size_t const from = history.size() > lines ? history.size() - lines : 0;
   for (std::size_t i = 0; i != sim::fault_kinds; ++i)
     if (auto const kind = static_cast<sim::fault>(i); sim.faults()[kind] != 0)
       text += "  " + std::string{to_string(kind)} + " " + std::to_string(sim.faults()[kind]) + "\n";
   if (!history.empty()) text += "the last that were ordered:\n";
   for (std::size_t i = from; i != history.size(); ++i) text += "  " + history[i] + "\n";
-  for (auto const& [id, log] : logs_) text += "the line of " + id + ", since it was watched:\n" + log->text();
+  utc_time const origin = sim.utc_now() - sim.now().time_since_epoch();
+  for (auto const& [id, log] : logs_) text += "the line of " + id + ":\n" + log->text(lines, origin);
+  if (from != 0) text += "all of it, and not the last " + std::to_string(lines) + " lines: IOTHUB_HISTORY=1000000\n";
 #if defined(__GLIBC__)
   std::string const program = program_invocation_name;
 #else

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include <iothub/base/error.hpp>
+#include <iothub/base/result.hpp>
 #include <iothub/json/value.hpp>
 #include <iothub/wire/models.hpp>
 
@@ -32,6 +33,26 @@ inline void PrintTo(method_response const& r, std::ostream* out) {
 }
 inline void PrintTo(twin_section const& s, std::ostream* out) {
   *out << "version " << s.version << ' ' << s.properties.dump();
+}
+inline void PrintTo(device_twin const& t, std::ostream* out) {
+  PrintTo(t.desired, &(*out << "desired "));
+  PrintTo(t.reported, &(*out << ", reported "));
+}
+inline void PrintTo(twin const& t, std::ostream* out) {
+  PrintTo(t.desired, &(*out << "twin of " << t.device_id << " with tags " << t.tags.dump() << ", desired "));
+  PrintTo(t.reported, &(*out << ", reported "));
+}
+inline void PrintTo(result<void> const& r, std::ostream* out) {
+  if (r) return void(*out << "done");
+  PrintTo(r.error(), out);
+}
+// Of what is printable, above: its value or the error.
+template <class T>
+auto PrintTo(result<T> const& r, std::ostream* out) -> decltype(PrintTo(*r, out)) {
+  if (r)
+    PrintTo(*r, out);
+  else
+    PrintTo(r.error(), out);
 }
 
 namespace json {
