@@ -124,8 +124,7 @@ void oracle::send_ended(int d, std::uint64_t n, bool ok, std::string_view why) {
 void oracle::send_threw(int d, std::uint64_t n) {
   note("send threw", d, static_cast<std::int64_t>(n));
   device_state& x = devices_[i(d)];
-  x.sends[n].ended = x.sends[n].threw = true;
-  x.open_sends.erase(n);
+  x.sends[n].ended = x.sends[n].threw = true;  // it stays among the open ones, since it may be sent for as long as there are
 }
 
 void oracle::count_pending(int d) {
@@ -350,7 +349,7 @@ void oracle::fault(int d, std::string_view what) {
   // Over AMQP the hub refuses one message and takes those behind it.
   if (what == "telemetry_throttled" && x.how == seen_as::frames) x.order_excused = true;
   if (what == "illegal_packet") x.must_end = true;
-  if (what == "allocation_failure") x.out_of_memory = true;
+  if (what == "allocation_failure") x.out_of_memory = x.link_open;
   if (what == "device_deleted") {
     x.made_anew = true;
     x.anew_at = now_;

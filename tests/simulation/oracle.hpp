@@ -120,9 +120,9 @@ class oracle {
   void message_by_messenger(int d, std::uint64_t n, bool wants_feedback);
   void message_taken(int d, std::uint64_t n, bool ok, std::string_view why);
   void feedback(int d, std::uint64_t n, bool success);
-  // `waiting`: how many the hub still holds for it.
   // Is there a message that was accepted and asked for feedback, of which none has come?
   [[nodiscard]] bool awaits_feedback() const;
+  // `waiting`: how many the hub still holds for it.
   void final_messages(int d, std::size_t waiting);
 
   // --- faults

@@ -220,12 +220,16 @@ TEST(AmqpConnection, EndsWhenAnEndIsNotAnswered) {
   EXPECT_LE(p.client.deadline(), p.now);  // its time is not counted from the last turn
   p.client.step(p.now);
   EXPECT_EQ(p.client.deadline(), p.now + seconds{10});
+  p.now += seconds{5};
+  p.client.step(p.now);  // it was not written until now
+  p.client.consume(p.client.output().size());
   p.now += seconds{9};
-  (*second)->end();
   p.client.step(p.now);
   EXPECT_EQ(p.client.deadline(), p.now + seconds{1});
+  (*second)->end();
   p.client.receive(framed(0, encoded(amqp::end{})), p.now);  // somebody is there: the other gets its own time
   EXPECT_EQ(p.c.take(), "ended by this side");
+  p.client.consume(p.client.output().size());
   p.now += seconds{10} - milliseconds{1};
   p.client.step(p.now);
   EXPECT_EQ(p.c.take(), "");

@@ -301,6 +301,7 @@ TEST_F(CurlHttp, SaysWhatIsWrongWithAProxy) {
                           row{"ftp://127.0.0.1:21", errc::invalid_argument},
                           row{"127.0.0.1:3128", errc::invalid_argument},
                           row{"http://a b", errc::invalid_argument},
+                          row{"http://:99999/#@h:1", errc::invalid_argument},
                           row{"http://user:p@ss@proxy.invalid:1/", errc::host_not_found},
                           row{"http://[::1", errc::invalid_argument},
                           // this server speaks TLS: to a CONNECT in plain text it says nothing good

@@ -42,7 +42,7 @@ inline void session::end(error_view const& why) {
     wire_->send(channel_, amqp::end{why});
   }
   state_ = state_type::ending;
-  ++wire_->ends_sent;
+  ++wire_->ends_sent;  // where nothing can be written any more the connection is about to end
 }
 
 inline void session::fail(violation rule) {

@@ -13,8 +13,7 @@
 //   3. The event endpoint's name at the IoT hub ("/messages/events/...") is a redirect to the endpoint itself.
 //   4. When a token ends and no newer one came, the links that it opened are detached with unauthorized-access.
 //   5. Before the first good token, and again when the last one has ended, a connection is a stranger's: it has time
-//      for
-//   a token, few sessions and links, and room for a message of a token's size; going above ends it.
+//      for a token, few sessions and links, and room for a message of a token's size; going above ends it.
 //   6. Links of several devices may be on one connection; each device is connected while it has a link.
 #pragma once
 

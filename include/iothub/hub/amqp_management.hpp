@@ -1,6 +1,7 @@
 // $management of the event endpoint: what partitions there are, and how far each is. A request and its answer:
 //
-//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count and _ids
+//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count,
+//                                                                  partition_ids
 //   operation=READ, type=com.microsoft:partition, ..., partition=N  begin_sequence_number, last_enqueued_..., is_empty
 //
 // Source: @azure/event-hubs managementClient.ts, azure-eventhub _consumer_client.py, azure-event-hubs-node

@@ -6,15 +6,13 @@
 //
 // Rules
 //   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the
-//      body
-//   (400), the core.
+//      body (400), the core.
 //   2. Any api-version is taken.
 //   3. A direct method is the one request that is answered later: its ticket is the core's own.
 //   4. If-Match: * and "*" are any; "tag" is that one; "" is none. A tag without quotes is taken for any, since the
-//   real
-//      service was seen to ignore it (azure-iot-sdk-node issue 606).
+//      real service was seen to ignore it (azure-iot-sdk-node issue 606).
 //   5. Origin is what a browser sends: each has to name a host that Host may name, so that no page from elsewhere talks
-//   to a hub on its visitor's machine. Unconfirmed for the real hub. Nothing ever answers with a CORS field.
+//      to a hub on its visitor's machine. Unconfirmed for the real hub. Nothing ever answers with a CORS field.
 //   6. The content type of a JSON body is not looked at: clients vary.
 #pragma once
 

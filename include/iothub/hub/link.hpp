@@ -37,13 +37,8 @@ bool without_memory_too(Call call) {
 }
 }  // namespace detail
 
-// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away
-// of the link. What they are handed is borrowed for the duration of the call. A link is attached by hub_core::connect()
-// and detached by hub_core::disconnect(), by the core just before on_drop(), and by its own destructor (which counts as
-// ending::lost at the time last seen by the core). Every member of the core that takes a link answers
-// errc::not_connected for a detached one. What of an AMQP connection a fault may end alone, as the end-to-end tests of
-// the official SDKs ask for it (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to
-// the device, and from it.
+// What of an AMQP connection a fault may end alone, as the end-to-end tests of the official SDKs ask for it
+// (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to the device, and from it.
 enum class link_part : std::uint8_t {
   connection,
   session,
@@ -57,6 +52,11 @@ enum class link_part : std::uint8_t {
   method_answers,
 };
 
+// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away
+// of the link. What they are handed is borrowed for the duration of the call.
+// A link is attached by hub_core::connect() and detached by hub_core::disconnect(), by the core just before on_drop(),
+// and by its own destructor (which counts as ending::lost at the time last seen by the core). Every member of the core
+// that takes a link answers errc::not_connected for a detached one.
 class device_link {
  public:
   device_link() noexcept = default;
