@@ -220,12 +220,15 @@ std::string parse_line(std::string const& line, script& s) {
     if (!is_step(t.what)) return "there is no step \"" + t.what + "\"; script.hpp and iothub/simulation/fault.hpp have them all";
     if (t.at > ten_years * 1000) return outside("the time of a step", 0, ten_years * 1000);
     if (t.lasting < 0 || t.lasting > ten_years * 1000) return outside("how long a step lasts", 0, ten_years * 1000);
-    if (t.what == "telemetry" && t.amount > std::uint64_t{most_telemetry}) return outside("the amount of telemetry", 0, most_telemetry);
+    if (t.what == "telemetry" && t.amount > std::uint64_t{most_telemetry})
+      return outside("the amount of telemetry", 0, most_telemetry);
     s.steps.push_back(std::move(t));
   } else if (name == "seed") {
-    if (!(words >> std::ws) || words.peek() == '-' || !(words >> s.seed)) return "\"seed\" wants a number that is not below 0";
+    if (!(words >> std::ws) || words.peek() == '-' || !(words >> s.seed))
+      return "\"seed\" wants a number that is not below 0";
   } else {
-    setting const* const found = std::find_if(std::begin(numbers), std::end(numbers), [&](setting const& each) { return name == each.name; });
+    auto const named = [&](setting const& each) { return name == each.name; };
+    setting const* const found = std::find_if(std::begin(numbers), std::end(numbers), named);
     if (found == std::end(numbers) && name != "devices" && name != "tls")
       return "there is no setting \"" + name + "\"; script.hpp has them all";
     std::int64_t value = 0;

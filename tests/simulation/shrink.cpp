@@ -37,7 +37,8 @@ bool makes_devices(script const& s) {
 
 // Delta debugging (Zeller, Hildebrandt: "Simplifying and Isolating Failure-Inducing Input", 2002) over the steps, then
 // over what surrounds them.
-script shrink(script const& failing, std::string const& kind, std::function<std::string(script const&)> const& try_it, int tries) {
+script shrink(script const& failing, std::string const& kind, std::function<std::string(script const&)> const& try_it,
+              int tries) {
   script best = failing;
   auto const still = [&](script const& s) { return makes_devices(s) && tries-- > 0 && try_it(s) == kind; };
   for (std::size_t chunk = best.steps.size(); chunk != 0 && tries > 0; chunk /= 2) {

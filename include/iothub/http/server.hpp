@@ -15,8 +15,7 @@
 //   that is pending at this handler, whichever carrier it came from. The carrier only hands it back.
 // - After on_cancel(), or after its one answer, a reply_to is dead and must not be used: the carrier may be gone.
 // - A carrier that is destroyed cancels all its pending exchanges first, so a kept reply_to never dangles unnoticed.
-// The
-//   handler must outlive its carriers.
+//   The handler must outlive its carriers.
 // - on_cancel() is never called inside on_request(), and neither of them throws anything but bad_alloc.
 // - A request that came as bytes has one Host field and its body whole; one that came as a value need not have a Host.
 // - A carrier does nothing with a response but carry it: it adds Content-Length (or leaves the body out where HTTP
