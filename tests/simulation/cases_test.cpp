@@ -196,7 +196,8 @@ TEST(Simulation, RefusesScriptsThatMakeNoSenseAndNamesTheLine) {
   for (char const* line : {"length -5", "length 315360000001", "length 99999999999999999999", "seed -1", "devices 0",
                            "devices -1", "devices 10001", "tls -1", "latency -1", "keep_alive -1", "token 59", "outbox 0",
                            "readers -1", "prefetch 0", "1 telemetry 0 0 100001", "1 telemetry 0 0 -1", "1 telemetry 0 -1 1",
-                           "315360000001 telemetry 0 0 1", "1 telemetry 2147483647 0 1", "1 outage -1 0 1", "1 telemetry 0 0", "length", "seed"}) {
+                           "315360000001 telemetry 0 0 1", "1 telemetry 2147483647 0 1", "1 outage -1 0 1",
+                           "1 telemetry 0 0", "length", "seed"}) {
     script s;
     EXPECT_EQ(parse(std::string{"# a script\n"} + line + "\n", s).substr(0, 3), "2: ") << line;
   }
