@@ -26,7 +26,6 @@
 
 #include "iothub.hpp"
 
-#include <algorithm>
 #include <deque>
 #include <memory>
 
@@ -3536,10 +3535,8 @@ inline void connection::receive(byte_view bytes, time_point now) {
 inline void connection::step(time_point now) {
   receive({}, now);
   settle_end();
-  if (wire_.ends_sent == 0)
-    ends_since_ = never;
-  else if (ends_since_ == never)
-    ends_since_ = now;
+  // It is counted from when it was written: a peer that does not read has the stream's time-out.
+  if (wire_.ends_sent != 0 && (ends_since_ == never || !wire_.out.empty())) ends_since_ = now;
   if (state_ != state_type::closed && now >= silent_until()) on_silence();
   unblock();
   settle_end();
@@ -3593,7 +3590,7 @@ inline void connection::on_silence() {
     return finish(error{errc::timeout, "nothing came for longer than the idle time-out"}, {});
   }
   if (wire_.ends_sent != 0 && now >= add(ends_since_, options().close_timeout)) {
-    send_close({condition::illegal_state, "2.5.2: an end was not answered in time"});
+    send_close({condition::connection_forced, "2.5.2: an end was not answered in time"});
     return finish(error{errc::timeout, "the peer did not answer end"}, {});
   }
   // Something else is on its way already where the peer does not read.
@@ -3872,7 +3869,7 @@ inline void connection::bind(session& which, std::uint16_t peer_channel) {
 
 inline void connection::end_session(session& which, ended_by by, error_view const& why) {
   if (which.peer_begun_) by_peer_[which.peer_channel_] = nullptr;
-  if (which.state_ == session::state_type::ending)  // the peer answers: the next is given its own time
+  if (which.state_ == session::state_type::ending)  // the next is given its own time
     ends_since_ = --wire_.ends_sent == 0 ? never : wire_.now;
   finished_.push_back(std::move(sessions_[which.channel_]));
   which.finish(by == ended_by::connection ? by : ended_by::session, why);
@@ -4313,7 +4310,7 @@ inline void session::end(error_view const& why) {
     wire_->send(channel_, amqp::end{why});
   }
   state_ = state_type::ending;
-  ++wire_->ends_sent;
+  ++wire_->ends_sent;  // where nothing can be written any more the connection is about to end
 }
 
 inline void session::fail(violation rule) {

@@ -777,13 +777,8 @@ bool without_memory_too(Call call) {
 }
 }  // namespace detail
 
-// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away
-// of the link. What they are handed is borrowed for the duration of the call. A link is attached by hub_core::connect()
-// and detached by hub_core::disconnect(), by the core just before on_drop(), and by its own destructor (which counts as
-// ending::lost at the time last seen by the core). Every member of the core that takes a link answers
-// errc::not_connected for a detached one. What of an AMQP connection a fault may end alone, as the end-to-end tests of
-// the official SDKs ask for it (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to
-// the device, and from it.
+// What of an AMQP connection a fault may end alone, as the end-to-end tests of the official SDKs ask for it
+// (azure-iot-sdk-csharp, FaultInjectionConstants.cs). Requests and answers of methods: to the device, and from it.
 enum class link_part : std::uint8_t {
   connection,
   session,
@@ -797,6 +792,11 @@ enum class link_part : std::uint8_t {
   method_answers,
 };
 
+// The core calls these from inside its own members. They must only queue: no call back into the core, no throwing away
+// of the link. What they are handed is borrowed for the duration of the call.
+// A link is attached by hub_core::connect() and detached by hub_core::disconnect(), by the core just before on_drop(),
+// and by its own destructor (which counts as ending::lost at the time last seen by the core). Every member of the core
+// that takes a link answers errc::not_connected for a detached one.
 class device_link {
  public:
   device_link() noexcept = default;
@@ -4423,7 +4423,7 @@ inline time_point hub_core::deadline() const {
 inline void hub_core::on_time(instant at) {
   last_ = at;
   while (!scheduled_.empty() && scheduled_.begin()->first <= at.now) {
-    auto const fault = std::move(scheduled_.begin()->second);
+    auto const fault = scheduled_.begin()->second;
     scheduled_by_.erase({fault.who, fault.kind});
     scheduled_.erase(scheduled_.begin());
     run_scheduled(fault, at);
@@ -4544,7 +4544,8 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
 // A later wish of the same kind takes the place of one that still waits.
 inline void hub_core::schedule(identity_record const& record, requested_fault const& asked, instant at) {
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
-  if (!fresh) scheduled_.erase(found->second);
+  // No iterator is left to what is gone, should the next line have no memory.
+  if (!fresh && found->second != scheduled_.end()) scheduled_.erase(std::exchange(found->second, scheduled_.end()));
   found->second =
       scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
 }
@@ -5264,7 +5265,8 @@ inline void hub_core::remove(identity_record& record, instant at) {
   faults_.forget(*record.key);
   auto const first = scheduled_by_.lower_bound({*record.key, requested_kind::none});
   auto next = first;
-  for (; next != scheduled_by_.end() && next->first.first == *record.key; ++next) scheduled_.erase(next->second);
+  for (; next != scheduled_by_.end() && next->first.first == *record.key; ++next)
+    if (next->second != scheduled_.end()) scheduled_.erase(next->second);
   scheduled_by_.erase(first, next);
   tell_lifecycle(record, "deleteDeviceIdentity", at);
   for (auto* const watcher : watchers_) watcher->on_identity_removed(*record.key);
@@ -6468,15 +6470,13 @@ class amqp_front {
 //
 // Rules
 //   1. In this order: the Host (421), Origin (403), the path (404, 405), api-version (400001), the token (401), the
-//      body
-//   (400), the core.
+//      body (400), the core.
 //   2. Any api-version is taken.
 //   3. A direct method is the one request that is answered later: its ticket is the core's own.
 //   4. If-Match: * and "*" are any; "tag" is that one; "" is none. A tag without quotes is taken for any, since the
-//   real
-//      service was seen to ignore it (azure-iot-sdk-node issue 606).
+//      real service was seen to ignore it (azure-iot-sdk-node issue 606).
 //   5. Origin is what a browser sends: each has to name a host that Host may name, so that no page from elsewhere talks
-//   to a hub on its visitor's machine. Unconfirmed for the real hub. Nothing ever answers with a CORS field.
+//      to a hub on its visitor's machine. Unconfirmed for the real hub. Nothing ever answers with a CORS field.
 //   6. The content type of a JSON body is not looked at: clients vary.
 
 // ---- iothub/http/server.hpp
@@ -6497,8 +6497,7 @@ class amqp_front {
 //   that is pending at this handler, whichever carrier it came from. The carrier only hands it back.
 // - After on_cancel(), or after its one answer, a reply_to is dead and must not be used: the carrier may be gone.
 // - A carrier that is destroyed cancels all its pending exchanges first, so a kept reply_to never dangles unnoticed.
-// The
-//   handler must outlive its carriers.
+//   The handler must outlive its carriers.
 // - on_cancel() is never called inside on_request(), and neither of them throws anything but bad_alloc.
 // - A request that came as bytes has one Host field and its body whole; one that came as a value need not have a Host.
 // - A carrier does nothing with a response but carry it: it adds Content-Length (or leaves the body out where HTTP
@@ -8992,8 +8991,7 @@ inline void server_connection::on_time(time_point now) {
 //   3. The event endpoint's name at the IoT hub ("/messages/events/...") is a redirect to the endpoint itself.
 //   4. When a token ends and no newer one came, the links that it opened are detached with unauthorized-access.
 //   5. Before the first good token, and again when the last one has ended, a connection is a stranger's: it has time
-//      for
-//   a token, few sessions and links, and room for a message of a token's size; going above ends it.
+//      for a token, few sessions and links, and room for a message of a token's size; going above ends it.
 //   6. Links of several devices may be on one connection; each device is connected while it has a link.
 
 namespace iothub {
@@ -10191,7 +10189,8 @@ inline void amqp_event_node::send(instant at) {
 // ---- iothub/hub/amqp_management.hpp
 // $management of the event endpoint: what partitions there are, and how far each is. A request and its answer:
 //
-//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count and _ids
+//   operation=READ, type=com.microsoft:eventhub, name=ENTITY        name, type, created_at, partition_count,
+//                                                                  partition_ids
 //   operation=READ, type=com.microsoft:partition, ..., partition=N  begin_sequence_number, last_enqueued_..., is_empty
 //
 // Source: @azure/event-hubs managementClient.ts, azure-eventhub _consumer_client.py, azure-event-hubs-node
@@ -13661,6 +13660,26 @@ inline void PrintTo(method_response const& r, std::ostream* out) {
 }
 inline void PrintTo(twin_section const& s, std::ostream* out) {
   *out << "version " << s.version << ' ' << s.properties.dump();
+}
+inline void PrintTo(device_twin const& t, std::ostream* out) {
+  PrintTo(t.desired, &(*out << "desired "));
+  PrintTo(t.reported, &(*out << ", reported "));
+}
+inline void PrintTo(twin const& t, std::ostream* out) {
+  PrintTo(t.desired, &(*out << "twin of " << t.device_id << " with tags " << t.tags.dump() << ", desired "));
+  PrintTo(t.reported, &(*out << ", reported "));
+}
+inline void PrintTo(result<void> const& r, std::ostream* out) {
+  if (r) return void(*out << "done");
+  PrintTo(r.error(), out);
+}
+// Of what is printable, above: its value or the error.
+template <class T>
+auto PrintTo(result<T> const& r, std::ostream* out) -> decltype(PrintTo(*r, out)) {
+  if (r)
+    PrintTo(*r, out);
+  else
+    PrintTo(r.error(), out);
 }
 
 namespace json {

@@ -24,6 +24,7 @@
 // SOFTWARE.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -12005,8 +12006,10 @@ inline bool is_proxy(std::string_view text) {
   constexpr std::string_view scheme = "http://";
   if (!istarts_with(text, scheme)) return false;
   text.remove_prefix(scheme.size());
+  std::string_view const tail = text.substr(std::min(text.find_first_of("/?#"), text.size()));
+  text.remove_suffix(tail.size());
   if (auto const at = text.rfind('@'); at != std::string_view::npos) text.remove_prefix(at + 1);
-  auto const rest = http::parse_url(std::string{"https://"}.append(text));
+  auto const rest = http::parse_url(std::string{"https://"}.append(text).append(tail));
   return rest && rest->target == "/";
 }
 
