@@ -11,8 +11,8 @@
 //   INSTANTIATE_TEST_SUITE_P(Weather, Meter, iothub::testing::seeds(10));
 //
 // A test that fails says its seed, what happened when, and the command that runs it again. In the environment,
-// IOTHUB_SEED=17 runs this seed alone, IOTHUB_SEEDS=1000 runs a thousand, and IOTHUB_HISTORY=500 shows 500 lines of each
-// kind and not 40. With TEST_F there is one seed: 1, or IOTHUB_SEED. Other weather:
+// IOTHUB_SEED=17 runs this seed alone, IOTHUB_SEEDS=1000 runs a thousand, and IOTHUB_HISTORY=500 shows 500 lines of
+// each kind and not 40. With TEST_F there is one seed: 1, or IOTHUB_SEED. Other weather:
 //   struct Meter : simulation_test { Meter() : simulation_test{{.faults = iothub::sim::bad_hub()}} {} };
 #pragma once
 
