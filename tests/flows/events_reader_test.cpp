@@ -288,6 +288,35 @@ TEST_F(EventReader, TellsTheFirstFailureAndGoesOnTrying) {
   EXPECT_EQ(r.next().value().content.body.bytes(), "one");
 }
 
+// Seed 36263 of the simulation: a reader was closed while $management owed it an answer, and its peer took its time to close:
+// from when that answer was due each moment was.
+TEST(EventReaderOnASlowLine, RestsWhereverTheHubFallsSilent) {
+  struct slow : EventReader {
+    slow() : EventReader{small_hub(), {.latency = 300ms}} {}
+    void TestBody() override {}
+    int turns(duration time) {
+      int count = 0;
+      for (time_point const until = add(on.now(), time); count < 5'000 && on.run_one(until);) ++count;
+      return count;
+    }
+  };
+  for (bool const closed : {false, true})
+    for (duration silent_from = 0s; silent_from < 12s; silent_from += 300ms) {
+      slow w;
+      auto r = w.reader({.start = event_position::earliest(), .token_timeout = 20s});
+      r.on_event([](hub_event const&) {});
+      w.run(silent_from);
+      w.network.hold_all(memory::pipe_direction::to_client);
+      w.run(15s);
+      if (closed) r.close();
+      EXPECT_LT(w.turns(5min), 500) << silent_from / 1ms << " ms" << (closed ? ", closed" : "");
+      w.network.release_all();
+      w.send("d1", "after all");
+      w.run(5min);
+      EXPECT_EQ(r.events(), closed ? 0u : 1u) << silent_from / 1ms << " ms";
+    }
+}
+
 TEST_F(EventReader, KnocksSeldomWhileTheHubIsAway) {
   auto r = reader({.start = event_position::earliest()});
   ASSERT_TRUE(r.open().has_value());

@@ -194,4 +194,28 @@ messenger 1
 )");
 }
 
+// A message whose call threw was kept by the links and sent on every connection, with nobody to give it up: here it is one
+// that asks the hub to end the connection.
+TEST(SimulationAmqp, AMessageWhoseCallThrewIsNotSentForEver) {
+  holds(R"(
+seed 5525832706520252929
+tls 1
+latency 0
+jitter 0
+subscribe_timeout 30
+publish_timeout 10
+twin_timeout 10
+token 86400
+outbox 8
+amqp 2
+47883 telemetry 0 1000 4
+157048 telemetry 0 1000 1
+207087 telemetry 0 1000 2
+242299 telemetry 0 2000 24
+357384 allocation_failure 0 724 36499
+380810 telemetry 0 1000 2
+401018 ask_fault 0 3000 560
+)");
+}
+
 }  // namespace

@@ -41,6 +41,7 @@
 #include <iothub/base/prng.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
+#include <iothub/base/undo.hpp>
 #include <iothub/base/uuid.hpp>
 #include <iothub/device/amqp_device_message.hpp>
 #include <iothub/device/device_event.hpp>

@@ -308,12 +308,12 @@ inline result<ticket> amqp_device_links::send_telemetry(message const& what) {
   done_with_scratch();
   ticket const given = made.ticket;
   sent_.push(std::move(made));
+  undo back{[&]() noexcept { sent_.erase(sent_.size() - 1); }};  // nobody would be told of it, nor when its time is up
   amqp::outgoing_delivery delivery;
   delivery.payload = sent_.back().payload;
   delivery.user = given;
   auto const sent = out->send(delivery);
-  if (sent) return given;
-  sent_.erase(sent_.size() - 1);
+  if (sent) return back.dismiss(), given;
   if (sent.error() == errc::too_large)
     return error{errc::too_large, "the message is larger than the hub takes on the telemetry link"};
   return sent.error();

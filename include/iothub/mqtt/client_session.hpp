@@ -25,6 +25,7 @@
 #include <iothub/base/lean_vector.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
+#include <iothub/base/undo.hpp>
 #include <iothub/mqtt/ack_queue.hpp>
 #include <iothub/mqtt/client_event.hpp>
 #include <iothub/mqtt/encode.hpp>
@@ -135,25 +136,6 @@ class client_session {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-namespace detail {
-// Undoes what was begun when an allocation fails in between.
-template <class F>
-class undo {
- public:
-  explicit undo(F f) noexcept : f_{f} {}
-  undo(undo const&) = delete;
-  undo& operator=(undo const&) = delete;
-  ~undo() {
-    if (armed_) f_();
-  }
-  void dismiss() noexcept { armed_ = false; }
-
- private:
-  F f_;
-  bool armed_ = true;
-};
-}  // namespace detail
-
 inline result<void> client_session::open(mqtt::connect const& how, time_point now) {
   if (state_ != state_type::closed) return errc::invalid_state;
   if (violation const bad = check_connect(how)) return error{errc::invalid_argument, std::string{bad.what()}};
@@ -181,7 +163,7 @@ inline result<std::uint16_t> client_session::publish(mqtt::publish const& messag
   if (inflight_.size() >= options_.max_inflight) return errc::outbox_full;
   first.id = ids_.take();
   if (first.id == 0) return errc::outbox_full;
-  detail::undo back{[&]() noexcept { inflight_.remove(first.id), ids_.release(first.id); }};
+  undo back{[&]() noexcept { inflight_.remove(first.id), ids_.release(first.id); }};
   inflight_.push(first);
   send(first, now);
   back.dismiss();
@@ -221,7 +203,7 @@ inline result<std::uint16_t> client_session::unsubscribe(std::span<std::string_v
 inline result<std::uint16_t> client_session::begin_request(std::size_t codes) {
   std::uint16_t const id = ids_.take();
   if (id == 0) return errc::outbox_full;
-  detail::undo back{[&]() noexcept { ids_.release(id); }};
+  undo back{[&]() noexcept { ids_.release(id); }};
   requests_.push_back({id, static_cast<std::uint16_t>(codes)});
   back.dismiss();
   return id;

@@ -248,6 +248,7 @@ inline void event_reader_core::close() {
     }
   for (partition& p : partitions_) p.assigned = false, p.link = nullptr, ++p.term;
   inbox_.clear();
+  requests_.clear();  // else each would be due while the peer takes its time to say good-bye
   balance_at_ = save_at_ = never;
   leave();
 }
@@ -258,7 +259,10 @@ inline void event_reader_core::step(time_point now) {
   on_time(now);
   if (state() == state_type::idle) return;
   for (request const& each : requests_)
-    if (each.give_up <= now) return fail({errc::timeout, "the event endpoint did not answer on $management"});
+    if (each.give_up <= now) {
+      requests_.clear();  // given up: until the connection has gone nothing is due for them again
+      return fail({errc::timeout, "the event endpoint did not answer on $management"});
+    }
   if (balance_at_ <= now) {
     balance(now);
     open_receivers(now);
