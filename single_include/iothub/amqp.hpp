@@ -6270,12 +6270,12 @@ inline result<ticket> amqp_device_links::send_telemetry(message const& what) {
   done_with_scratch();
   ticket const given = made.ticket;
   sent_.push(std::move(made));
+  undo back{[&]() noexcept { sent_.erase(sent_.size() - 1); }};  // nobody would be told of it, nor when its time is up
   amqp::outgoing_delivery delivery;
   delivery.payload = sent_.back().payload;
   delivery.user = given;
   auto const sent = out->send(delivery);
-  if (sent) return given;
-  sent_.erase(sent_.size() - 1);
+  if (sent) return back.dismiss(), given;
   if (sent.error() == errc::too_large)
     return error{errc::too_large, "the message is larger than the hub takes on the telemetry link"};
   return sent.error();
@@ -9019,6 +9019,7 @@ inline void event_reader_core::close() {
     }
   for (partition& p : partitions_) p.assigned = false, p.link = nullptr, ++p.term;
   inbox_.clear();
+  requests_.clear();  // else each would be due while the peer takes its time to say good-bye
   balance_at_ = save_at_ = never;
   leave();
 }
@@ -9029,7 +9030,10 @@ inline void event_reader_core::step(time_point now) {
   on_time(now);
   if (state() == state_type::idle) return;
   for (request const& each : requests_)
-    if (each.give_up <= now) return fail({errc::timeout, "the event endpoint did not answer on $management"});
+    if (each.give_up <= now) {
+      requests_.clear();  // given up: until the connection has gone nothing is due for them again
+      return fail({errc::timeout, "the event endpoint did not answer on $management"});
+    }
   if (balance_at_ <= now) {
     balance(now);
     open_receivers(now);

@@ -14205,6 +14205,34 @@ void tls_stream<Next>::close() {
 //
 // No timer is set or cancelled: deadline() says when on_time() can do something.
 
+// ---- iothub/base/undo.hpp
+// Undoes what was begun when an allocation fails in between.
+
+namespace iothub {
+inline namespace v0 {
+
+//   entries_.push_back(e);
+//   undo back{[&]() noexcept { entries_.pop_back(); }};
+//   …what may throw, or return early…
+//   back.dismiss();
+template <class F>
+class undo {
+ public:
+  explicit undo(F f) noexcept : f_{f} {}
+  undo(undo const&) = delete;
+  undo& operator=(undo const&) = delete;
+  ~undo() {
+    if (armed_) f_();
+  }
+  void dismiss() noexcept { armed_ = false; }
+
+ private:
+  F f_;
+  bool armed_ = true;
+};
+
+}  // namespace v0
+}  // namespace iothub
 // ---- iothub/mqtt/ack_queue.hpp
 // The acknowledgements that a receiver of QoS 1 messages owes, in the order in which the messages came: that is the
 // order in which they must leave (MQTT-4.6.0-2; hubs keep to it as well and their clients rely on it), also when the
@@ -14980,25 +15008,6 @@ class client_session {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-namespace detail {
-// Undoes what was begun when an allocation fails in between.
-template <class F>
-class undo {
- public:
-  explicit undo(F f) noexcept : f_{f} {}
-  undo(undo const&) = delete;
-  undo& operator=(undo const&) = delete;
-  ~undo() {
-    if (armed_) f_();
-  }
-  void dismiss() noexcept { armed_ = false; }
-
- private:
-  F f_;
-  bool armed_ = true;
-};
-}  // namespace detail
-
 inline result<void> client_session::open(mqtt::connect const& how, time_point now) {
   if (state_ != state_type::closed) return errc::invalid_state;
   if (violation const bad = check_connect(how)) return error{errc::invalid_argument, std::string{bad.what()}};
@@ -15026,7 +15035,7 @@ inline result<std::uint16_t> client_session::publish(mqtt::publish const& messag
   if (inflight_.size() >= options_.max_inflight) return errc::outbox_full;
   first.id = ids_.take();
   if (first.id == 0) return errc::outbox_full;
-  detail::undo back{[&]() noexcept { inflight_.remove(first.id), ids_.release(first.id); }};
+  undo back{[&]() noexcept { inflight_.remove(first.id), ids_.release(first.id); }};
   inflight_.push(first);
   send(first, now);
   back.dismiss();
@@ -15066,7 +15075,7 @@ inline result<std::uint16_t> client_session::unsubscribe(std::span<std::string_v
 inline result<std::uint16_t> client_session::begin_request(std::size_t codes) {
   std::uint16_t const id = ids_.take();
   if (id == 0) return errc::outbox_full;
-  detail::undo back{[&]() noexcept { ids_.release(id); }};
+  undo back{[&]() noexcept { ids_.release(id); }};
   requests_.push_back({id, static_cast<std::uint16_t>(codes)});
   back.dismiss();
   return id;
