@@ -447,6 +447,8 @@ int run_file(std::string const& file, options const& o) {
     return refuse("cannot read " + file + (errno != 0 ? std::string{": "} + std::strerror(errno) : std::string{}));
   script s;
   if (auto const wrong = parse(text, s); !wrong.empty()) return std::fprintf(stderr, "%s:%s\n", file.c_str(), wrong.c_str()), 2;
+  if (auto const good = validate(device_options_of(s)); !good)
+    return std::fprintf(stderr, "%s: %s\n", file.c_str(), std::string{good.error().message()}.c_str()), 2;
   return explain(file, s, o.events, true, o.self + " --script " + file) ? 0 : 1;
 }
 

@@ -1,46 +1,22 @@
 // The smallest script that still fails as a big one does.
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <string>
 #include <utility>
 
-#include <iothub/device/device_options.hpp>
-
 #include "world.hpp"
 
 namespace iothub_test {
-namespace {
-
-// No device is made of options that are not: such a script fails, and says nothing of the library. As world.cpp has them.
-bool makes_devices(script const& s) {
-  using std::chrono::milliseconds;
-  using std::chrono::seconds;
-  iothub::device_options o;
-  o.keep_alive = seconds{s.keep_alive};
-  o.connect_timeout = seconds{s.connect_timeout};
-  o.subscribe_timeout = seconds{s.subscribe_timeout};
-  o.publish_timeout = seconds{s.publish_timeout};
-  o.twin_timeout = seconds{s.twin_timeout};
-  o.reconnect.min_delay = milliseconds{s.min_delay};
-  o.reconnect.base_delay = milliseconds{s.base_delay};
-  o.reconnect.max_delay = milliseconds{s.max_delay};
-  o.token.lifetime = seconds{s.token};
-  o.token.renewal_margin = seconds{s.margin};
-  o.outbox.messages = static_cast<std::size_t>(s.outbox);
-  o.inbox = static_cast<std::size_t>(s.inbox);
-  o.twin_requests = static_cast<std::size_t>(s.twin_requests);
-  return validate(o).has_value();
-}
-
-}  // namespace
 
 // Delta debugging (Zeller, Hildebrandt: "Simplifying and Isolating Failure-Inducing Input", 2002) over the steps, then
 // over what surrounds them.
 script shrink(script const& failing, std::string const& kind, std::function<std::string(script const&)> const& try_it,
               int tries) {
   script best = failing;
-  auto const still = [&](script const& s) { return makes_devices(s) && tries-- > 0 && try_it(s) == kind; };
+  // No device is made of options that are not valid: such a script fails, and says nothing of the library.
+  auto const still = [&](script const& s) {
+    return validate(device_options_of(s)).has_value() && tries-- > 0 && try_it(s) == kind;
+  };
   for (std::size_t chunk = best.steps.size(); chunk != 0 && tries > 0; chunk /= 2) {
     for (std::size_t at = 0; at < best.steps.size() && tries > 0;) {
       script less = best;

@@ -20,6 +20,29 @@
 #include "wiring_values.hpp"
 
 namespace iothub_test {
+
+iothub::device_options device_options_of(script const& s) {
+  iothub::device_options o;
+  using std::chrono::milliseconds;
+  using std::chrono::seconds;
+  o.keep_alive = seconds{s.keep_alive};
+  o.connect_timeout = seconds{s.connect_timeout};
+  o.subscribe_timeout = seconds{s.subscribe_timeout};
+  o.connect_limit = seconds{60};
+  o.publish_timeout = seconds{s.publish_timeout};
+  o.twin_timeout = seconds{s.twin_timeout};
+  o.reconnect.min_delay = milliseconds{s.min_delay};
+  o.reconnect.base_delay = milliseconds{s.base_delay};
+  o.reconnect.max_delay = milliseconds{s.max_delay};
+  o.token.lifetime = seconds{s.token};
+  o.token.renewal_margin = seconds{s.margin};
+  o.outbox.messages = static_cast<std::size_t>(s.outbox);
+  o.outbox.bytes = static_cast<std::size_t>(s.outbox_bytes);
+  o.inbox = static_cast<std::size_t>(s.inbox);
+  o.twin_requests = static_cast<std::size_t>(s.twin_requests);
+  return o;
+}
+
 namespace {
 
 using namespace iothub;
@@ -62,28 +85,6 @@ class watcher final : public sim::line_observer {
   std::string name_;
   amqp_witness seen_;
 };
-
-device_options device_options_of(script const& s) {
-  device_options o;
-  using std::chrono::milliseconds;
-  using std::chrono::seconds;
-  o.keep_alive = seconds{s.keep_alive};
-  o.connect_timeout = seconds{s.connect_timeout};
-  o.subscribe_timeout = seconds{s.subscribe_timeout};
-  o.connect_limit = seconds{60};
-  o.publish_timeout = seconds{s.publish_timeout};
-  o.twin_timeout = seconds{s.twin_timeout};
-  o.reconnect.min_delay = milliseconds{s.min_delay};
-  o.reconnect.base_delay = milliseconds{s.base_delay};
-  o.reconnect.max_delay = milliseconds{s.max_delay};
-  o.token.lifetime = seconds{s.token};
-  o.token.renewal_margin = seconds{s.margin};
-  o.outbox.messages = static_cast<std::size_t>(s.outbox);
-  o.outbox.bytes = static_cast<std::size_t>(s.outbox_bytes);
-  o.inbox = static_cast<std::size_t>(s.inbox);
-  o.twin_requests = static_cast<std::size_t>(s.twin_requests);
-  return o;
-}
 
 simulation_options options_of(script const& s, hub::log_sink& log) {
   simulation_options o;

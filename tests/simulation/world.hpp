@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <iothub/device/device_options.hpp>
 #include <iothub/simulation/fault.hpp>
 
 #include "script.hpp"
@@ -25,6 +26,9 @@ struct verdict {
   std::vector<std::string> last = {};  // the last events, when an invariant was broken or `keep` asked for more
   [[nodiscard]] bool ok() const { return broken.empty(); }
 };
+
+// Those of the script's devices; a script that a person wrote may have some that are not valid.
+iothub::device_options device_options_of(script const& s);
 
 // Keeps the last `keep` events as text.
 verdict run(script const& what, std::size_t keep = 200);
