@@ -60,9 +60,9 @@ inline result<session*> connection::begin() {
   if (state_ != state_type::open) return errc::not_connected;
   session* const made = new_session();
   if (!made) return error{errc::quota_exceeded, "all channels of the connection are in use"};
-  detail::place_guard unsent{sessions_[made->channel_]};
+  undo unsent{[this, channel = made->channel_]() noexcept { sessions_[channel].reset(); }};
   made->send_begin(std::nullopt);
-  unsent.done = true;
+  unsent.dismiss();
   made->told_ = true;
   return made;
 }

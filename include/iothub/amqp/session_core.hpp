@@ -105,10 +105,10 @@ inline result<link*> session::attach(amqp::attach const& how) {
   made->rcv_mode_ = how.rcv_settle_mode;
   made->initial_count_ = made->delivery_count_ = how.initial_delivery_count.value_or(0);
   made->state_ = link::state_type::attaching;
-  detail::place_guard unsent{links_[made->handle_]};
+  undo unsent{[this, handle = made->handle_]() noexcept { links_[handle].reset(); }};
   amqp::attach what = how;
   made->send_attach(what);
-  unsent.done = true;
+  unsent.dismiss();
   made->told_ = true;
   return made;
 }

@@ -11,37 +11,12 @@
 #include <iothub/amqp/types.hpp>
 #include <iothub/base/bytes.hpp>
 #include <iothub/base/time.hpp>
+#include <iothub/base/undo.hpp>
 
 namespace iothub {
 inline namespace v0 {
 namespace amqp {
 namespace detail {
-
-// Takes half a frame back when an allocation fails inside it.
-struct frame_guard {
-  explicit frame_guard(byte_buffer& buffer) noexcept : out{buffer}, begun{buffer.size()} {}
-  frame_guard(frame_guard const&) = delete;
-  frame_guard& operator=(frame_guard const&) = delete;
-  ~frame_guard() {
-    if (!done) out.truncate(begun);
-  }
-  byte_buffer& out;
-  std::size_t begun;
-  bool done = false;
-};
-
-// Gives the place of a link or session back when telling the peer of it fails.
-template <class Place>
-struct place_guard {
-  explicit place_guard(Place& what) noexcept : place{what} {}
-  place_guard(place_guard const&) = delete;
-  place_guard& operator=(place_guard const&) = delete;
-  ~place_guard() {
-    if (!done) place.reset();
-  }
-  Place& place;
-  bool done = false;
-};
 
 struct wire {
   wire(connection_handler& handler, connection_options const& how, time_point at) noexcept
@@ -70,12 +45,12 @@ struct wire {
   }
   template <class Performative>
   void send(std::uint16_t channel, Performative const& what, byte_view payload) {
-    frame_guard whole{out};
+    undo half{[this, size = out.size()]() noexcept { out.truncate(size); }};
     std::size_t const begun = begin_frame(frame_type::amqp, channel, out);
     encode(what, options->lists, out);
     out.append(payload);
     end_frame(begun, out);
-    whole.done = true;
+    half.dismiss();
     last_sent = now;
   }
   void fail(violation rule) noexcept {
