@@ -216,3 +216,4 @@ class amqp_device_links final : private amqp::connection_handler {
 }  // namespace iothub
 
 #include <iothub/device/amqp_device_links_bodies.hpp>
+#include <iothub/device/amqp_device_links_messages.hpp>

@@ -5,3 +5,4 @@
 #include <iothub/hub/hub_core_events.hpp>
 #include <iothub/hub/hub_core_interface.hpp>
 #include <iothub/hub/hub_core_service.hpp>
+#include <iothub/hub/hub_core_time.hpp>
