@@ -2876,32 +2876,6 @@ inline namespace v0 {
 namespace amqp {
 namespace detail {
 
-// Takes half a frame back when an allocation fails inside it.
-struct frame_guard {
-  explicit frame_guard(byte_buffer& buffer) noexcept : out{buffer}, begun{buffer.size()} {}
-  frame_guard(frame_guard const&) = delete;
-  frame_guard& operator=(frame_guard const&) = delete;
-  ~frame_guard() {
-    if (!done) out.truncate(begun);
-  }
-  byte_buffer& out;
-  std::size_t begun;
-  bool done = false;
-};
-
-// Gives the place of a link or session back when telling the peer of it fails.
-template <class Place>
-struct place_guard {
-  explicit place_guard(Place& what) noexcept : place{what} {}
-  place_guard(place_guard const&) = delete;
-  place_guard& operator=(place_guard const&) = delete;
-  ~place_guard() {
-    if (!done) place.reset();
-  }
-  Place& place;
-  bool done = false;
-};
-
 struct wire {
   wire(connection_handler& handler, connection_options const& how, time_point at) noexcept
       : owner{&handler}, options{&how}, now{at}, last_sent{at}, max_assembling{how.max_assembling} {}
@@ -2929,12 +2903,12 @@ struct wire {
   }
   template <class Performative>
   void send(std::uint16_t channel, Performative const& what, byte_view payload) {
-    frame_guard whole{out};
+    undo half{[this, size = out.size()]() noexcept { out.truncate(size); }};
     std::size_t const begun = begin_frame(frame_type::amqp, channel, out);
     encode(what, options->lists, out);
     out.append(payload);
     end_frame(begun, out);
-    whole.done = true;
+    half.dismiss();
     last_sent = now;
   }
   void fail(violation rule) noexcept {
@@ -3490,9 +3464,9 @@ inline result<session*> connection::begin() {
   if (state_ != state_type::open) return errc::not_connected;
   session* const made = new_session();
   if (!made) return error{errc::quota_exceeded, "all channels of the connection are in use"};
-  detail::place_guard unsent{sessions_[made->channel_]};
+  undo unsent{[this, channel = made->channel_]() noexcept { sessions_[channel].reset(); }};
   made->send_begin(std::nullopt);
-  unsent.done = true;
+  unsent.dismiss();
   made->told_ = true;
   return made;
 }
@@ -4373,10 +4347,10 @@ inline result<link*> session::attach(amqp::attach const& how) {
   made->rcv_mode_ = how.rcv_settle_mode;
   made->initial_count_ = made->delivery_count_ = how.initial_delivery_count.value_or(0);
   made->state_ = link::state_type::attaching;
-  detail::place_guard unsent{links_[made->handle_]};
+  undo unsent{[this, handle = made->handle_]() noexcept { links_[handle].reset(); }};
   amqp::attach what = how;
   made->send_attach(what);
-  unsent.done = true;
+  unsent.dismiss();
   made->told_ = true;
   return made;
 }
@@ -5963,7 +5937,7 @@ class amqp_device_links final : private amqp::connection_handler {
 }  // namespace iothub
 
 // ---- iothub/device/amqp_device_links_bodies.hpp
-// Bodies of amqp_device_links.hpp.
+// Bodies of amqp_device_links.hpp: the connection, its links and tokens.
 
 namespace iothub {
 inline namespace v0 {
@@ -6254,6 +6228,16 @@ inline void amqp_device_links::on_time(time_point now) {
   while (auto late = cbs_.expire(now)) on_token(std::move(*late));
 }
 
+}  // namespace detail
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/device/amqp_device_links_messages.hpp
+// Bodies of amqp_device_links.hpp: what passes over the links.
+
+namespace iothub {
+inline namespace v0 {
+namespace detail {
+
 // --- telemetry -------------------------------------------------------------------------------------------------------
 
 inline result<ticket> amqp_device_links::send_telemetry(message const& what) {
@@ -6512,6 +6496,7 @@ inline bool amqp_device_links::next_event(device_event& event) {
 }
 
 }  // namespace detail
+
 }  // namespace v0
 }  // namespace iothub
 // ---- iothub/policy/amqp_transport.hpp
@@ -9666,6 +9651,49 @@ using event_reader = basic_event_reader<back_end_amqp, loop_clock, openssl_crypt
 //
 // What is received is locked by the hub until it is completed or abandoned, on the connection on which it came.
 
+// ---- iothub/service/c2d_message.hpp
+// A cloud-to-device message as a back end sends it over AMQP (azure-iot-sdk-node amqp_message.ts).
+
+namespace iothub {
+inline namespace v0 {
+
+// Appends the sections.
+inline void write_c2d_message(std::string_view device_id, message const& what, feedback_request ack, byte_buffer& out) {
+  std::string to = "/devices/";
+  append_percent(to, device_id);
+  to += "/messages/devicebound";
+  amqp::value const id{what.message_id};
+  amqp::value const correlation{what.correlation_id};
+  amqp::message_properties p;
+  p.message_id = id.bytes();
+  p.to = to;
+  if (!what.correlation_id.empty()) p.correlation_id = correlation.bytes();
+  p.user_id = what.user_id;
+  p.has_user_id = !what.user_id.empty();
+  p.content_type = what.content_type;
+  p.content_encoding = what.content_encoding;
+  if (what.expiry_time) p.absolute_expiry_time = detail::to_amqp_time(*what.expiry_time);
+  if (what.creation_time) p.creation_time = detail::to_amqp_time(*what.creation_time);
+  amqp::write_properties(p, out);
+  amqp::writer w{out};
+  if (!what.properties.empty() || ack != feedback_request::none) {
+    w.describe(amqp::descriptor::application_properties);
+    auto const begun = w.begin_compound();
+    std::uint32_t count = 0;
+    for (property const& each : what.properties) {
+      w.string(each.name);
+      each.has_value ? w.string(each.value) : w.null();
+      count += 2;
+    }
+    if (ack != feedback_request::none) w.string("iothub-ack"), w.string(to_string(ack)), count += 2;
+    w.end_map(begun, count);
+  }
+  w.describe(amqp::descriptor::data);
+  w.binary(what.body.bytes());
+}
+
+}  // namespace v0
+}  // namespace iothub
 // ---- iothub/service/messenger_options.hpp
 // Every knob of a service messenger, with its default and its range.
 
@@ -9855,9 +9883,6 @@ class messenger_host {
   ~messenger_host() = default;
 };
 
-// The message as it goes over the wire (azure-iot-sdk-node amqp_message.ts).
-inline void write_c2d_message(std::string_view device_id, message const& what, feedback_request ack, byte_buffer& out);
-
 class messenger_core final : public kept_connection {
  public:
   enum class stream : std::uint8_t { feedback, files };
@@ -9943,40 +9968,6 @@ class messenger_core final : public kept_connection {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
-
-inline void write_c2d_message(std::string_view device_id, message const& what, feedback_request ack, byte_buffer& out) {
-  std::string to = "/devices/";
-  append_percent(to, device_id);
-  to += "/messages/devicebound";
-  amqp::value const id{what.message_id};
-  amqp::value const correlation{what.correlation_id};
-  amqp::message_properties p;
-  p.message_id = id.bytes();
-  p.to = to;
-  if (!what.correlation_id.empty()) p.correlation_id = correlation.bytes();
-  p.user_id = what.user_id;
-  p.has_user_id = !what.user_id.empty();
-  p.content_type = what.content_type;
-  p.content_encoding = what.content_encoding;
-  if (what.expiry_time) p.absolute_expiry_time = detail::to_amqp_time(*what.expiry_time);
-  if (what.creation_time) p.creation_time = detail::to_amqp_time(*what.creation_time);
-  amqp::write_properties(p, out);
-  amqp::writer w{out};
-  if (!what.properties.empty() || ack != feedback_request::none) {
-    w.describe(amqp::descriptor::application_properties);
-    auto const begun = w.begin_compound();
-    std::uint32_t count = 0;
-    for (property const& each : what.properties) {
-      w.string(each.name);
-      each.has_value ? w.string(each.value) : w.null();
-      count += 2;
-    }
-    if (ack != feedback_request::none) w.string("iothub-ack"), w.string(to_string(ack)), count += 2;
-    w.end_map(begun, count);
-  }
-  w.describe(amqp::descriptor::data);
-  w.binary(what.body.bytes());
-}
 
 inline kept_connection_options messenger_core::connection_options(messenger_options const& from) {
   kept_connection_options made;
