@@ -1,14 +1,10 @@
 // The driver of a service client: carries requests over an HTTP transport, on a loop. Not a template; what depends on
 // policies is behind virtual functions, filled in by service_client.hpp.
 //
-// Theory of operation. Two participants share the state.
-//   - The I/O participant steps the transport and ends operations: by their answer, by their deadline, or it sends them
-//     again. It runs no user code.
-//   - The handler participant runs completions, in the order in which operations ended. The loop never steps it while
-//     its own step is on the stack: completions of one client never nest.
+// Theory of operation (client_driver.hpp has what all clients share).
+//   - I/O steps the transport and ends operations: by their answer, by their deadline, or it sends them again.
+//   - Handlers are completions, in the order in which operations ended.
 //   - A blocking call waits for its own operation, whose end is handed to it directly; so it works inside a completion.
-//   - Whoever is on the stack holds a frame. The handle may go away at any time; the state follows when the last frame
-//     has returned.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +21,7 @@
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/http/message.hpp>
+#include <iothub/io/client_driver.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/io/participant.hpp>
 #include <iothub/io/retry.hpp>
@@ -35,7 +32,7 @@
 namespace iothub {
 inline namespace v0 {
 
-class service_driver {
+class service_driver : public client_driver {
  public:
   using completion = function<void(result<http::response>&&)>;
   struct submission {
@@ -45,14 +42,10 @@ class service_driver {
   };
 
   service_driver(loop& on, std::string host, service_options options, std::uint64_t seed)
-      : loop_{on},
+      : client_driver{on},
         hub_{.host = std::move(host), .port = options.https_port},
         options_{std::move(options)},
         seed_{seed} {}
-  service_driver(service_driver const&) = delete;
-  service_driver& operator=(service_driver const&) = delete;
-  // Called by the handle: at once when nothing of this client is on the stack, else when the last frame returns.
-  void release() noexcept;
 
   // Sends the request and runs the loop until it has ended.
   result<http::response> wait_for(submission&& what);
@@ -63,17 +56,10 @@ class service_driver {
   // Ends all that is pending with errc::closed, and runs those completions unless this is inside one.
   void close();
 
-  [[nodiscard]] loop& on() noexcept { return loop_; }
   [[nodiscard]] std::string const& host() const noexcept { return hub_.host; }
   [[nodiscard]] std::size_t pending() const noexcept { return operations_.size(); }
-  template <class Run>
-  auto run(Run run) -> decltype(run()) {  // with a frame, so that a completion may destroy the client meanwhile
-    frame const f{*this};
-    return run();
-  }
 
  protected:
-  virtual ~service_driver() = default;
   // The HTTP policy.
   virtual exchange_id start_exchange(endpoint const& where, http::request&& what, time_point now) = 0;
   virtual void cancel_exchange(exchange_id id) = 0;
@@ -85,44 +71,11 @@ class service_driver {
   virtual result<std::string_view> authorization() = 0;
   // Joins the loop; the transport is there.
   void start() {
-    attach_transport(loop_, io_);
-    loop_.add(io_);
-    loop_.add(handlers_);
+    attach_transport(on(), io());
+    join();
   }
 
  private:
-  class io_part final : public participant {
-   public:
-    explicit io_part(service_driver& d) noexcept : driver_{d} {}
-    void step(time_point now) override { driver_.step_io(now); }
-    [[nodiscard]] time_point deadline() const override { return driver_.deadline(); }
-    [[nodiscard]] std::string describe() const override { return driver_.describe(); }
-
-   private:
-    service_driver& driver_;
-  };
-  class handler_part final : public participant {
-   public:
-    explicit handler_part(service_driver& d) noexcept : driver_{d} {}
-    void step(time_point) override { driver_.step_handlers(); }
-    [[nodiscard]] time_point deadline() const override { return never; }
-    [[nodiscard]] nesting nested() const noexcept override { return nesting::handler; }
-
-   private:
-    service_driver& driver_;
-  };
-  class frame {
-   public:
-    explicit frame(service_driver& d) noexcept : driver_{d} { ++d.frames_; }
-    frame(frame const&) = delete;
-    frame& operator=(frame const&) = delete;
-    ~frame() {
-      if (--driver_.frames_ == 0 && driver_.released_) delete &driver_;
-    }
-
-   private:
-    service_driver& driver_;
-  };
   // Where a blocking call waits; lives on its stack.
   struct waiter {
     maybe<result<http::response>> outcome = {};
@@ -144,7 +97,11 @@ class service_driver {
 
   result<void> add(submission&& what, waiter* blocked, completion&& done, time_point now);
   result<exchange_id> send(http::request&& request, time_point now);
-  void step_io(time_point now);
+  inline void step_io(time_point now) override;
+  [[nodiscard]] inline time_point io_deadline() const override;
+  [[nodiscard]] inline std::string describe() const override;
+  inline void step_handlers(time_point now) override;
+  void abandon() noexcept override { cancel_all(); }
   void collect(time_point now);
   void on_answer(std::size_t index, result<http::response>&& outcome, time_point now);
   [[nodiscard]] maybe<time_point> retry_time(operation const& o, result<http::response> const& outcome,
@@ -156,38 +113,20 @@ class service_driver {
   static std::string name_of(http::request const& what) {
     return what.method + " " + what.target.substr(0, what.target.find('?'));
   }
-  void step_handlers();
-  void abandon(waiter const& w) noexcept;
+  void forget(waiter const& w) noexcept;
   void cancel_all() noexcept;
-  [[nodiscard]] time_point deadline() const;
-  [[nodiscard]] std::string describe() const;
 
-  loop& loop_;
-  loop::tenancy tenancy_{loop_};
   endpoint hub_;
   service_options options_;
   std::uint64_t seed_;
   std::uint64_t retries_ = 0;
-  io_part io_{*this};
-  handler_part handlers_{*this};
   lean_vector<operation> operations_;
   lean_vector<finished> finished_;  // completions to run
   http::request spare_;  // of an operation that ended: its memory is used again
   std::size_t next_finished_ = 0;
-  int frames_ = 0;
-  int handler_frames_ = 0;
-  bool released_ = false;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
-
-inline void service_driver::release() noexcept {
-  released_ = true;
-  cancel_all();
-  loop_.remove(io_);
-  loop_.remove(handlers_);
-  if (frames_ == 0) delete this;
-}
 
 inline void service_driver::cancel_all() noexcept {
   for (auto const& o : operations_)
@@ -198,32 +137,32 @@ inline void service_driver::cancel_all() noexcept {
 inline result<http::response> service_driver::wait_for(submission&& what) {
   frame const f{*this};
   waiter w;
-  struct abandoned_at_last {  // also when an exception leaves the loop
+  struct forgotten_at_last {  // also when an exception leaves the loop
     service_driver& driver;
     waiter const& w;
-    ~abandoned_at_last() { driver.abandon(w); }
+    ~forgotten_at_last() { driver.forget(w); }
   } const guard{*this, w};
-  time_point const now = loop_.now();
+  time_point const now = on().now();
   if (auto added = add(std::move(what), &w, {}, now); !added) return std::move(added).error();
   collect(now);  // a transport in process has answered already
   if (w.outcome) return *std::move(w.outcome);
-  loop_.wake(io_);
-  auto ended = loop_.run_until([&] { return w.outcome.has_value() || released_; });
+  wake_io();
+  auto ended = on().run_until([&] { return w.outcome.has_value() || released(); });
   if (w.outcome) return *std::move(w.outcome);
-  if (released_) return error{errc::closed, "the client was destroyed meanwhile"};
+  if (released()) return error{errc::closed, "the client was destroyed meanwhile"};
   return std::move(ended).error();
 }
 
 inline void service_driver::begin(submission&& what, completion done) {
-  if (auto added = add(std::move(what), nullptr, std::move(done), loop_.now()); !added)
+  if (auto added = add(std::move(what), nullptr, std::move(done), on().now()); !added)
     refuse(std::move(added).error(), std::move(done));
-  loop_.wake(io_);
+  wake_io();
 }
 
 inline void service_driver::refuse(error why, completion done) {
   make_room();
   finished_.push_back({std::move(done), std::move(why)});
-  loop_.wake(handlers_);
+  wake_handlers();
 }
 
 inline void service_driver::close() {
@@ -233,8 +172,8 @@ inline void service_driver::close() {
     if (last.exchange != 0) cancel_exchange(last.exchange);
     finish(0, error{errc::closed, "the client was closed"});
   }
-  if (handler_frames_ != 0) return;  // told when that completion has returned
-  (void)loop_.run_until([this] { return released_ || next_finished_ == finished_.size(); }, loop_.now());
+  if (in_handler()) return;  // told when that completion has returned
+  (void)on().run_until([this] { return released() || next_finished_ == finished_.size(); }, on().now());
 }
 
 // For one more operation and for the ends of all: nothing may fail between sending and remembering, or when one ends.
@@ -282,9 +221,8 @@ inline result<exchange_id> service_driver::send(http::request&& request, time_po
 }
 
 inline void service_driver::step_io(time_point now) {
-  frame const f{*this};
   step_transport(now);
-  if (released_) return;
+  if (released()) return;
   collect(now);
   on_time(now);
 }
@@ -341,7 +279,7 @@ inline void service_driver::on_time(time_point now) {
       }
       o.retry_at = never;
       o.exchange = *sent;
-      loop_.wake(io_);  // it may be answered already
+      wake_io();  // it may be answered already
     }
     ++i;
   }
@@ -356,20 +294,12 @@ inline void service_driver::finish(std::size_t index, result<http::response>&& o
     return;
   }
   finished_.push_back({std::move(o.done), std::move(outcome)});  // there is room: add() saw to it
-  loop_.wake(handlers_);
+  wake_handlers();
 }
 
-inline void service_driver::step_handlers() {
-  frame const f{*this};
-  struct counted {
-    explicit counted(int& n) noexcept : count{n} { ++count; }
-    counted(counted const&) = delete;
-    counted& operator=(counted const&) = delete;
-    ~counted() { --count; }
-    int& count;
-  } const inside{handler_frames_};
-  for (int budget = 32; next_finished_ != finished_.size() && !released_; --budget) {
-    if (budget == 0) return loop_.wake(handlers_);
+inline void service_driver::step_handlers(time_point) {
+  for (int budget = 32; next_finished_ != finished_.size() && !released(); --budget) {
+    if (budget == 0) return wake_handlers();
     finished next = std::move(finished_[next_finished_]);
     if (++next_finished_ == finished_.size()) {
       finished_.clear();
@@ -379,7 +309,7 @@ inline void service_driver::step_handlers() {
   }
 }
 
-inline void service_driver::abandon(waiter const& w) noexcept {
+inline void service_driver::forget(waiter const& w) noexcept {
   for (std::size_t i = 0; i != operations_.size(); ++i) {
     if (operations_[i].blocked != &w) continue;
     if (operations_[i].exchange != 0) cancel_exchange(operations_[i].exchange);
@@ -388,7 +318,7 @@ inline void service_driver::abandon(waiter const& w) noexcept {
   }
 }
 
-inline time_point service_driver::deadline() const {
+inline time_point service_driver::io_deadline() const {
   time_point first = transport_deadline();
   for (auto const& o : operations_) {
     if (o.deadline < first) first = o.deadline;
