@@ -160,8 +160,9 @@ inline result<std::uint64_t> messenger_core::send(std::string_view device_id, me
     return error{errc::outbox_full, "too many messages wait for their outcome (messenger_options.max_pending)"};
   byte_buffer bytes;
   write_c2d_message(device_id, what, how.ack, bytes);
-  sends_.push_back({++last_id_, std::string{bytes.view()}, add(now, how.timeout)});
   connect(now);
+  sends_.push_back({last_id_ + 1, std::string{bytes.view()}, add(now, how.timeout)});  // behind this nothing throws
+  ++last_id_;
   wake();  // it is sent in step(): no outcome comes before the caller knows the id
   return last_id_;
 }

@@ -13,6 +13,7 @@
 #include <iothub/base/maybe.hpp>
 #include <iothub/base/prng.hpp>
 #include <iothub/base/result.hpp>
+#include <iothub/base/undo.hpp>
 #include <iothub/base/uuid.hpp>
 #include <iothub/service/amqp_driver.hpp>
 #include <iothub/service/messenger_core.hpp>
@@ -86,6 +87,9 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     wake_handlers();
     with_connection([&] { core_->receive(from, on().now()); });
   }
+  // At the back of those that are open, or an error.
+  inline result<std::uint64_t> submit(std::string_view device_id, message& what, c2d_send_options const& how,
+                                      open_send&& place);
   void name(message& what) {
     if (!what.message_id.empty()) return;
     char bytes[uuid_bytes];
@@ -120,27 +124,33 @@ class messenger_driver : public amqp_driver, protected messenger_host {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+inline result<std::uint64_t> messenger_driver::submit(std::string_view device_id, message& what,
+                                                      c2d_send_options const& how, open_send&& place) {
+  name(what);
+  open_.push_back(std::move(place));  // first: a call that throws has sent nothing
+  undo back{[this]() noexcept { open_.pop_back(); }};
+  auto const id = core_->send(device_id, what, how, on().now());
+  if (!id) return id;
+  back.dismiss();
+  open_.back().id = *id;
+  wake_io();
+  return id;
+}
+
 inline result<std::string> messenger_driver::send(std::string_view device_id, message&& what,
                                                   c2d_send_options const& how) {
   frame const f{*this};
-  name(what);
-  auto const id = core_->send(device_id, what, how, on().now());
-  if (!id) return id.error();
   waiter w;
-  open_.push_back({*id, {}, &w, {}});
-  struct forgotten_at_last {  // also when an exception leaves the loop
-    messenger_driver& driver;
-    std::uint64_t id;
-    ~forgotten_at_last() {
-      driver.core_->forget(id);
-      for (std::size_t i = 0; i != driver.open_.size(); ++i)
-        if (driver.open_[i].id == id) {
-          driver.open_.erase(driver.open_.begin() + static_cast<std::ptrdiff_t>(i));
-          break;
-        }
-    }
-  } const guard{*this, *id};
-  wake_io();
+  auto const id = submit(device_id, what, how, {.blocked = &w});
+  if (!id) return id.error();
+  undo const at_last{[this, &id]() noexcept {  // also when an exception leaves the loop
+    core_->forget(*id);
+    for (std::size_t i = 0; i != open_.size(); ++i)
+      if (open_[i].id == *id) {
+        open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
+        break;
+      }
+  }};
   auto ended = wait([&] { return w.outcome.has_value(); }, never);
   if (w.outcome) {
     if (!*w.outcome) return std::move(w.outcome->error());
@@ -151,14 +161,13 @@ inline result<std::string> messenger_driver::send(std::string_view device_id, me
 
 inline void messenger_driver::begin_send(std::string_view device_id, message&& what, c2d_send_options const& how,
                                          sent_handler done) {
-  name(what);
-  auto const id = core_->send(device_id, what, how, on().now());
+  auto const id = submit(device_id, what, how, {});
   if (!id) {
     finished_.push_back({std::move(done), id.error()});
     return wake_handlers();
   }
-  open_.push_back({*id, std::move(what.message_id), nullptr, std::move(done)});
-  wake_io();
+  open_.back().message_id = std::move(what.message_id);
+  open_.back().done = std::move(done);
 }
 
 inline void messenger_driver::outcome(std::uint64_t id, result<void> what) {
