@@ -119,6 +119,7 @@ class device_core {
 
  private:
   // Whether there is nothing left to do: the message was sent or refused.
+  void ask_twin(twin_requests::request r, char const* without_connection, time_point now);
   bool send_at_once(operation_id id, message const& what, time_point deadline, time_point now);
   // On the stack while the connection is used: one that is left by an exception puts it in doubt.
   class using_connection {

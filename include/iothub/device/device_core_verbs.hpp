@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iothub/base/secret.hpp>
+#include <iothub/base/undo.hpp>
 #include <iothub/device/device_core.hpp>
 
 namespace iothub {
@@ -151,31 +152,28 @@ inline bool device_core::send_at_once(operation_id id, message const& what, time
 inline void device_core::get_twin(operation_id id, time_point now) {
   twin_requests::request r;
   r.id = id;
-  r.deadline = add(now, settings_.twin_timeout);
-  if (!dialect_.capabilities().features.has(feature::twin))
-    return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
-  if (!trying())
-    return finish(id,
-                  last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
-  wanted_ = wanted_ | feature::twin;
-  if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
-  pump_if_sure(now);
+  ask_twin(std::move(r), "connect() the client before get_twin()", now);
 }
 
 inline void device_core::patch_reported(operation_id id, std::string patch, time_point now) {
   twin_requests::request r;
   r.id = id;
-  r.deadline = add(now, settings_.twin_timeout);
   r.is_patch = true;
   r.patch = std::move(patch);
+  ask_twin(std::move(r), "connect() the client before reporting properties", now);
+}
+
+inline void device_core::ask_twin(twin_requests::request r, char const* without_connection, time_point now) {
+  operation_id const id = r.id;
+  r.deadline = add(now, settings_.twin_timeout);
   if (!dialect_.capabilities().features.has(feature::twin))
     return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
-  if (!trying())
-    return finish(id, last_error_ ? *last_error_
-                                  : error{errc::not_connected, "connect() the client before reporting properties"});
+  if (!trying()) return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, without_connection});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
+  undo back{[&]() noexcept { twin_requests_.forget(id); }};  // a call that throws has done nothing
   pump_if_sure(now);
+  back.dismiss();
 }
 
 inline void device_core::enable(feature what, time_point now) {

@@ -49,6 +49,10 @@ class twin_requests {
       if (requests_[i].where == where) return end(i);
     return 0;
   }
+  void forget(operation_id id) noexcept {
+    for (std::size_t i = 0; i != requests_.size(); ++i)
+      if (requests_[i].id == id) return requests_.erase(i);
+  }
   [[nodiscard]] operation_id fail(request const& r) {
     for (std::size_t i = 0; i != requests_.size(); ++i)
       if (&requests_[i] == &r) return end(i);

@@ -19,6 +19,7 @@
 #include <iothub/base/error.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
+#include <iothub/base/undo.hpp>
 #include <iothub/http/h1_connection.hpp>
 #include <iothub/http/message.hpp>
 #include <iothub/http/url.hpp>
@@ -86,7 +87,7 @@ class stream_http {
 
   void assign(time_point now);
   connection* find_connection(endpoint const& where, time_point now, error& problem);
-  void begin(connection& c, exchange&& e, time_point now);
+  void begin(connection& c, exchange& e);
   void drive(connection& c, time_point now);
   std::optional<error> write(connection& c, time_point now);
   bool read(connection& c, time_point now);
@@ -118,10 +119,8 @@ template <byte_stream Stream, class Factory>
 exchange_id stream_http<Stream, Factory>::start(endpoint const& where, http::request&& what, time_point now) {
   waiting_.push_back(exchange{
       .id = last_id_ + 1, .where = where, .what = std::move(what), .until = add(now, options_.exchange_timeout)});
-  exchange_id const id = ++last_id_;
-  assign(now);
-  wake();
-  return id;
+  wake();  // it goes out in step(): a call that throws has sent nothing
+  return ++last_id_;
 }
 
 template <byte_stream Stream, class Factory>
@@ -184,12 +183,12 @@ void stream_http<Stream, Factory>::assign(time_point now) {
       ++i;
       continue;
     }
-    exchange e = std::move(waiting_[i]);
-    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
     if (c == nullptr)
-      complete(e.id, std::move(problem));
+      complete(waiting_[i].id, std::move(problem));
     else
-      begin(*c, std::move(e), now);
+      begin(*c, waiting_[i]);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (c != nullptr) drive(*c, now);
   }
   drop_dead();
 }
@@ -219,14 +218,17 @@ auto stream_http<Stream, Factory>::find_connection(endpoint const& where, time_p
 }
 
 template <byte_stream Stream, class Factory>
-void stream_http<Stream, Factory>::begin(connection& c, exchange&& e, time_point now) {
+void stream_http<Stream, Factory>::begin(connection& c, exchange& e) {
+  undo back{[&]() noexcept { c.dead = true; }};  // what is in its output may be half a request
   if (auto sent = c.h1.send(e.what, http::authority(e.where.host, e.where.port)); !sent) {
+    complete(e.id, std::move(sent).error());
+    back.dismiss();
     c.dead = !c.reused;
-    return complete(e.id, std::move(sent).error());
+    return;
   }
+  back.dismiss();
   c.now_running = std::move(e);
   c.answering = false;
-  drive(c, now);
 }
 
 template <byte_stream Stream, class Factory>
