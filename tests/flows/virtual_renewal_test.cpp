@@ -113,8 +113,9 @@ TYPED_TEST(LongRun, TwoClientsOfOneIdentityDoNotSpin) {
   EXPECT_TRUE(b.send_telemetry({.body = "the survivor"}));
 }
 
-// https://github.com/Azure/azure-iot-sdk-c/issues/2227, /1478, /61, /64, https://github.com/Azure/azure-iot-sdks/issues/965:
-// memory that each reconnect leaves behind.
+// Memory that each reconnect leaves behind: https://github.com/Azure/azure-iot-sdk-c/issues/2227,
+// https://github.com/Azure/azure-iot-sdk-c/issues/1478, https://github.com/Azure/azure-iot-sdk-c/issues/61,
+// https://github.com/Azure/azure-iot-sdk-c/issues/64, https://github.com/Azure/azure-iot-sdks/issues/965
 TYPED_TEST(LongRun, TenThousandReconnectsLeaveNothingBehind) {
   world<TypeParam> w;
   auto how = w.options();

@@ -14,8 +14,10 @@ namespace {
 using namespace iothub;
 using namespace amqp_test;
 
-// CVE-2024-21646 (https://github.com/Azure/azure-uamqp-c/security/advisories/GHSA-j29m-p99g-7hpv): the size of a binary is
-// taken plus one, which wraps; CVE-2024-29195 (azure-c-shared-utility): the same with the length of a buffer.
+// The size of a binary is taken plus one, which wraps: CVE-2024-21646, told in
+// https://github.com/Azure/azure-uamqp-c/security/advisories/GHSA-j29m-p99g-7hpv and
+// https://github.com/Azure/azure-uamqp-python/issues/372. The same with the length of a buffer: CVE-2024-29195, told in
+// https://github.com/Azure/azure-uamqp-python/issues/387
 TEST(AmqpDefect, SizesNearTheirEndAreComparedAndNeverAdded) {
   for (std::string_view const code : {"b0", "b1", "b3", "d0", "d1", "f0"})
     for (std::string_view const size : {"ff ff ff ff", "ff ff ff fe", "ff ff ff fb", "80 00 00 00", "7f ff ff ff"})
@@ -46,9 +48,11 @@ TEST(AmqpDefect, CountsThatPromiseMoreThanThereIsEndTheConnection) {
   }
 }
 
-// CVE-2024-25110 (a field that cannot be had is freed twice) and CVE-2024-27099 (an outcome that is not what it says, taken
-// for another), azure-uamqp-c pull requests 384 and 463; https://github.com/Azure/azure-iot-sdk-c/issues/2044 (a message
-// freed twice). Here the answer to a token lacks each field in turn, or has it of another kind: it is "no" each time.
+// A field that cannot be had is freed twice (CVE-2024-25110), an outcome that is not what it says is taken for another
+// (CVE-2024-27099): https://github.com/Azure/azure-uamqp-c/pull/447, https://github.com/Azure/azure-uamqp-c/pull/463,
+// https://github.com/Azure/azure-uamqp-python/issues/380. A message is freed twice:
+// https://github.com/Azure/azure-iot-sdk-c/issues/2044. Here the answer to a token lacks each field in turn, or has it of
+// another kind: it is "no" each time. Frames of all kinds with broken fields are in amqp_recorded_hub_test.cpp.
 TEST(AmqpDefect, AnAnswerToATokenThatLacksItsStatusIsNoSuccess) {
   for (std::string_view const properties : {
            "00 53 74 c1 01 00",                                                                // none

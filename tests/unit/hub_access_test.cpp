@@ -196,6 +196,27 @@ TEST(HubAccess, OwnerKeyAndPoliciesAreOptions) {
   EXPECT_TRUE(world{o}.hub.policies().empty());
 }
 
+// Eclipse mosquitto, https://www.cve.org/CVERecord?id=CVE-2018-12550: an empty list of rights was taken for "all".
+TEST(HubAccess, WithoutPoliciesNobodyHasARight) {
+  access_world before;
+  auto o = plain_options();
+  o.builtin_policies = false;
+  world w{o};
+  w.create("d1");
+  for (auto const& policy : before.hub.policies())
+    for (auto what = 0; what <= static_cast<int>(ih::operation::read_events); ++what) {
+      auto const refused = w.hub.authorize_service(static_cast<ih::operation>(what), "twins/d1",
+                                                   w.token(policy.primary_key, "h.azure-devices.net", 3600, policy.name), w.at);
+      EXPECT_EQ(text_of(refused), "unknown policy") << policy.name << ' ' << what;
+      EXPECT_EQ(hub_code(refused), 401002);
+    }
+  EXPECT_EQ(before.hub.policies().size(), 5u);
+  // Nor has a policy of no rights any.
+  for (auto const right : {ih::permission::registry_read, ih::permission::registry_write, ih::permission::service_connect,
+                           ih::permission::device_connect})
+    EXPECT_FALSE(ih::access_policy{.name = "empty"}.allows(right));
+}
+
 TEST(HubAccess, KnowsItsOwnNames) {
   world w;
   for (std::string_view good : {"h.azure-devices.net", "H.AZURE-devices.net:8883", "localhost", "localhost:1", "::1",

@@ -21,8 +21,9 @@ class MqttDefect : public testing::Test {
   test_hub hub;
 };
 
-// https://github.com/Azure/azure-umqtt-c/pull/175, /178 (five bytes of length, written past an array of four), libcurl's
-// mqtt_decode_len, NanoMQ CVE-2026-21888: at most four (2.2.3), whole or byte by byte, whatever follows.
+// Five bytes of length, written past an array of four: https://github.com/Azure/azure-umqtt-c/pull/175,
+// https://github.com/Azure/azure-umqtt-c/pull/178, NanoMQ (https://www.cve.org/CVERecord?id=CVE-2026-21888) and libcurl's
+// mqtt_decode_len. At most four (2.2.3), whole or byte by byte, whatever follows.
 TEST_F(MqttDefect, ALengthOfFiveBytesEndsTheConnection) {
   for (bool const whole : {true, false}) {
     test_device device{hub};
@@ -45,7 +46,7 @@ TEST_F(MqttDefect, TheLongestLengthIsRefusedBeforeAnythingIsKeptForIt) {
   EXPECT_LT(::mallinfo2().uordblks, before + 4096);
 }
 
-// Eclipse mosquitto CVE-2023-0809: memory for a first packet that is no CONNECT.
+// Eclipse mosquitto, https://www.cve.org/CVERecord?id=CVE-2023-0809: memory for a first packet that is no CONNECT.
 TEST_F(MqttDefect, AFirstPacketThatIsNoConnectCostsNothing) {
   test_device device{hub};
   auto const before = ::mallinfo2().uordblks;
@@ -54,7 +55,8 @@ TEST_F(MqttDefect, AFirstPacketThatIsNoConnectCostsNothing) {
   EXPECT_LT(::mallinfo2().uordblks, before + 4096);
 }
 
-// https://github.com/eclipse-paho/paho.mqtt.embedded-c/issues/96, CVE-2021-41036: a packet larger than the buffer.
+// https://github.com/eclipse-paho/paho.mqtt.embedded-c/issues/96, https://www.cve.org/CVERecord?id=CVE-2021-41036:
+// a packet larger than the buffer.
 TEST_F(MqttDefect, APacketAboveTheLimitEndsTheConnectionAtItsHeader) {
   test_device device{hub};
   ASSERT_THAT(device.connect("d1"), ElementsAre("connack 0"));
@@ -62,7 +64,8 @@ TEST_F(MqttDefect, APacketAboveTheLimitEndsTheConnectionAtItsHeader) {
   EXPECT_THAT(device.take(), ElementsAre("end"));
 }
 
-// Mbed MQTT CVE-2019-17210, MQTT-C CVE-2026-54412: a topic that is longer than its packet.
+// A topic that is longer than its packet: Mbed MQTT, https://www.cve.org/CVERecord?id=CVE-2019-17210. The same from a hub to
+// a device is in mqtt_mutated_packets_test.cpp.
 TEST_F(MqttDefect, ATopicLongerThanItsPacketEndsTheConnection) {
   for (std::string_view const packet : {"30 02 ff ff", "30 03 00 02 41", "32 04 00 04 41 41", "82 05 00 01 00 ff 41"}) {
     test_device device{hub};
@@ -72,7 +75,7 @@ TEST_F(MqttDefect, ATopicLongerThanItsPacketEndsTheConnection) {
   }
 }
 
-// Eclipse mosquitto 1.6.6: a topic of 65,535 slashes went too deep into a stack.
+// Eclipse mosquitto 1.6.6 (https://mosquitto.org/ChangeLog.txt): a topic of 65,535 slashes went too deep into a stack.
 TEST_F(MqttDefect, ATopicOfSlashesIsJustNotOneOfOurs) {
   std::string const slashes(65'535, '/');
   test_device reader{hub}, writer{hub};
@@ -82,7 +85,8 @@ TEST_F(MqttDefect, ATopicOfSlashesIsJustNotOneOfOurs) {
   EXPECT_THAT(writer.publish(slashes), ElementsAre("end"));
 }
 
-// Eclipse mosquitto CVE-2021-34432 (an empty topic), CVE-2018-12543 (a topic with $ that it does not know).
+// Eclipse mosquitto: an empty topic (https://www.cve.org/CVERecord?id=CVE-2021-34432), a topic with $ that it does not know
+// (https://www.cve.org/CVERecord?id=CVE-2018-12543).
 TEST_F(MqttDefect, AnEmptyTopicAndAnUnknownOneOfTheServersEndTheConnection) {
   for (std::string_view const topic : {"", "$SYS/x", "$", "$iothub/nothing"}) {
     test_device device{hub};
@@ -91,7 +95,7 @@ TEST_F(MqttDefect, AnEmptyTopicAndAnUnknownOneOfTheServersEndTheConnection) {
   }
 }
 
-// Eclipse mosquitto CVE-2021-28166: a CONNACK from a client.
+// Eclipse mosquitto, https://www.cve.org/CVERecord?id=CVE-2021-28166: a CONNACK from a client.
 TEST_F(MqttDefect, APacketOfTheServerEndsTheConnection) {
   for (std::string_view const packet : {"20 02 00 00", "90 03 00 01 00", "b0 02 00 01", "d0 00"}) {
     test_device device{hub};
@@ -101,8 +105,8 @@ TEST_F(MqttDefect, APacketOfTheServerEndsTheConnection) {
   }
 }
 
-// Eclipse mosquitto CVE-2023-28366: memory for each QoS 2 message whose id comes again. IoT Hub has no QoS 2 (Microsoft
-// docs: iot-mqtt-connect-to-iot-hub), and ends the connection.
+// Eclipse mosquitto, https://www.cve.org/CVERecord?id=CVE-2023-28366: memory for each QoS 2 message whose id comes
+// again. IoT Hub has no QoS 2 (Microsoft docs: iot-mqtt-connect-to-iot-hub), and ends the connection.
 TEST_F(MqttDefect, QualityOfService2IsNotKept) {
   test_device device{hub};
   ASSERT_THAT(device.connect("d1"), ElementsAre("connack 0"));

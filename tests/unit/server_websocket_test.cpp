@@ -200,6 +200,33 @@ TEST_F(HubWebSocket, CarriesMqttHoweverItIsCutIntoMessages) {
   }
 }
 
+// NanoMQ, https://www.cve.org/CVERecord?id=CVE-2026-25627: an MQTT header that promises more than its WebSocket
+// message has. The rest may come in later messages; what has not come is not read.
+TEST_F(HubWebSocket, APacketThatIsLongerThanItsMessageWaitsForTheRest) {
+  std::string const topic = "devices/short/messages/events/";
+  std::string const publish = "\x30\x80\x20"s + '\0' + static_cast<char>(topic.size()) + topic;  // 4,096 bytes are to follow
+  for (bool const goes_on : {false, true}) {
+    auto client = open("/$iothub/websocket", "mqtt");
+    client->say(connect_packet("short"));
+    run();
+    ASSERT_EQ(client->received, "\x20\x02\x00\x00"s);
+    client->say(publish.substr(0, 6));  // three bytes of it
+    run();
+    EXPECT_EQ(runtime.core().events().all().size(), 0u);
+    EXPECT_FALSE(client->ended || client->failed);
+    if (goes_on) {
+      client->say(publish.substr(6) + std::string(4096 - 2 - topic.size(), 'x'));
+      run();
+      ASSERT_EQ(runtime.core().events().all().size(), 1u);
+      EXPECT_EQ(runtime.core().events().all()[0].content.body.bytes(), std::string(4096 - 2 - topic.size(), 'x'));
+    }
+    client->close();
+    run();
+    EXPECT_EQ(server.connections(), 0u);
+    EXPECT_EQ(runtime.core().events().all().size(), goes_on ? 1u : 0u);
+  }
+}
+
 TEST_F(HubWebSocket, ARefusedDeviceGetsItsAnswerAndAClose) {
   auto client = open("/$iothub/websocket", "mqtt");
   byte_buffer packet;
