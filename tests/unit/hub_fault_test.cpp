@@ -218,6 +218,48 @@ TEST(HubFault, MayBeAskedForAgainWhereMemoryRanOut) {
   }
 }
 
+TEST(HubFault, WhoWatchesIsToldWhenARuleAppliesAndNotBefore) {
+  fault_world w;
+  std::vector<std::uint32_t> told;
+  w.hub.faults().on_effect = [&](ih::fault_effect const& e) {
+    EXPECT_EQ(e.who.device_id, "d1");
+    EXPECT_EQ(e.asked, "");
+    told.push_back(e.tag);
+  };
+  ih::fault_rule rule;
+  rule.where = fault_point::send_telemetry;
+  rule.skip = 1;
+  rule.times = 2;
+  rule.tag = 7;
+  w.hub.faults().add(rule);
+  rule.where = fault_point::get_device_twin;
+  rule.tag = 0;  // nobody's
+  w.hub.faults().add(rule);
+  EXPECT_TRUE(w.send().has_value());
+  EXPECT_TRUE(told.empty());
+  EXPECT_FALSE(w.send().has_value());
+  EXPECT_EQ(told, std::vector<std::uint32_t>{7});
+  EXPECT_FALSE(w.send().has_value());
+  EXPECT_TRUE(w.send().has_value());
+  (void)w.hub.get_device_twin(w.link, w.at);
+  EXPECT_FALSE(w.hub.get_device_twin(w.link, w.at).has_value());
+  EXPECT_EQ(told.size(), 2u);
+}
+TEST(HubFault, WhoWatchesIsToldOfEachTypeThatADeviceAskedFor) {
+  for (auto const& type : ih::requested_faults) {
+    fault_world w;
+    std::vector<std::string> told;
+    w.hub.faults().on_effect = [&](ih::fault_effect const& e) { told.emplace_back(e.asked); };
+    (void)w.send({{"AzIoTHub_FaultOperationType", type.name, true},
+                  {"AzIoTHub_FaultOperationDelayInSecs", "2", true},
+                  {"AzIoTHub_FaultOperationDurationInSecs", "5", true}});
+    EXPECT_TRUE(told.empty()) << type.name;
+    w.advance(seconds{2});
+    (void)w.send();
+    EXPECT_EQ(told, std::vector<std::string>{std::string{type.name}});
+  }
+}
+
 TEST(HubFault, UnknownFaultsAndBadNumbersAreIgnored) {
   fault_world w;
   w.send({{"AzIoTHub_FaultOperationType", "Nonsense", true},

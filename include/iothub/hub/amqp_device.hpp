@@ -43,7 +43,7 @@ class amqp_device final : public device_link {
   inline void deliver_desired(std::int64_t version, json::value const& patch) override;
   inline void on_drop(error const& reason) override;
   [[nodiscard]] bool has_parts() const noexcept override { return true; }
-  inline void end_part(link_part what, error const& reason) override;
+  inline bool end_part(link_part what, error const& reason) override;
 
  private:
   friend class amqp_device_node;
@@ -189,31 +189,36 @@ inline void amqp_device::on_drop(error const& reason) {
   face_.output_made();
 }
 
-inline void amqp_device::end_part(link_part what, error const& reason) {
+inline bool amqp_device::end_part(link_part what, error const& reason) {
+  bool had = true;
   bool const ended = detail::without_memory_too([&] {
     auto const why = face_.refusal(reason);
     if (what == link_part::connection)
       return face_.connection_->close({amqp::condition::connection_forced, reason.message()});
     if (what == link_part::session || what == link_part::token_requests || what == link_part::token_answers)
-      return face_.end_shared(*this, what, why.view());
+      return void(had = face_.end_shared(*this, what, why.view()));
+    had = false;
     for (auto* const each : nodes_)
-      if (each->part() == what) each->link_.detach(why.view());
+      if (each->part() == what) had = true, each->link_.detach(why.view());
   });
   if (!ended) face_.broken_ = true;
   face_.output_made();
+  return had;
 }
 
 // What a device has together with the others of its connection.
-inline void amqp_face::end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why) {
+inline bool amqp_face::end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why) {
+  bool had = false;
   connection_->for_each_session([&](amqp::session& session) {
     bool is_its = false;
     session.for_each_link([&](amqp::link& link) {
       for (auto const* const node : whose.nodes_) is_its = is_its || &node->link_ == &link;
       bool const hit = link.user == cbs_mark && link.is_sender() == (what == link_part::token_answers);
-      if (hit && what != link_part::session) link.detach(why);
+      if (hit && what != link_part::session) had = true, link.detach(why);
     });
-    if (is_its && what == link_part::session) session.end(why);
+    if (is_its && what == link_part::session) had = true, session.end(why);
   });
+  return had;
 }
 
 inline result<amqp_device*> amqp_face::device_of(device_key who, std::string_view address, std::string_view model_id,

@@ -147,7 +147,7 @@ class amqp_face : public amqp::connection_handler {
   void redirect(amqp::link& which, amqp_address const& where, instant at);
   amqp::request_status put_token(amqp::put_token const& request, instant at);
   void detach_unpermitted(instant at);
-  void end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why);
+  bool end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why);
   void renew_devices(instant at);
 
   void work_for(amqp_node& node);

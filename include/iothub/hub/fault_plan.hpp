@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <iothub/base/ascii.hpp>
+#include <iothub/base/function.hpp>
 #include <iothub/base/prng.hpp>
 #include <iothub/hub/link.hpp>
 #include <iothub/hub/registry.hpp>
@@ -60,6 +61,14 @@ struct fault_rule {
   int hub_code = 0;                  // 0: the usual one for the code
   bool drops_link = false;           // the connection ends as well
   duration delay = {};
+  std::uint32_t tag = 0;             // whose rule it is: for fault_plan::on_effect
+};
+
+// A fault that happens now: by a rule with this tag, or one that the device asked for, by that name.
+struct fault_effect {
+  key_view who;
+  std::uint32_t tag = 0;
+  std::string_view asked = {};  // a name of requested_faults, or empty
 };
 
 struct fault_decision {
@@ -84,6 +93,10 @@ enum class requested_kind : std::uint8_t { none, end_connection, refuse_token, t
 
 class fault_plan {
  public:
+  // Told when a rule that has a tag applies, and when what a device asked for happens; not when it is ordered. It comes
+  // before the operation ends, and must only look.
+  function<void(fault_effect const&)> on_effect = {};
+
   struct chance {
     std::uint64_t seed = 1;
     std::uint64_t one_in = 10;
@@ -96,13 +109,13 @@ class fault_plan {
   // A rule that an identity asked for itself: in place of the one of that kind that it has, on what that identity does
   // itself, behind the rules that were added. So whoever holds one identity's key slows down nobody else, and the
   // plan's size is bounded by the number of identities.
-  void put_requested(key_view who, requested_kind kind, fault_rule rule) {
+  void put_requested(key_view who, requested_kind kind, fault_rule rule, std::string_view asked = {}) {
     auto found = requested_.find(who);
     if (found == requested_.end())
       found = requested_.try_emplace(device_key{std::string{who.device_id}, std::string{who.module_id}}).first;
     for (auto& each : found->second)
-      if (each.kind == kind) return void(each.rule = std::move(rule));
-    found->second.push_back({kind, std::move(rule), 0});
+      if (each.kind == kind) return void((each.rule = std::move(rule), each.asked = asked));
+    found->second.push_back({kind, std::move(rule), 0, asked});
   }
   // The identity is gone, and with it what it asked for.
   void forget(key_view who) {
@@ -150,6 +163,7 @@ class fault_plan {
     rule.times = times;
     add(std::move(rule));
   }
+  // The rules go; on_effect stays.
   void clear() noexcept { rules_.clear(), requested_.clear(); }
   [[nodiscard]] bool empty() const noexcept { return rules_.empty() && requested_.empty(); }
 
@@ -173,9 +187,11 @@ class fault_plan {
       if (rule.per_second != 0 && rules_[i].admits(now)) continue;
       std::uint64_t const count = ++rules_[i].count;
       bool const endless = rule.times == ~std::uint64_t{0};
+      std::uint32_t const tag = rule.tag;
       decision = {rule.rejects,  rule.drops_link, rule.code, rule.hub_code,
                   rule.delay,    count,           endless ? rule.times : count + rule.times - 1};
       if (!endless && --rule.times == 0) rules_.erase(rules_.begin() + static_cast<std::ptrdiff_t>(i));
+      if (tag != 0 && on_effect) on_effect({who, tag});
       return decision;
     }
     if (!requested_.empty() && is_device_side(where)) decide_requested(where, who, now, decision);
@@ -212,6 +228,7 @@ class fault_plan {
     requested_kind kind;
     fault_rule rule;
     std::uint64_t count;
+    std::string_view asked;  // told to on_effect each time; empty: not told
   };
   void decide_requested(fault_point where, key_view who, time_point now, fault_decision& decision) {
     auto const found = requested_.find(who);
@@ -225,6 +242,7 @@ class fault_plan {
       }
       if (rule.where != fault_point::any && rule.where != where) continue;
       decision = {rule.rejects, rule.drops_link, rule.code, rule.hub_code, rule.delay, ++list[i].count, rule.times};
+      if (!list[i].asked.empty() && on_effect) on_effect({who, 0, list[i].asked});
       break;
     }
     if (list.empty()) requested_.erase(found);
@@ -243,31 +261,37 @@ struct requested_fault {
   link_part part = link_part::connection;
   duration delay = {};
   duration lasting = {};
+  std::string_view type = {};  // the name in requested_faults; empty for another
 };
-[[nodiscard]] constexpr requested_kind kind_of_fault(std::string_view type) noexcept {
-  if (type.starts_with("Kill") || type.starts_with("ShutDown")) return requested_kind::end_connection;
-  if (type == "InvokeAuthError") return requested_kind::refuse_token;
-  if (type == "InvokeThrottling") return requested_kind::throttle;
-  return type == "InvokeMaxMessageQuota" ? requested_kind::quota : requested_kind::none;
-}
-[[nodiscard]] constexpr link_part part_of_fault(std::string_view type) noexcept {
-  constexpr struct {
-    std::string_view type;
-    link_part part;
-  } parts[] = {
-      {"KillAmqpSession", link_part::session},
-      {"KillAmqpCBSLinkReq", link_part::token_requests},
-      {"KillAmqpCBSLinkResp", link_part::token_answers},
-      {"KillAmqpD2CLink", link_part::telemetry},
-      {"KillAmqpC2DLink", link_part::c2d},
-      {"KillAmqpTwinLinkReq", link_part::twin_requests},
-      {"KillAmqpTwinLinkResp", link_part::twin_answers},
-      {"KillAmqpMethodReqLink", link_part::method_requests},
-      {"KillAmqpMethodRespLink", link_part::method_answers},
-  };
-  for (auto const& each : parts)
-    if (each.type == type) return each.part;
-  return link_part::connection;
+struct requested_type {
+  std::string_view name;
+  requested_kind kind;
+  link_part part = link_part::connection;
+};
+inline constexpr requested_type requested_faults[] = {
+    {"KillTcp", requested_kind::end_connection},
+    {"ShutDownMqtt", requested_kind::end_connection},
+    {"ShutDownAmqp", requested_kind::end_connection},
+    {"InvokeThrottling", requested_kind::throttle},
+    {"InvokeMaxMessageQuota", requested_kind::quota},
+    {"InvokeAuthError", requested_kind::refuse_token},
+    {"KillAmqpConnection", requested_kind::end_connection},
+    {"KillAmqpSession", requested_kind::end_connection, link_part::session},
+    {"KillAmqpCBSLinkReq", requested_kind::end_connection, link_part::token_requests},
+    {"KillAmqpCBSLinkResp", requested_kind::end_connection, link_part::token_answers},
+    {"KillAmqpD2CLink", requested_kind::end_connection, link_part::telemetry},
+    {"KillAmqpC2DLink", requested_kind::end_connection, link_part::c2d},
+    {"KillAmqpTwinLinkReq", requested_kind::end_connection, link_part::twin_requests},
+    {"KillAmqpTwinLinkResp", requested_kind::end_connection, link_part::twin_answers},
+    {"KillAmqpMethodReqLink", requested_kind::end_connection, link_part::method_requests},
+    {"KillAmqpMethodRespLink", requested_kind::end_connection, link_part::method_answers},
+};
+// A name that is none of them, and begins as those that end something, ends the connection.
+[[nodiscard]] constexpr requested_type type_of_fault(std::string_view name) noexcept {
+  for (auto const& each : requested_faults)
+    if (each.name == name) return each;
+  bool const ends = name.starts_with("Kill") || name.starts_with("ShutDown");
+  return {{}, ends ? requested_kind::end_connection : requested_kind::none};
 }
 [[nodiscard]] inline requested_fault find_requested_fault(std::span<property_view const> properties) noexcept {
   requested_fault found;
@@ -278,7 +302,12 @@ struct requested_fault {
     auto const seconds = parse_int<std::int32_t>(p.value);
     duration time = seconds && *seconds > 0 ? duration{std::chrono::seconds{*seconds}} : duration{};
     if (time > longest_requested_fault) time = longest_requested_fault;
-    if (rest == "Type") found.kind = kind_of_fault(p.value), found.part = part_of_fault(p.value);
+    if (rest == "Type") {
+      requested_type const type = type_of_fault(p.value);
+      found.kind = type.kind;
+      found.part = type.part;
+      found.type = type.name;
+    }
     if (rest == "DelayInSecs") found.delay = time;
     if (rest == "DurationInSecs") found.lasting = time;
   }

@@ -210,6 +210,7 @@ class hub_core {
     requested_kind kind;
     link_part part;
     duration lasting;
+    std::string_view type;  // one of requested_faults, or empty
   };
   using fault_schedule = std::multimap<time_point, scheduled_fault>;
 

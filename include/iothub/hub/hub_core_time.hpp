@@ -136,10 +136,12 @@ inline result<identity_record*> hub_core::attached(device_link& link, fault_poin
 inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
   bool const drops = fault.kind == requested_kind::end_connection;
   identity_record* const record = drops ? registry_.find(fault.who) : nullptr;
-  if (record != nullptr && record->link != nullptr && record->link->has_parts()) {
-    record->link->end_part(fault.part, refuse(errc::connection_lost, 400029, "Closed by fault injection"));
-    if (fault.part != link_part::connection) return;
-  }
+  bool ends = record != nullptr && record->link != nullptr;
+  bool const in_parts = ends && record->link->has_parts();
+  if (in_parts)
+    ends = record->link->end_part(fault.part, refuse(errc::connection_lost, 400029, "Closed by fault injection"));
+  if (ends && !fault.type.empty() && faults_.on_effect) faults_.on_effect({fault.who, 0, fault.type});
+  if (in_parts && fault.part != link_part::connection) return;
   fault_rule rule;
   rule.times = ~std::uint64_t{0};
   rule.until = add(at.now, fault.lasting);
@@ -154,7 +156,8 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
     rule.where = fault_point::send_telemetry;
     rule.code = fault.kind == requested_kind::throttle ? errc::throttled : errc::quota_exceeded;
   }
-  if (fault.lasting != duration{}) faults_.put_requested(fault.who, fault.kind, std::move(rule));
+  std::string_view const told = drops ? std::string_view{} : fault.type;  // the end of a connection was told above
+  if (fault.lasting != duration{}) faults_.put_requested(fault.who, fault.kind, std::move(rule), told);
   if (record != nullptr) drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
 }
 
@@ -163,8 +166,8 @@ inline void hub_core::schedule(identity_record const& record, requested_fault co
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
   // No iterator is left to what is gone, should the next line have no memory.
   if (!fresh && found->second != scheduled_.end()) scheduled_.erase(std::exchange(found->second, scheduled_.end()));
-  found->second =
-      scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
+  found->second = scheduled_.emplace(
+      add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting, asked.type});
 }
 
 }  // namespace hub

@@ -79,8 +79,8 @@ class device_link {
   virtual void on_drop(error const& reason) = 0;
   // Whether the protocol has parts that can end alone; where not, a fault ends the connection.
   [[nodiscard]] virtual bool has_parts() const noexcept { return false; }
-  // A fault ends what is there of that part; the identity stays connected as long as it has a link.
-  virtual void end_part(link_part, error const&) {}
+  // A fault ends what is there of that part; false: nothing is. The identity stays connected as long as it has a link.
+  virtual bool end_part(link_part, error const&) { return false; }
 
   [[nodiscard]] bool attached() const noexcept { return identity_ != nullptr; }
 
