@@ -36,6 +36,7 @@
 #include <iothub/simulation/line.hpp>
 #include <iothub/simulation/mqtt_wire.hpp>
 #include <iothub/simulation/secure_stream.hpp>
+#include <iothub/simulation/seeded_openssl.hpp>
 #include <iothub/simulation/station.hpp>
 #include <iothub/simulation/value_wire.hpp>
 
@@ -129,7 +130,7 @@ class simulation final : private participant {
 
   // What really happened, by kind.
   [[nodiscard]] sim::fault_counts const& faults() const noexcept { return counts_; }
-  // The last faults, one line each: when, what, to whom.
+  // The faults that were ordered, one line each: when, what, to whom.
   [[nodiscard]] std::vector<std::string> const& history() const noexcept { return history_; }
   void observe(std::string_view id, sim::line_observer* whom) { place(id).way.observe(whom); }
   // Called when a device's key was changed: its client has to be made anew.
@@ -188,12 +189,15 @@ class simulation final : private participant {
   bool at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);
   bool to_clock(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);
   void note(sim::fault what, std::string_view id);
+  void happened(sim::fault what, device_place const* whom);
   void later(duration wait, function<void()> what) {
     promises_.push_back({add(now(), wait), std::move(what)});
     hub_.loop().wake(*this);
   }
-  void reject(hub::fault_point where, errc code, std::string const& id, std::uint64_t times, int hub_code = 0,
-              time_point until = never);
+  // A rule of the hub that counts as `what` each time it applies.
+  [[nodiscard]] static hub::fault_rule rule_of(sim::fault what, hub::fault_point where, std::string const& id,
+                                               std::uint64_t times);
+  void reject(hub::fault_rule rule, errc code, int hub_code = 0);
   void stop_hub(duration lasting);
   void start_hub();
   void bring_back(device_place& d);
@@ -206,6 +210,7 @@ class simulation final : private participant {
   }
 
   simulation_options options_;
+  std::optional<sim::seeded_openssl> openssl_;  // before the hub, which makes keys
   prng dice_;
   prng makes_;  // seeds of clients
   sim::fault_counts counts_;

@@ -17,10 +17,14 @@ inline fake_hub_options hub_options_of(simulation_options const& o, prng& dice) 
 
 inline simulation::simulation(simulation_options options)
     : options_{std::move(options)},
+      openssl_{options_.tls ? std::optional<sim::seeded_openssl>{options_.seed} : std::nullopt},
       dice_{options_.seed},
       makes_{dice_()},
       hub_{detail::hub_options_of(options_, dice_)} {
   hub_.loop().add(*this);
+  hub_.faults().on_effect = [this](hub::fault_effect const& e) {
+    if (e.tag != 0) happened(static_cast<sim::fault>(e.tag - 1), find(e.who.device_id));
+  };
   if (options_.hub.pipes.latency > duration{0}) counts_.add(sim::fault::latency);
   places_.push_back(std::make_unique<device_place>("", hub_.loop(), hub_.pipes(), counts_));
   places_[0]->way.secure = options_.tls;
@@ -33,6 +37,7 @@ inline net::tls_context const* simulation::context() {
   if (!options_.tls) return nullptr;
   if (trust_) return &*trust_;
   std::string const ca = hub_.ca_pem();
+  openssl_->begin_again(options_.seed + 1);
   auto const bad = sim::bad_certificates::make(hub_.core().options().hostname, utc_now());
   trust_ = net::tls_context::client({.trust = {.ca_pem = ca + bad.ca_pem}}).value();
   for (auto const& server : bad.servers) {
@@ -44,6 +49,7 @@ inline net::tls_context const* simulation::context() {
                                                 stream_server_options{.log = options_.hub.log, .name = "bad"}));
     bad_.back()->start().value();
   }
+  openssl_->begin_again(options_.seed + 2);
   return &*trust_;
 }
 
@@ -134,9 +140,13 @@ inline simulation::service_client simulation::connect_service(std::string_view p
 // --- trouble
 
 inline void simulation::note(sim::fault what, std::string_view id) {
-  if (history_.size() >= 256) history_.erase(history_.begin());
   history_.push_back(to_iso8601(utc_now()) + " " + std::string{sim::to_string(what)} + (id.empty() ? "" : " ") +
                      std::string{id});
+}
+
+inline void simulation::happened(sim::fault what, device_place const* whom) {
+  counts_.add(what);
+  if (whom != nullptr && whom->way.observer() != nullptr) whom->way.observer()->on_fault(what, now());
 }
 
 inline bool simulation::inject(sim::fault what, std::string_view id, duration lasting, std::uint64_t amount) {
@@ -171,15 +181,18 @@ inline bool simulation::inject(sim::fault what, std::string_view id, duration la
   return true;
 }
 
-inline void simulation::reject(hub::fault_point where, errc code, std::string const& id, std::uint64_t times,
-                               int hub_code, time_point until) {
+inline hub::fault_rule simulation::rule_of(sim::fault what, hub::fault_point where, std::string const& id,
+                                           std::uint64_t times) {
   hub::fault_rule rule;
   rule.where = where;
   rule.device_id = id;
+  rule.times = times;
+  rule.tag = static_cast<std::uint32_t>(what) + 1;
+  return rule;
+}
+inline void simulation::reject(hub::fault_rule rule, errc code, int hub_code) {
   rule.code = code;
   rule.hub_code = hub_code;
-  rule.times = times;
-  rule.until = until;
   hub_.faults().add(std::move(rule));
 }
 
@@ -216,12 +229,16 @@ inline void simulation::bring_back(device_place& d) {
 
 inline bool simulation::at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount) {
   using sim::fault;
+  using point = hub::fault_point;
   bool const everybody = what == fault::hub_restart || what == fault::hub_restart_forgets || what == fault::failover;
   if (!everybody && (d.id.empty() || !d.device)) return false;
   device_key const key{d.id, {}};
   auto const known = everybody ? result<device_identity>{device_identity{}} : hub_.core().get_identity(key);
   if (!known) return false;  // deleted for now
   std::uint64_t const times = 1 + amount % 5;
+  // Those that wait for something to be done at the hub count then (fault_plan::on_effect).
+  bool when_it_applies =
+      (what >= fault::connect_throttled && what <= fault::token_refused) || what == fault::takeover;
   switch (what) {
     case fault::hub_restart: stop_hub(lasting); break;
     case fault::hub_restart_forgets:
@@ -233,34 +250,36 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
       });
       break;
     case fault::failover:
+      when_it_applies = true;  // never, where nobody is connected
+      for (auto const& p : places_) when_it_applies = when_it_applies && !p->way.known.connected;
       hub_.core().drop_all(error{errc::connection_lost, "the hub fails over"}, hub_.runtime().now());
       hub_.runtime().touched();
       break;
     case fault::link_dropped:
       if (!hub_.disconnect(d.id)) return false;
       break;
-    case fault::connect_throttled: reject(hub::fault_point::connect, errc::throttled, d.id, times); break;
-    case fault::telemetry_throttled: reject(hub::fault_point::send_telemetry, errc::throttled, d.id, 1); break;
-    case fault::quota_used_up:
-      reject(hub::fault_point::send_telemetry, errc::quota_exceeded, d.id, times, 0, add(now(), lasting));
+    case fault::connect_throttled: reject(rule_of(what, point::connect, d.id, times), errc::throttled); break;
+    case fault::telemetry_throttled: reject(rule_of(what, point::send_telemetry, d.id, 1), errc::throttled); break;
+    case fault::quota_used_up: {
+      hub::fault_rule rule = rule_of(what, point::send_telemetry, d.id, times);
+      rule.until = add(now(), lasting);
+      reject(std::move(rule), errc::quota_exceeded);
       // MQTT has no word for it: the PUBACK is withheld. Only a new connection sends the message again.
       later(lasting, [this, id = d.id] { hub_.disconnect(id); });
       break;
+    }
     case fault::telemetry_confirmed_late: {
-      hub::fault_rule rule;
-      rule.where = hub::fault_point::send_telemetry;
-      rule.device_id = d.id;
+      hub::fault_rule rule = rule_of(what, point::send_telemetry, d.id, times);
       rule.rejects = false;
       rule.delay = lasting;
-      rule.times = times;
       hub_.faults().add(std::move(rule));
       break;
     }
     case fault::server_error:
-      reject(amount % 2 == 0 ? hub::fault_point::patch_reported : hub::fault_point::get_device_twin,
-             errc::server_error, d.id, times);
+      reject(rule_of(what, amount % 2 == 0 ? point::patch_reported : point::get_device_twin, d.id, times),
+             errc::server_error);
       break;
-    case fault::token_refused: reject(hub::fault_point::connect, errc::unauthorized, d.id, 1, 401003); break;
+    case fault::token_refused: reject(rule_of(what, point::connect, d.id, 1), errc::unauthorized, 401003); break;
     case fault::device_deleted:
       d.primary_key = known->authentication.primary_key;
       hub_.delete_device(d.id);
@@ -278,9 +297,8 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
       changed.authentication.secondary_key = changed.authentication.primary_key;
       hub_.core().put_identity(changed, hub::unconditional, hub_.runtime().now()).value();
       hub_.runtime().touched();
-      counts_.add(what);
+      happened(what, &d);
       note(what, d.id);
-      if (d.way.observer() != nullptr) d.way.observer()->on_fault(what, now());
       if (on_key_rotated) on_key_rotated(d.id);
       return true;
     }
@@ -289,22 +307,26 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
       elsewhere.way.drop_at_hub = {};
       elsewhere.device = false;
       rival_.emplace(make_client(elsewhere, d.id, {}));
-      rival_->async_connect([](result<void>) {});
+      rival_->async_connect([this, &d](result<void> connected) {
+        if (connected) happened(sim::fault::takeover, &d);
+      });
       later(lasting, [this] { rival_.reset(); });
       break;
     }
     default: return false;
   }
-  counts_.add(what);
   note(what, d.id);
+  if (when_it_applies) return true;
+  if (!everybody) return happened(what, &d), true;
+  counts_.add(what);
   for (auto const& p : places_)
-    if ((everybody || p.get() == &d) && p->way.observer() != nullptr) p->way.observer()->on_fault(what, now());
+    if (p->way.observer() != nullptr) p->way.observer()->on_fault(what, now());
   return true;
 }
 
 inline bool simulation::to_clock(sim::fault what, device_place& d, duration lasting, std::uint64_t amount) {
   using sim::fault;
-  duration const off = std::chrono::seconds{amount % 86400};
+  duration const off = std::chrono::seconds{amount % 86400 == 0 ? 86400 : amount % 86400};
   switch (what) {
     case fault::clock_offset: d.wrong.offset = amount % 2 == 0 ? off : -off; break;
     case fault::clock_forward: d.wrong.offset += off; break;
@@ -312,6 +334,7 @@ inline bool simulation::to_clock(sim::fault what, device_place& d, duration last
     case fault::clock_drift:
       d.wrong.since = now();
       d.wrong.drift_ppm = static_cast<std::int32_t>(amount % 401) - 200;
+      if (d.wrong.drift_ppm == 0) d.wrong.drift_ppm = 200;
       break;
     case fault::clock_edge:  // shortly before the last second of a 32-bit clock
       hub_.loop().set_utc(from_unix_seconds(2'147'483'647 - static_cast<std::int64_t>(amount % 600)));
@@ -319,9 +342,8 @@ inline bool simulation::to_clock(sim::fault what, device_place& d, duration last
     case fault::stall: hub_.loop().stall(lasting); break;
     default: return false;
   }
-  counts_.add(what);
+  happened(what, &d);
   note(what, d.id);
-  if (d.way.observer() != nullptr) d.way.observer()->on_fault(what, now());
   return true;
 }
 

@@ -114,6 +114,8 @@ script draw(std::uint64_t seed) {
   s.latency = pick(dice, {0, 1, 20, 80, 300, 700});
   s.jitter = dice.chance(1, 2) ? 0 : s.latency / 2;
   s.chunk = dice.chance(2, 3) ? 0 : pick(dice, {1, 7, 100});
+  // OpenSSL is asked about each byte that comes alone; handshakes so for hours would tell no more.
+  if (s.tls && s.chunk == 1 && s.length > 2'400'000) s.length = 2'400'000;
   s.keep_alive = pick(dice, {10, 30, 60, 240, 240, 1177});
   s.connect_timeout = pick(dice, {10, 30, 60});
   s.subscribe_timeout = pick(dice, {5, 10, 30});
@@ -161,6 +163,7 @@ script draw(std::uint64_t seed) {
     t.what = std::string{to_string(kinds[dice.below(kinds.size())])};
     t.device = static_cast<int>(dice.below(static_cast<std::uint64_t>(s.devices)));
     t.lasting = dice.between(100, static_cast<std::int64_t>(small(dice, 900)) * 1000);
+    if (t.what == "stall") t.lasting *= 4;  // up to an hour, as a laptop that sleeps
     t.amount = dice.below(1'000'000);
     s.steps.push_back(std::move(t));
   }

@@ -262,6 +262,18 @@ TEST_F(Weather, TellsItsStory) {
   EXPECT_THAT(story(), AllOf(StartsWith("seed "), HasSubstr("Z outage pump"), HasSubstr("the line of pump"), HasSubstr("accepted"),
                              HasSubstr("run it again: IOTHUB_SEED="), HasSubstr("--gtest_filter='Weather.TellsItsStory'")));
 }
+TEST_F(Weather, SaysHowManyLinesThereAreAndShowsThemAll) {
+  auto device = sim.connect_device("pump");
+  sim.set_weather(sim::calm_weather());
+  auto const others = sim.history().size();
+  sim.inject(sim::fault::clog, "pump", 1ms);
+  for (int i = 0; i != 700; ++i) sim.inject(sim::fault::latency_spike, "pump", 1ms), sim.run_for(1s);
+  auto const all = std::to_string(701 + others);
+  EXPECT_THAT(story(), AllOf(HasSubstr("all, and not the last 40 lines: IOTHUB_HISTORY=" + all + "\n"), Not(HasSubstr("Z clog pump"))));
+  setenv("IOTHUB_HISTORY", all.c_str(), 1);
+  EXPECT_THAT(story(), AllOf(HasSubstr("Z clog pump"), Not(HasSubstr("and not the last"))));
+  unsetenv("IOTHUB_HISTORY");
+}
 TEST_F(Weather, HasTheSeedOfTheEnvironment) {
   EXPECT_EQ(sim.seed(), std::getenv("IOTHUB_SEED") == nullptr ? 5u : seed_or(0));
 }

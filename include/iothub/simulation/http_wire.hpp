@@ -15,6 +15,7 @@
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/policy/byte_stream.hpp>
+#include <iothub/simulation/http_date.hpp>
 #include <iothub/simulation/line.hpp>
 
 namespace iothub {
@@ -102,7 +103,8 @@ class http_wire {
     }
     if (line_->take(fault::http_throttled_seconds)) return answer("429 Too Many Requests", "Retry-After: 7\r\n", now);
     if (line_->take(fault::http_throttled_date))
-      return answer("429 Too Many Requests", "Retry-After: Mon, 01 Jan 2024 00:00:30 GMT\r\n", now);
+      return answer("429 Too Many Requests",
+                    "Retry-After: " + http_date(line_->utc_now() + std::chrono::seconds{30}) + "\r\n", now);
     if (line_->take(fault::http_throttled_nonsense))
       return answer("429 Too Many Requests", "Retry-After: soon\r\nRetry-After: -1\r\n", now);
     if (line_->take(fault::http_unavailable)) return answer("503 Service Unavailable", "Retry-After: 2\r\n", now);

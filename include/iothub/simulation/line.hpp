@@ -72,7 +72,7 @@ class line final : public participant {
   // --- for the client's streams
 
   [[nodiscard]] memory::pipe_network& network() noexcept { return network_; }
-  [[nodiscard]] line_observer* observer() noexcept { return observer_; }
+  [[nodiscard]] line_observer* observer() const noexcept { return observer_; }
   [[nodiscard]] bool waits(fault what) const noexcept;
   // The oldest that waits for this occasion; counts it.
   bool take(fault what, armed_fault& into);
@@ -81,6 +81,8 @@ class line final : public participant {
     return take(what, unused);
   }
   [[nodiscard]] bool lasts(fault what, time_point now) const noexcept;
+  // The same, where it makes a difference now: the first time it counts.
+  [[nodiscard]] bool meets(fault what, time_point now);
   [[nodiscard]] std::uint64_t amount(fault what) const noexcept;
   // A connection of the client was opened, or ended.
   void opened(memory::connection_id id, participant* whom, time_point now);
@@ -92,6 +94,7 @@ class line final : public participant {
   // The client gave this pipe up, but what it wrote is still on its way: arrives at `when`.
   void keep(memory::pipe_stream pipe, time_point when);
   [[nodiscard]] time_point now() const { return loop_.now(); }
+  [[nodiscard]] utc_time utc_now() const { return loop_.utc_now(); }
 
   // --- what is known of it: kept by the streams
   struct knowledge {
@@ -121,6 +124,7 @@ class line final : public participant {
     fault what;
     time_point until;
     std::uint64_t amount;
+    bool counted = false;
   };
   struct zombie {
     memory::connection_id id;
@@ -154,10 +158,10 @@ inline bool line::apply(armed_fault const& f, time_point now) {
   if (values && f.what != fault::outage) return false;
   switch (f.what) {
     case fault::outage:
-      lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount});
-      count(f.what);
+      lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount, current_ != 0 && !values});
       if (values) wake_client_at(now);
-      if (current_ == 0 || values) return true;
+      if (!lasting_.back().counted) return true;  // meets a connection, or an attempt at one, later
+      count(f.what);
       network_.hold(current_);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_up);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_down);
@@ -168,7 +172,6 @@ inline bool line::apply(armed_fault const& f, time_point now) {
       if (current_ == 0) return false;
       lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount});
       wake_client_at(iothub::add(now, f.lasting));
-      count(f.what);
       return true;
     case fault::half_open:
       if (current_ == 0) return false;
@@ -215,6 +218,14 @@ inline bool line::take(fault what, armed_fault& into) {
 inline bool line::lasts(fault what, time_point now) const noexcept {
   for (lasting const& l : lasting_)
     if (l.what == what && l.until > now) return true;
+  return false;
+}
+inline bool line::meets(fault what, time_point now) {
+  for (lasting& l : lasting_) {
+    if (l.what != what || l.until <= now) continue;
+    if (!std::exchange(l.counted, true)) count(what);
+    return true;
+  }
   return false;
 }
 inline std::uint64_t line::amount(fault what) const noexcept {

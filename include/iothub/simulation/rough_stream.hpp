@@ -62,7 +62,7 @@ class rough_stream {
       pipe_.close();
       return {io_status::end, 0};
     }
-    if (line_->lasts(fault::slow_peer, now)) {
+    if (line_->meets(fault::slow_peer, now)) {
       if (now < next_byte_) return {};
       into = into.first(1);
       next_byte_ = iothub::add(now, slow_pace());
@@ -78,7 +78,7 @@ class rough_stream {
   io_result write(byte_view from, time_point now) {
     if (!ready(now)) return stuck();
     if (state_ == state::ending || state_ == state::alerting) return {};
-    if (line_->lasts(fault::zero_window, now)) return {};
+    if (line_->meets(fault::zero_window, now)) return {};
     return check(pipe_.write(from.substr(0, chunk(from.size(), now)), now));
   }
   void close() noexcept {
@@ -119,7 +119,7 @@ class rough_stream {
   result<void> start(time_point now) {
     using std::chrono::milliseconds;
     using std::chrono::seconds;
-    if (line_->lasts(fault::outage, now)) {
+    if (line_->meets(fault::outage, now)) {
       if (line_->amount(fault::outage) % 3 == 0)
         return fail_at(iothub::add(now, milliseconds{20}), errc::not_connected, "there is no route to the hub");
       state_ = state::lost;
@@ -217,8 +217,8 @@ class rough_stream {
     }
     return moved;
   }
-  [[nodiscard]] std::size_t chunk(std::size_t size, time_point now) noexcept {
-    if (size < 2 || !line_->lasts(fault::partial_io, now)) return size;
+  [[nodiscard]] std::size_t chunk(std::size_t size, time_point now) {
+    if (size < 2 || !line_->meets(fault::partial_io, now)) return size;
     std::size_t const most = 1 + static_cast<std::size_t>(line_->amount(fault::partial_io) % 16);
     std::size_t const one = 1 + turn_++ % most;
     return size < one ? size : one;

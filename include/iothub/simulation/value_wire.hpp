@@ -17,6 +17,7 @@
 #include <iothub/base/time.hpp>
 #include <iothub/policy/http_transport.hpp>
 #include <iothub/policy/mqtt_transport.hpp>
+#include <iothub/simulation/http_date.hpp>
 #include <iothub/simulation/line.hpp>
 
 namespace iothub {
@@ -82,7 +83,7 @@ class value_wire {
   }
   void step(time_point now) {
     if (mute_) return;
-    if (open_ && (line_->lasts(fault::outage, now) || line_->peer_away)) next_.cut(now);
+    if (open_ && (line_->peer_away || line_->meets(fault::outage, now))) next_.cut(now);
     next_.step(now);
   }
   mqtt::client_event const* next_event() {
@@ -108,7 +109,7 @@ class value_wire {
     if (line_->take(fault::connect_unreachable)) return error{errc::not_connected, "there is no route to the hub"};
     if (line_->take(fault::dns_not_found) || line_->take(fault::dns_empty) || line_->take(fault::dns_address_changed))
       return error{errc::host_not_found, "there is no such host"};
-    if (line_->lasts(fault::outage, now)) {
+    if (line_->meets(fault::outage, now)) {
       if (line_->amount(fault::outage) % 3 == 0) return error{errc::not_connected, "there is no route to the hub"};
       mute_ = true;
     } else if (line_->take(fault::connect_timed_out) || line_->take(fault::dns_timed_out)) {
@@ -138,10 +139,11 @@ class value_http {
 
   exchange_id start(endpoint const& where, http::request&& what, time_point now) {
     exchange_id const id = ++last_id_;
-    if (line_->peer_away || line_->lasts(fault::outage, now))
+    if (line_->peer_away || line_->meets(fault::outage, now))
       return made_up(id, error{errc::connection_refused, "nobody listens there"});
     if (line_->take(fault::http_throttled_seconds)) return answer(id, 429, "7");
-    if (line_->take(fault::http_throttled_date)) return answer(id, 429, "Mon, 01 Jan 2024 00:00:30 GMT");
+    if (line_->take(fault::http_throttled_date))
+      return answer(id, 429, http_date(line_->utc_now() + std::chrono::seconds{30}));
     if (line_->take(fault::http_throttled_nonsense)) return answer(id, 429, "soon");
     if (line_->take(fault::http_unavailable)) return answer(id, 503, "2");
     if (line_->take(fault::http_empty_answer)) return answer(id, 200, {});

@@ -36,7 +36,7 @@ class connection_log final : public sim::line_observer {
     bool session_present = false;          // of kind::accepted
   };
 
-  // All of it, in order; the first 100,000 things.
+  // All of it, in order.
   [[nodiscard]] std::vector<entry> const& entries() const noexcept { return entries_; }
   [[nodiscard]] bool connected() const noexcept { return open_; }
   [[nodiscard]] std::uint64_t attempts() const noexcept { return attempts_; }
@@ -71,7 +71,7 @@ class connection_log final : public sim::line_observer {
 
  private:
   void add(entry e) {
-    if (entries_.size() < 100'000) entries_.push_back(e);
+    entries_.push_back(e);
   }
   // The topic of a PUBLISH; empty for what is none. The bytes were made by a codec, and are only looked at.
   static std::string_view topic_of(byte_view packet) noexcept;

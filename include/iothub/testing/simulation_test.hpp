@@ -137,7 +137,10 @@ inline std::string simulation_test::story() const {
   for (std::size_t i = from; i != history.size(); ++i) text += "  " + history[i] + "\n";
   utc_time const origin = sim.utc_now() - sim.now().time_since_epoch();
   for (auto const& [id, log] : logs_) text += "the line of " + id + ":\n" + log->text(lines, origin);
-  if (from != 0) text += "all of it, and not the last " + std::to_string(lines) + " lines: IOTHUB_HISTORY=1000000\n";
+  std::size_t most = history.size();
+  for (auto const& [id, log] : logs_) most = log->entries().size() > most ? log->entries().size() : most;
+  if (most > lines)
+    text += "all, and not the last " + std::to_string(lines) + " lines: IOTHUB_HISTORY=" + std::to_string(most) + "\n";
 #if defined(__GLIBC__)
   std::string const program = program_invocation_name;
 #else
