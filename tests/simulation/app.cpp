@@ -110,10 +110,9 @@ void app::send(std::uint64_t count, property_list extra, std::int64_t seconds) {
   if (seconds == 0 || seconds > stage_.script_of().publish_timeout) seconds = stage_.script_of().publish_timeout;
   for (; count != 0 && client_ != nullptr; --count) {
     stage_.clock();
-    auto const n = judge_.sent(number_);
+    message m;
+    auto const n = judge_.sent(number_, m, extra);
     auto const op = judge_.begin(number_, "telemetry", seconds * second);
-    iothub::message m{.body = telemetry_body(number_, n), .properties = extra};
-    m.properties.push_back({"n", std::to_string(n)});
     bool const begun = begins([&] {
       client_->send(std::move(m), std::chrono::seconds{seconds}, [this, n, op](result<void> r) {
         end(op, r ? "telemetry ok" : "telemetry failed");
@@ -165,12 +164,15 @@ void app::on_method(method_request const& request, responder answer) {
   auto const call = request.payload.as_int();
   judge_.method_ran(number_, call ? static_cast<std::uint64_t>(*call) : ~std::uint64_t{0});
   std::uint64_t amount = 0;
-  if (take(fault::handler_throws)) throw std::runtime_error{"the application is broken"};
+  if (take(fault::handler_throws)) {
+    judge_.method_threw(call ? static_cast<std::uint64_t>(*call) : ~std::uint64_t{0});
+    throw std::runtime_error{"the application is broken"};
+  }
   if (take(fault::handler_reenters)) {
-    auto const n = judge_.sent(number_);
+    message m;
+    auto const n = judge_.sent(number_, m);
     judge_.busy(number_, true);
-    auto const sent = client_->send_and_wait(
-        {.body = telemetry_body(number_, n), .properties = {{"n", std::to_string(n)}}}, 5s);
+    auto const sent = client_->send_and_wait(std::move(m), 5s);
     stage_.clock();
     judge_.busy(number_, false);
     judge_.send_ended(number_, n, sent.has_value(), sent ? std::string_view{} : sent.error().message());
@@ -188,13 +190,9 @@ void app::on_method(method_request const& request, responder answer) {
 
 settlement app::on_message(c2d_message const& m) {
   stage_.clock();
-  std::string_view const body = m.content.body.bytes();
-  std::uint64_t n = 0;
-  for (std::size_t at = 1; at < body.size() && body[at] >= '0' && body[at] <= '9'; ++at)
-    n = n * 10 + static_cast<std::uint64_t>(body[at] - '0');
-  judge_.message_seen(number_, n);
+  auto const n = judge_.message_seen(number_, m.content);
   if (take(fault::handler_throws)) throw std::runtime_error{"the application is broken"};
-  bool const once = body.find(" once more") == std::string_view::npos || m.delivery_count != 0 || !abandoned_.insert(n).second;
+  bool const once = m.content.body.bytes().find(" once more") == std::string_view::npos || m.delivery_count != 0 || !abandoned_.insert(n).second;
   if (take(fault::destroyed_in_handler)) {
     destroy_client();
     start_soon(1s);
@@ -235,7 +233,7 @@ void app::do_process_fault(fault what, std::uint64_t amount) {
 
 void app::look() {
   stage_.clock();
-  judge_.count_pending(number_);
+  judge_.look(number_);
 }
 bool app::settled() const {
   return connected() && judge_.idle(number_) && judge_.status(number_) == "connected";
@@ -251,7 +249,7 @@ std::string app::describe() const {
 void app::on_attempt(time_point) {
   test_owns_memory const ours;
   stage_.clock();
-  judge_.attempt(number_);
+  judge_.attempt(number_, client_ != nullptr ? client_->utc_seconds() : 0);
 }
 void app::on_up(byte_view packet, time_point) {
   test_owns_memory const ours;

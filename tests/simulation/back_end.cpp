@@ -25,16 +25,14 @@ void back_end::start() {
 void back_end::invoke(int d, std::uint64_t kind, std::int64_t lasting) {
   method_options const how{.response_timeout = std::chrono::seconds{5 + kind % 50},
                            .connect_timeout = std::chrono::seconds{kind % 8 == 7 ? lasting / 1000 % 300 : 0}};
-  auto const call = judge_.invoked(d, (how.response_timeout + how.connect_timeout + 16s) / 1us);
+  auto const call = judge_.invoked(d, (how.response_timeout + how.connect_timeout + 16s) / 1us, kind % 8 != 5);
   char const* const name = kind % 8 == 5 ? "unknown" : kind % 8 == 6 ? "slow" : "echo";
   ++pending_;
   service_->invoke("d" + std::to_string(d), {.name = name, .payload = static_cast<std::int64_t>(call)}, how,
                    [this, call](result<method_response> r) {
                      stage_.clock();
                      --pending_;
-                     bool const echoed = r && r->payload.as_int() == static_cast<std::int64_t>(call);
-                     judge_.call_ended(call, r ? r->status : -static_cast<int>(r.error().code()),
-                                       r ? std::string_view{} : r.error().message(), echoed);
+                     judge_.call_ended(call, r);
                    });
 }
 
@@ -61,13 +59,12 @@ void back_end::look(int d) {
   });
 }
 
-bool back_end::message(int d, std::string body, std::uint64_t n, std::uint64_t kind) {
+bool back_end::message(int d, iothub::message const& what, std::uint64_t n, std::uint64_t kind) {
   if (messenger_ == nullptr || kind % 3 == 0) return false;
   bool const wants_feedback = kind % 2 == 0;
   judge_.message_by_messenger(d, n, wants_feedback);
   ++pending_;
-  iothub::message what{.body = std::move(body), .message_id = "m" + std::to_string(d) + "." + std::to_string(n)};
-  messenger_->send("d" + std::to_string(d), std::move(what), wants_feedback, [this, d, n](result<void> r) {
+  messenger_->send("d" + std::to_string(d), what, wants_feedback, [this, d, n](result<void> r) {
     stage_.clock();
     --pending_;
     judge_.message_taken(d, n, r.has_value(), r ? std::string_view{} : r.error().message());
@@ -77,13 +74,16 @@ bool back_end::message(int d, std::string body, std::uint64_t n, std::uint64_t k
 
 // A call may meet a planned reconnect: such a one is made again.
 void back_end::probe(int d, int tries) {
+  auto const call = judge_.invoked(d, 46s / 1us, true);
   ++pending_;
-  service_->invoke("d" + std::to_string(d), {.name = "nothing"}, {.response_timeout = 30s}, [this, d, tries](result<method_response> r) {
+  service_->invoke("d" + std::to_string(d), {.name = "echo", .payload = static_cast<std::int64_t>(call)}, {.response_timeout = 30s},
+                   [this, d, tries, call](result<method_response> r) {
     --pending_;
     stage_.clock();
-    if (r) return void(++answered_);
-    if (tries == 0 || r.error() != errc::device_offline)
-      return judge_.fail("I13", d, "a method does not get through: " + std::string{r.error().message()});
+    judge_.call_ended(call, r);
+    if (r && r->status == 200) return void(++answered_);
+    if (tries == 0 || r || r.error() != errc::device_offline)
+      return judge_.fail("I13", d, "a method does not get through: " + (r ? std::to_string(r->status) : std::string{r.error().message()}));
     stage_.later(10s, [this, d, tries] { probe(d, tries - 1); });
   });
 }

@@ -19,9 +19,9 @@ class back_end {
   [[nodiscard]] iothub::json::value desired_patch(std::uint64_t kind);
   void update_desired(int d, iothub::json::value const& patch);
   // By the messenger, where there is one; false: somebody else has to.
-  bool message(int d, std::string body, std::uint64_t n, std::uint64_t kind);
+  bool message(int d, iothub::message const& what, std::uint64_t n, std::uint64_t kind);
   void look(int d);
-  // A method that nobody has: answered once the device is there.
+  // A method that has to run, once the device is there.
   void probe(int d, int tries = 3);
   [[nodiscard]] bool idle() const noexcept { return pending_ == 0; }
   [[nodiscard]] std::size_t answered() const noexcept { return answered_; }

@@ -6,6 +6,19 @@
 
 namespace iothub_test {
 
+namespace {
+// In what two messages differ; null: in nothing.
+char const* difference(iothub::message const& a, iothub::message const& b) {
+  if (a.body.bytes() != b.body.bytes()) return "the body";
+  if (a.properties != b.properties) return "the properties";
+  if (a.message_id != b.message_id) return "message_id";
+  if (a.correlation_id != b.correlation_id) return "correlation_id";
+  if (a.content_type != b.content_type) return "content_type";
+  if (a.content_encoding != b.content_encoding) return "content_encoding";
+  return a == b ? nullptr : "a system property";
+}
+}  // namespace
+
 void oracle::fail(char const* invariant, int device, std::string what) {
   if (broken()) return;
   invariant_ = invariant;
@@ -28,6 +41,7 @@ void oracle::note(char const* what, int device, std::int64_t a, std::int64_t b, 
   mix(static_cast<std::uint64_t>(now_));
   for (char const* c = what; *c != 0; ++c) hash_ = (hash_ ^ static_cast<unsigned char>(*c)) * 1099511628211u;
   mix(static_cast<std::uint64_t>(device) << 48 ^ static_cast<std::uint64_t>(a) << 20 ^ static_cast<std::uint64_t>(b));
+  if (device >= 0 && i(device) < devices_.size()) bounds(device, devices_[i(device)]);
   if (live_trace != nullptr) std::fprintf(live_trace, "%s\n", event_line(now_, device, what, a, b, text.substr(0, 300)).c_str());
   if (keep_ == 0) return;
   if (ring_.size() < keep_) ring_.emplace_back();
@@ -46,6 +60,38 @@ std::vector<std::string> oracle::last() const {
 
 // --- the application's side of a device
 
+micros oracle::stood_still(micros since) const noexcept {
+  micros sum = 0;
+  for (stall const& s : stalls_)
+    if (s.to >= since) sum += s.to - std::max(s.from, since);
+  return sum;
+}
+
+// What has to hold at every event. A message that the outbox refused is told of at the same moment, but where a handler
+// waits for a call of its own.
+void oracle::bounds(int d, device_state& x) {
+  if (x.token_ends != 0 && x.link_open && now_ > x.token_ends) outlived(d, x);
+  if (now_ <= x.last_send || x.busy || now_ <= x.busy_until || (!stalls_.empty() && now_ <= stalls_.back().to)) return;
+  if (x.outbox_messages > static_cast<std::size_t>(script_.outbox))
+    fail("I11", d, std::to_string(x.outbox_messages) + " messages are pending, the outbox may hold " + std::to_string(script_.outbox));
+  if (x.outbox_bytes > static_cast<std::size_t>(script_.outbox_bytes))
+    fail("I11", d, std::to_string(x.outbox_bytes) + " bytes are pending, the outbox may hold " + std::to_string(script_.outbox_bytes));
+}
+
+// A planned reconnect waits for what is in flight, and for half of the margin for what a handler has.
+void oracle::outlived(int d, device_state& x) {
+  micros const more = std::max<micros>(0, 10 * second - script_.margin * second / 2);
+  if (now_ > x.token_ends + more + slack(x.attempted_at))
+    fail("I16", d, "a connection goes on " + std::to_string((now_ - x.token_ends) / second) + " s after its token has expired");
+}
+
+void oracle::leaves_outbox(device_state& x, send& s) {
+  if (s.size == 0) return;
+  --x.outbox_messages;
+  x.outbox_bytes -= s.size;
+  s.size = 0;
+}
+
 void oracle::client_made(int d) {
   device_state& x = devices_[i(d)];
   note("client", d);
@@ -53,11 +99,13 @@ void oracle::client_made(int d) {
   x.ids.clear();
   x.confirmed.clear();
   x.pending.clear();
+  for (auto const n : x.open_sends) leaves_outbox(x, x.sends[n]);
   x.open_sends.clear();
   x.last_desired = 0;
   x.has_doc = false;
   x.link_open = false;
   x.attempts_unproven = 0;
+  x.waits = 0;
   x.gaps.clear();
   x.explicit_connect = true;
   x.sent_on_session.clear();
@@ -71,6 +119,7 @@ void oracle::client_gone(int d, bool closed_in_order) {
   if (closed_in_order && !x.pending.empty())
     fail("I10", d, "close() left " + std::to_string(x.pending.size()) + " operations without an end");
   x.pending.clear();
+  for (auto const n : x.open_sends) leaves_outbox(x, x.sends[n]);
   x.confirmed.clear();
 }
 
@@ -99,10 +148,21 @@ void oracle::end(int d, std::uint64_t op, char const* how) {
                        std::to_string((now_ - o.began) / second) + " s after it began");
 }
 
-std::uint64_t oracle::sent(int d) {
+std::uint64_t oracle::sent(int d, iothub::message& into, iothub::property_list const& extra) {
   device_state& x = devices_[i(d)];
   std::uint64_t const n = x.sends.size();
-  x.sends.push_back({});
+  into = telemetry_message(d, n, extra);
+  send s;
+  s.began = x.last_send = now_;
+  s.extra = extra;
+  // What the hub counts (Microsoft docs, "Quotas and throttling"): the body, the values of system properties, names and
+  // values of the others.
+  s.size = into.body.bytes().size() + into.message_id.size() + into.correlation_id.size() + into.content_type.size() +
+           into.content_encoding.size();
+  for (auto const& p : into.properties) s.size += p.name.size() + p.value.size();
+  ++x.outbox_messages;
+  x.outbox_bytes += s.size;
+  x.sends.push_back(std::move(s));
   x.open_sends.insert(n);
   ++messages_;
   note("send", d, static_cast<std::int64_t>(n));
@@ -116,6 +176,7 @@ void oracle::send_ended(int d, std::uint64_t n, bool ok, std::string_view why) {
   scan(why);
   s.ended = true;
   s.ok = ok;
+  leaves_outbox(x, s);
   x.open_sends.erase(n);
   failures_ += !ok;
   if (ok && s.stored == 0) fail("I1", d, "message " + std::to_string(n) + " was reported sent and is not in the hub's log");
@@ -124,15 +185,8 @@ void oracle::send_ended(int d, std::uint64_t n, bool ok, std::string_view why) {
 void oracle::send_threw(int d, std::uint64_t n) {
   note("send threw", d, static_cast<std::int64_t>(n));
   device_state& x = devices_[i(d)];
+  leaves_outbox(x, x.sends[n]);
   x.sends[n].ended = x.sends[n].threw = true;  // it stays among the open ones, since it may be sent for as long as there are
-}
-
-void oracle::count_pending(int d) {
-  std::size_t messages = 0;
-  for (auto const& [op, o] : devices_[i(d)].pending) messages += std::string_view{o.what} == "telemetry";
-  if (devices_[i(d)].busy || now_ <= stalled_at_) return;
-  if (messages > static_cast<std::size_t>(script_.outbox))
-    fail("I11", d, std::to_string(messages) + " messages are pending, the outbox may hold " + std::to_string(script_.outbox));
 }
 
 void oracle::connection(int d, std::string_view status, std::string_view reason) {
@@ -145,12 +199,15 @@ void oracle::connection(int d, std::string_view status, std::string_view reason)
   if (x.status == "retrying") legal = status == "connected" || status == "disconnected";
   if (!legal) fail("I17", d, "from " + x.status + " to " + std::string{status} + " (" + std::string{reason} + ")");
   x.status = status;
+  if (status == "retrying") x.told_lost_at = now_;
   if (status == "connected") {
+    x.told_connected_at = now_;
     if (x.how == seen_as::values) x.link_open = true, x.link_since = now_;
     renewals_ += reason == "token_renewal";
-    if (x.how == seen_as::frames && x.link_open && x.witness.links_attached() < 6 && now_ > x.link_since + second)
+    bool const late = x.busy || now_ <= x.busy_until;  // it may be told of an earlier connection
+    if (x.how == seen_as::frames && x.link_open && x.witness.links_attached() < 6 && !late)
       fail("I17", d, "connected was told with " + std::to_string(x.witness.links_attached()) + " of 6 links attached");
-    if (x.how == seen_as::packets && x.link_open && x.filters < 4 && now_ > x.link_since + second)
+    if (x.how == seen_as::packets && x.link_open && x.filters < 4 && !late)
       fail("I17", d, "connected was told with " + std::to_string(x.filters) + " of 4 subscriptions");
   }
 }
@@ -163,24 +220,40 @@ std::string oracle::pending_of(int d) const {
 
 // --- telemetry at the hub
 
-void oracle::stored(int d, std::string_view body, std::string_view property) {
+// The message asks the hub to refuse what comes, for a while.
+void oracle::asked_fault(int d, iothub::property_list const& extra) {
+  micros lasting = 0;
+  bool refuses = false;
+  for (auto const& p : extra) {
+    if (p.name == "AzIoTHub_FaultOperationType")
+      refuses = p.value == "InvokeMaxMessageQuota" || (p.value == "InvokeThrottling" && devices_[i(d)].how == seen_as::frames);
+    else if (p.name.find("InSecs") != std::string::npos)
+      lasting += std::atoi(p.value.c_str()) * second;
+  }
+  if (refuses) may_reorder(d, lasting);
+}
+
+void oracle::stored(int d, iothub::message const& m) {
   if (d < 0 || i(d) >= devices_.size()) return fail("I2", d, "an event of a device that is none");
   device_state& x = devices_[i(d)];
+  std::string_view const body = m.body.bytes();
   std::uint64_t n = 0;
   std::size_t at = body.find('.');
   if (body.empty() || body[0] != 'T' || at == std::string_view::npos) return fail("I2", d, "an event that nobody sent: " + std::string{body.substr(0, 40)});
   for (++at; at < body.size() && body[at] >= '0' && body[at] <= '9'; ++at) n = n * 10 + static_cast<std::uint64_t>(body[at] - '0');
   note("stored", d, static_cast<std::int64_t>(n));
   if (n >= x.sends.size()) return fail("I2", d, "message " + std::to_string(n) + " is in the log and was never sent");
-  if (body != telemetry_body(d, n) || property != std::to_string(n))
-    return fail("I2", d, "message " + std::to_string(n) + " is not what was sent");
   send& s = x.sends[n];
+  if (auto const what = difference(m, telemetry_message(d, n, s.extra)); what != nullptr)
+    return fail("I2", d, "message " + std::to_string(n) + " is not what was sent: " + what);
+  asked_fault(d, s.extra);
   ++s.stored;
   if (s.stored > s.breaks + 1)
     fail("I3", d, "message " + std::to_string(n) + " is stored " + std::to_string(s.stored) + " times, its link broke " +
                       std::to_string(s.breaks) + " times");
   if (s.stored != 1) return void(++duplicates_);
-  if (x.any_stored && n < x.newest_stored && !x.order_excused)
+  // The hub may have refused what was there before the fault ended.
+  if (x.any_stored && n < x.newest_stored && s.began > x.order_excused_until && x.refusals_due-- == 0)
     fail("I4", d, "message " + std::to_string(n) + " came first after message " + std::to_string(x.newest_stored));
   if (!x.any_stored || n > x.newest_stored) x.newest_stored = n;
   x.any_stored = true;
@@ -240,8 +313,8 @@ void oracle::final_twin(int d, iothub::json::value const& reported, iothub::json
 
 // --- methods
 
-std::uint64_t oracle::invoked(int d, micros limit) {
-  calls_.push_back({d, now_, limit, 0, 0, false});
+std::uint64_t oracle::invoked(int d, micros limit, bool known) {
+  calls_.push_back({d, now_, limit, known});
   note("invoke", d, static_cast<std::int64_t>(calls_.size() - 1));
   ++messages_;
   return calls_.size() - 1;
@@ -250,21 +323,53 @@ std::uint64_t oracle::invoked(int d, micros limit) {
 void oracle::method_ran(int d, std::uint64_t call) {
   note("method runs", d, static_cast<std::int64_t>(call));
   if (call >= calls_.size() || calls_[call].device != d) return fail("I5", d, "a call that nobody made");
+  if (!calls_[call].known) return fail("I5", d, "a handler ran for another's call");
   if (devices_[i(d)].how == seen_as::values) calls_[call].delivered = 1;  // which is not seen, and may be once
   if (++calls_[call].runs > calls_[call].delivered)
     fail("I5", d, "the handler ran " + std::to_string(calls_[call].runs) + " times for call " + std::to_string(call) +
                       ", which was delivered " + std::to_string(calls_[call].delivered) + " times");
 }
 
-void oracle::call_ended(std::uint64_t call, int status, std::string_view why, bool echoed) {
+// What a back end may be told: the device's own answer, or why there is none.
+void oracle::call_ended(std::uint64_t call, iothub::result<iothub::method_response> const& r) {
+  using iothub::errc;
   call_state& c = calls_[call];
-  note("invoked", c.device, static_cast<std::int64_t>(call), status, why);
-  scan(why);
-  if (c.ended) return fail("I6", c.device, "call " + std::to_string(call) + " has two outcomes");
+  int const status = r ? r->status : -static_cast<int>(r.error().code());
+  note("invoked", c.device, static_cast<std::int64_t>(call), status, r ? std::string_view{} : r.error().message());
+  if (!r) scan(r.error().message());
+  auto const wrong = [&](std::string what) { fail("I6", c.device, "call " + std::to_string(call) + what); };
+  if (c.ended) return wrong(" has two outcomes");
   c.ended = true;
-  if (now_ > c.began + c.limit + slack(c.began))
-    fail("I6", c.device, "call " + std::to_string(call) + " took " + std::to_string((now_ - c.began) / second) + " s");
-  if (status == 200 && (!echoed || c.runs == 0)) fail("I6", c.device, "call " + std::to_string(call) + " was answered with another's answer");
+  if (now_ > c.began + c.limit + slack(c.began)) return wrong(" took " + std::to_string((now_ - c.began) / second) + " s");
+  if (!r) {
+    switch (r.error().code()) {
+      case errc::device_offline: case errc::device_not_found: case errc::device_timeout: case errc::timeout:
+      case errc::throttled: case errc::service_unavailable: case errc::server_error: case errc::not_connected:
+      case errc::connection_refused: case errc::connection_lost: case errc::host_not_found: case errc::tls_failed:
+      case errc::certificate_rejected: case errc::protocol_error: case errc::malformed: case errc::closed:
+      case errc::io_error: case errc::too_large: return;  // the last: a header that no answer has
+      default: return wrong(" ended as none can: " + std::string{to_string(r.error().code())});
+    }
+  }
+  bool const echoed = r->payload.as_int() == static_cast<std::int64_t>(call);
+  switch (status) {
+    case 200:
+      if (!c.known || !echoed) return wrong(" was answered with another's answer");
+      if (c.runs != 1) fail("I5", c.device, "call " + std::to_string(call) + " was answered, and its handler ran " + std::to_string(c.runs) + " times");
+      return;
+    case 500:
+      if (!c.threw) wrong(" was answered as if its handler had thrown");
+      return;
+    case 501:  // another client of the device, which took its place for a while, has no handlers
+      if (c.known && (c.runs != 0 || c.began > devices_[i(c.device)].rival_until || (devices_[i(c.device)].how != seen_as::values && c.delivered != 0)))
+        fail("I5", c.device, "call " + std::to_string(call) + " has a handler, which did not run");
+      return;
+    case 503:  // its inbox was full
+      if (c.runs != 0 || (devices_[i(c.device)].how != seen_as::values && ++devices_[i(c.device)].turned_away > devices_[i(c.device)].brought))
+        wrong(" was turned away without a reason");
+      return;
+    default: return wrong(" was answered with " + std::to_string(status));
+  }
 }
 
 bool oracle::all_calls_ended() const {
@@ -275,19 +380,33 @@ bool oracle::all_calls_ended() const {
 
 // --- cloud to device
 
-std::uint64_t oracle::message_sent(int d) {
+std::uint64_t oracle::message_sent(int d, bool once_more, iothub::message& into) {
   device_state& x = devices_[i(d)];
   x.messages.push_back({});
-  note("c2d", d, static_cast<std::int64_t>(x.messages.size() - 1));
+  x.messages.back().once_more = once_more;
+  std::uint64_t const n = x.messages.size() - 1;
+  into = c2d_message_of(d, n, once_more);
+  note("c2d", d, static_cast<std::int64_t>(n));
   ++messages_;
-  return x.messages.size() - 1;
+  return n;
 }
 
-void oracle::message_seen(int d, std::uint64_t n) {
+std::uint64_t oracle::message_seen(int d, iothub::message const& m) {
+  std::string_view const body = m.body.bytes();
+  std::uint64_t n = 0;
+  for (std::size_t at = 1; at < body.size() && body[at] >= '0' && body[at] <= '9'; ++at)
+    n = n * 10 + static_cast<std::uint64_t>(body[at] - '0');
   note("c2d seen", d, static_cast<std::int64_t>(n));
   device_state& x = devices_[i(d)];
-  if (n >= x.messages.size()) return fail("I2", d, "a message that nobody sent");
+  if (n >= x.messages.size()) return fail("I2", d, "a message that nobody sent"), n;
+  auto sent = c2d_message_of(d, n, x.messages[n].once_more);
+  sent.to = m.to;  // the hub's own, or the messenger's
+  std::string const own = "/devices/d" + std::to_string(d) + "/messages/";
+  if (auto const what = difference(m, sent); what != nullptr)
+    fail("I2", d, "message " + std::to_string(n) + " to the device is not what was sent: " + what);
+  if (!m.to.empty() && m.to != own + "deviceBound" && m.to != own + "devicebound") fail("I19", d, "a message to " + m.to);
   ++x.messages[n].seen;
+  return n;
 }
 
 void oracle::message_by_messenger(int d, std::uint64_t n, bool wants_feedback) {
@@ -323,18 +442,14 @@ bool oracle::awaits_feedback() const {
   return false;
 }
 
-void oracle::final_messages(int d, std::size_t waiting) {
+// Nothing waits at the hub any more.
+void oracle::final_messages(int d) {
   device_state& x = devices_[i(d)];
-  std::size_t missing = 0;
-  std::uint64_t which = 0;
-  for (std::uint64_t n = 0; n != x.messages.size(); ++n)
-    if (!x.messages[n].excused && x.messages[n].accepted == 0) ++missing, which = n;
-  if (missing > waiting)
-    fail("I9", d, std::to_string(missing) + " messages were never accepted (message " + std::to_string(which) +
-                      " among them), and the hub holds " + std::to_string(waiting));
   for (std::uint64_t n = 0; n != x.messages.size(); ++n) {
-    if (waiting == 0 && lacks_feedback(x.messages[n]))
-      return fail("I9", d, "message " + std::to_string(n) + " was accepted, and no feedback of it came");
+    c2d const& m = x.messages[n];
+    if (!m.excused && m.accepted == 0)
+      return fail("I9", d, "message " + std::to_string(n) + " is gone from the hub, and was never accepted");
+    if (lacks_feedback(m)) return fail("I9", d, "message " + std::to_string(n) + " was accepted, and no feedback of it came");
   }
 }
 
@@ -342,12 +457,11 @@ void oracle::final_messages(int d, std::size_t waiting) {
 
 void oracle::fault(int d, std::string_view what) {
   note("fault", d, 0, 0, what);
-  if (what == "stall") stalled_at_ = now_;
   if (d < 0 || i(d) >= devices_.size()) return;
   device_state& x = devices_[i(d)];
-  if (what == "quota_used_up") x.order_excused = true;
-  // Over AMQP the hub refuses one message and takes those behind it.
-  if (what == "telemetry_throttled" && x.how == seen_as::frames) x.order_excused = true;
+  // Over AMQP the hub refuses one message, whenever it comes, and takes those behind it.
+  if (what == "telemetry_throttled" && x.how == seen_as::frames) ++x.refusals_due;
+  if (what == "illegal_packet" || what.substr(0, 4) == "tls_") x.asked_for_less = true;
   if (what == "illegal_packet") x.must_end = true;
   if (what == "allocation_failure") x.out_of_memory = x.link_open;
   if (what == "device_deleted") {
@@ -357,6 +471,20 @@ void oracle::fault(int d, std::string_view what) {
     for (auto& m : x.messages) m.excused = m.gone = true;
     for (auto& key : x.reports) key.confirmed = -1;
   }
+}
+
+void oracle::stalled(micros lasting) {
+  stalls_.push_back({now_, now_ + lasting});
+}
+
+void oracle::rival(int d, micros lasting) {
+  device_state& x = devices_[i(d)];
+  x.rival_until = std::max(x.rival_until, now_ + lasting + stood_still(now_));
+}
+
+void oracle::may_reorder(int d, micros lasting) {
+  device_state& x = devices_[i(d)];
+  x.order_excused_until = std::max(x.order_excused_until, now_ + lasting);
 }
 
 // --- text that leaves the library

@@ -29,19 +29,12 @@
 #include "script.hpp"
 #include "strict_amqp.hpp"
 #include "strict_mqtt.hpp"
+#include "traffic.hpp"
 
 namespace iothub_test {
 
 using micros = std::int64_t;
 inline constexpr micros second = 1'000'000;
-
-// What message number n of a device looks like.
-inline std::string telemetry_body(int device, std::uint64_t n) {
-  std::string body = "T" + std::to_string(device) + "." + std::to_string(n) + ".";
-  for (std::uint64_t i = 0, x = n * 2654435761u + 1; i != (n % 17 == 16 ? 3000 : n % 40); ++i, x = x * 48271 % 2147483647)
-    body += static_cast<char>(x & 255);
-  return body;
-}
 
 // What can be seen of a device's connection.
 enum class seen_as : std::uint8_t { packets, frames, values };
@@ -79,7 +72,8 @@ class oracle {
   std::uint64_t begin(int d, char const* what, micros limit);
   // False when this operation was not pending: a second end.
   void end(int d, std::uint64_t op, char const* how);
-  std::uint64_t sent(int d);
+  // `into`: the message, which is sent then.
+  std::uint64_t sent(int d, iothub::message& into, iothub::property_list const& extra = {});
   void send_ended(int d, std::uint64_t n, bool ok, std::string_view why);
   // While a handler of this device waits, the ends of refused messages wait as well.
   void busy(int d, bool on) {
@@ -88,16 +82,17 @@ class oracle {
   }
   // The call threw: it never has an outcome.
   void send_threw(int d, std::uint64_t n);
-  void count_pending(int d);
+  void look(int d) { bounds(d, devices_[i(d)]); }
   void connection(int d, std::string_view status, std::string_view reason);
-  // Its quota was used up at some time: the hub withheld confirmations.
-  [[nodiscard]] bool was_over_quota(int d) const { return devices_[i(d)].order_excused; }
+  // Its quota was used up at some time: the hub withheld confirmations, which come when another connection sends again
+  // what they are about.
+  [[nodiscard]] bool was_over_quota(int d) const { return devices_[i(d)].order_excused_until >= 0; }
   [[nodiscard]] std::string const& status(int d) const { return devices_[i(d)].status; }
   [[nodiscard]] bool idle(int d) const { return devices_[i(d)].pending.empty(); }
   [[nodiscard]] std::string pending_of(int d) const;
 
   // --- telemetry at the hub
-  void stored(int d, std::string_view body, std::string_view property);
+  void stored(int d, iothub::message const& m);
 
   // --- twin
   void report_begun(int d, std::uint64_t n) { devices_[i(d)].reports[n % 6].sent.insert(static_cast<std::int64_t>(n)); }
@@ -107,14 +102,16 @@ class oracle {
   void final_twin(int d, iothub::json::value const& reported, iothub::json::value const& desired, std::int64_t version);
 
   // --- methods
-  std::uint64_t invoked(int d, micros limit);
+  // `known`: the device has a handler of that name.
+  std::uint64_t invoked(int d, micros limit, bool known);
   void method_ran(int d, std::uint64_t call);
-  void call_ended(std::uint64_t call, int status, std::string_view why, bool echoed);
+  void method_threw(std::uint64_t call) { if (call < calls_.size()) calls_[call].threw = true; }
+  void call_ended(std::uint64_t call, iothub::result<iothub::method_response> const& r);
   [[nodiscard]] bool all_calls_ended() const;
 
   // --- cloud to device
-  std::uint64_t message_sent(int d);
-  void message_seen(int d, std::uint64_t n);
+  std::uint64_t message_sent(int d, bool once_more, iothub::message& into);
+  std::uint64_t message_seen(int d, iothub::message const& m);
   void message_accepted(int d, std::uint64_t n) { ++devices_[i(d)].messages[n].accepted; }
   // A messenger sends it: it may be lost until that says that the hub has it. Feedback is asked for, or not.
   void message_by_messenger(int d, std::uint64_t n, bool wants_feedback);
@@ -122,14 +119,19 @@ class oracle {
   void feedback(int d, std::uint64_t n, bool success);
   // Is there a message that was accepted and asked for feedback, of which none has come?
   [[nodiscard]] bool awaits_feedback() const;
-  // `waiting`: how many the hub still holds for it.
-  void final_messages(int d, std::size_t waiting);
+  void final_messages(int d);
 
   // --- faults
   void fault(int d, std::string_view what);
+  // The process stands still from now on.
+  void stalled(micros lasting);
+  // Until then the hub may refuse a message of the device, and take one behind it.
+  void may_reorder(int d, micros lasting);
+  // Another client of the same device connects.
+  void rival(int d, micros lasting);
 
   // --- the wire
-  void attempt(int d);
+  void attempt(int d, std::int64_t client_utc);
   void gone(int d);
   void goodbye(int d) { devices_[i(d)].said_goodbye = true; }
   void up(int d, std::string_view bytes, std::int64_t client_utc);
@@ -158,6 +160,9 @@ class oracle {
     bool threw = false;   // nobody is told how it ends, and it may be done all the same (docs/guarantees.md)
     bool unsure = false;  // memory ran out in the connection: it may or may not have tried to send it
     std::uint64_t stored = 0, breaks = 0;
+    micros began = 0;
+    std::size_t size = 0;        // as the outbox counts, while it may be there
+    iothub::property_list extra = {};
   };
   struct report_key {
     std::set<std::int64_t> sent;
@@ -168,20 +173,27 @@ class oracle {
     bool excused = false;  // it may be lost
     bool wants_feedback = false, taken = false;
     bool gone = false;     // its device was deleted
+    bool once_more = false;
     std::uint64_t feedback = 0;
   };
   static bool lacks_feedback(c2d const& m);
   struct call_state {
     int device;
     micros began, limit;
-    std::uint64_t delivered, runs;
-    bool ended;
+    bool known;
+    std::uint64_t delivered = 0, runs = 0;
+    bool threw = false, ended = false;
   };
   struct device_state {
     std::string status = "disconnected";
     std::map<std::uint64_t, operation> pending;
     std::vector<send> sends;
-    bool any_stored = false, order_excused = false;
+    bool any_stored = false;
+    micros order_excused_until = -1, rival_until = -1;
+    std::size_t refusals_due = 0;
+    std::uint64_t brought = 0, turned_away = 0;  // calls and messages to it; calls that found its inbox full
+    std::size_t outbox_messages = 0, outbox_bytes = 0;
+    micros last_send = 0;
     std::uint64_t newest_stored = 0;
     report_key reports[6];
     std::uint64_t last_reported = 0;
@@ -196,7 +208,6 @@ class oracle {
     std::set<std::uint64_t> open_sends;  // of whatever connection
     bool explicit_connect = true, said_goodbye = false, up_buffer_connect = false, link_open = false, session_present = false,
          must_end = false, busy = false, subscribed = false;
-    std::int64_t asked_at_utc = 0;
     micros anew_at = 0, gone_at = 0, link_since = 0, last_up = 0, last_down = 0, busy_until = 0;
     bool out_of_memory = false;  // in a call into the client, on this connection
     std::map<std::uint16_t, std::uint64_t> ids;     // in flight: packet id, message
@@ -207,17 +218,26 @@ class oracle {
     std::map<std::uint16_t, std::size_t> asked;
     std::vector<std::pair<std::uint64_t, micros>> confirmed;    // messages with their PUBACK, since when
     std::size_t filters = 0;
-    int attempts_unproven = 0;
+    int attempts_unproven = 0;   // at most so many, and
+    unsigned waits = 0;          // at least: as the application can know
+    bool asked_for_less = false;  // the hub has, or broke its protocol
     std::vector<micros> gaps;
+    micros attempted_at = 0, token_ends = 0, told_connected_at = 0, told_lost_at = 0;
+    std::int64_t asked_utc = 0;
   };
 
   static std::size_t i(int d) noexcept { return static_cast<std::size_t>(d); }
   void mix(std::uint64_t v) noexcept;
-  // While the process stood still nothing could be done.
-  [[nodiscard]] micros slack(micros since) const noexcept { return stalled_at_ >= since ? 2 * 3600 * second : 2 * second; }
+  // While the process stood still nothing could be done: for how long since then?
+  [[nodiscard]] micros stood_still(micros since) const noexcept;
+  [[nodiscard]] micros slack(micros since) const noexcept { return 2 * second + stood_still(since); }
+  void bounds(int d, device_state& x);
+  void outlived(int d, device_state& x);
+  void asked_fault(int d, iothub::property_list const& extra);
+  void leaves_outbox(device_state& x, send& s);
   static void merge(iothub::json::value& into, iothub::json::value const& patch);
 
-  void backoff(int d, device_state& x, micros gap);
+  void backoff(int d, device_state& x, micros from);
   void silence(int d, device_state& x);
   void up_connect(int d, device_state& x, seen_packet const& p, std::int64_t client_utc);
   void up_publish(int d, device_state& x, seen_packet const& p);
@@ -238,7 +258,10 @@ class oracle {
   std::size_t next_ = 0;
   micros now_ = 0, moment_ = -1;
   std::uint64_t at_moment_ = 0;  // events
-  micros stalled_at_ = -1;
+  struct stall {
+    micros from, to;
+  };
+  std::vector<stall> stalls_;
   std::uint64_t last_op_ = 0, count_ = 0, messages_ = 0, duplicates_ = 0, renewals_ = 0, attempts_ = 0, failures_ = 0;
   std::uint64_t hash_ = 14695981039346656037u;
   std::string invariant_, what_;

@@ -29,7 +29,6 @@ void oracle::up_frame(int d, device_state& x, std::string_view bytes, std::int64
   if (f.name == "end") x.must_end = false;  // the rule was one of the session's: the hub's answer is waited for
   if (x.link_open) silence(d, x);
   x.last_up = now_;
-  if (x.up_buffer_connect) x.asked_at_utc = client_utc;  // when the first token is made
   x.up_buffer_connect = false;
   switch (f.what) {
     case seen_frame::kind::closed:
@@ -38,7 +37,8 @@ void oracle::up_frame(int d, device_state& x, std::string_view bytes, std::int64
     case seen_frame::kind::token: {
       auto const token = iothub::parse_sas_token(token_in(f.body));
       if (!token) return fail("I16", d, "put-token without a token");
-      if (token->expiry <= (x.link_open ? client_utc : x.asked_at_utc)) return fail("I16", d, "put-token with an expired token");
+      if (token->expiry <= (x.link_open ? client_utc : x.asked_utc)) return fail("I16", d, "put-token with an expired token");
+      x.token_ends = x.link_open ? now_ + (token->expiry - client_utc) * second : x.attempted_at + (token->expiry - x.asked_utc) * second;
       if (x.link_open) ++renewals_;
       return;
     }
@@ -85,19 +85,18 @@ void oracle::down_frame(int d, device_state& x, std::string_view bytes) {
       x.sent_on_link.clear();
       return;
     case seen_frame::kind::call: return call_delivered(d, x, f.correlation, f.body);
-    case seen_frame::kind::message: x.owed.emplace_back(f.delivery, number_after(f.body, 1)); return;
+    case seen_frame::kind::message: ++x.brought, x.owed.emplace_back(f.delivery, number_after(f.body, 1)); return;
     default: return;
   }
 }
 
 // The hub says how long it waits (Part 2, 2.4.5); the client, as its dialect has it, for twice the keep-alive.
 void oracle::frame_silence(int d, device_state& x) {
-  if (x.must_end && now_ > x.last_down + 5 * second) return fail("I18", d, "a connection lives on after what is not AMQP");
-  if (stalled_at_ >= x.last_up || stalled_at_ >= x.last_down) return;
+  if (x.must_end && now_ > x.last_down + 5 * second + stood_still(x.last_down)) return fail("I18", d, "a connection lives on after what is not AMQP");
   micros const patience = static_cast<micros>(x.witness.hub_patience()) * 1000;
-  if (patience != 0 && now_ - x.last_up > patience + second)
+  if (patience != 0 && now_ - x.last_up > patience + second + stood_still(x.last_up))
     fail("I14", d, "nothing was sent for " + std::to_string((now_ - x.last_up) / second) + " s");
-  if (script_.keep_alive != 0 && now_ - x.last_down > 2 * script_.keep_alive * second + 31 * second)
+  if (script_.keep_alive != 0 && now_ - x.last_down > 2 * script_.keep_alive * second + 31 * second + stood_still(x.last_down))
     fail("I14", d, "a dead link was not noticed for " + std::to_string((now_ - x.last_down) / second) + " s");
 }
 

@@ -10,17 +10,21 @@ using namespace std::chrono_literals;
 
 // --- the log
 
-std::uint64_t event_book::hash_of(std::string_view body, std::string_view property) {
+std::uint64_t event_book::hash_of(iothub::message const& m) {
   std::uint64_t h = 14695981039346656037u;
-  for (std::string_view const text : {body, property}) {
+  auto const mix = [&h](std::string_view text) {
     for (char const c : text) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211u;
     h = (h ^ text.size()) * 1099511628211u;
-  }
+  };
+  for (std::string_view const text : {m.body.bytes(), std::string_view{m.message_id}, std::string_view{m.correlation_id},
+                                      std::string_view{m.content_type}, std::string_view{m.content_encoding}})
+    mix(text);
+  for (auto const& p : m.properties) mix(p.name), mix(p.value);
   return h;
 }
-void event_book::wrote(std::size_t partition, int device, std::string_view body, std::string_view property) {
+void event_book::wrote(std::size_t partition, int device, iothub::message const& m) {
   if (partitions.size() <= partition) partitions.resize(partition + 1);
-  partitions[partition].push_back({device, hash_of(body, property)});
+  partitions[partition].push_back({device, hash_of(m)});
 }
 
 // --- the store
@@ -162,10 +166,7 @@ void readers::on_event(one& r, hub_event const& e) {
       static_cast<std::size_t>(e.sequence_number) >= book_.partitions[p].size())
     return fail("I2", r, "event " + std::to_string(e.sequence_number) + " of partition " + e.partition + " is not in the log");
   auto const& was = book_.partitions[p][static_cast<std::size_t>(e.sequence_number)];
-  std::string property;
-  for (auto const& each : e.content.properties)
-    if (each.name == "n") property = each.value;
-  if (e.device_id != "d" + std::to_string(was.device) || event_book::hash_of(e.content.body.bytes(), property) != was.hash)
+  if (e.device_id != "d" + std::to_string(was.device) || event_book::hash_of(e.content) != was.hash)
     return fail("I2", r, "event " + std::to_string(e.sequence_number) + " of partition " + e.partition + " is not what the log has");
   order(r, p, e.sequence_number);
   if (!std::exchange(r.dies_in_handler, false)) return;

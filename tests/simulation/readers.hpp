@@ -19,10 +19,10 @@ namespace iothub_test {
 struct event_book {
   struct entry {
     int device;
-    std::uint64_t hash;  // of the body and the property
+    std::uint64_t hash;  // of all that it says
   };
-  static std::uint64_t hash_of(std::string_view body, std::string_view property);
-  void wrote(std::size_t partition, int device, std::string_view body, std::string_view property);
+  static std::uint64_t hash_of(iothub::message const& m);
+  void wrote(std::size_t partition, int device, iothub::message const& m);
   std::vector<std::vector<entry>> partitions = {};
 };
 
