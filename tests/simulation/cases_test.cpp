@@ -145,7 +145,7 @@ publish_timeout 10
 token 900
 margin 150
 98437 connect_throttled 0 615 914873
-470750 illegal_packet 0 766 335234
+470750 illegal_packet 0 766 2
 540207 connect_throttled 0 2004 653280
 766117 connack_lost 0 913 373895
 827982 method 0 21000 193
