@@ -1,5 +1,6 @@
 // As cases_test.cpp: what seeds found where AMQP, event readers and values are in the run.
 #include <gtest/gtest.h>
+#include <sys/time.h>
 
 #include <string>
 
@@ -10,7 +11,24 @@ namespace {
 
 using namespace iothub_test;
 
+// A run that goes round in circles where the judge sees nothing would never end: a minute of CPU, and the program is over
+// (SIGPROF).
+class cpu_limit {
+ public:
+  cpu_limit() noexcept { set(60); }
+  cpu_limit(cpu_limit const&) = delete;
+  cpu_limit& operator=(cpu_limit const&) = delete;
+  ~cpu_limit() { set(0); }
+
+ private:
+  static void set(long seconds) noexcept {
+    itimerval const timer{{0, 0}, {seconds, 0}};
+    setitimer(ITIMER_PROF, &timer, nullptr);
+  }
+};
+
 void holds(std::string const& text) {
+  cpu_limit const in_time;
   script const s = parse(text);
   verdict const v = run(s, 100);
   EXPECT_TRUE(v.ok()) << report(v, s, "in cases_amqp_test.cpp");
@@ -215,6 +233,23 @@ amqp 2
 357384 allocation_failure 0 724 36499
 380810 telemetry 0 1000 2
 401018 ask_fault 0 3000 560
+)");
+}
+
+// A reader was cut off while $management owed it an answer, and the line went on slowly: from when the answer was due each
+// moment was, and the run did not end.
+TEST(SimulationAmqp, AReaderThatGaveAnAnswerUpRestsUntilItsLineHasGone) {
+  holds(R"(
+seed 3228597384567337801
+length 300000
+latency 300
+jitter 0
+subscribe_timeout 5
+twin_timeout 10
+token 86400
+readers 1
+10736 outage -1 1375 865643
+61933 partial_io -1 125 974218
 )");
 }
 
