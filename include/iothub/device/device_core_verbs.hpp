@@ -1,6 +1,7 @@
 // Bodies of device_core, first half: verbs, tokens, actions. Include device_core.hpp instead.
 #pragma once
 
+#include <iothub/base/attempt.hpp>
 #include <iothub/base/secret.hpp>
 #include <iothub/base/undo.hpp>
 #include <iothub/device/device_core.hpp>
@@ -106,14 +107,7 @@ inline void device_core::abandon(time_point now) noexcept {
   phase_ = phase::closed;
   phase_deadline_ = never;
   if (!was) return;
-#if IOTHUB_EXCEPTIONS
-  try {
-    dialect_.close(dialect_close::graceful, now);
-  } catch (...) {  // no memory for a good-bye: the hub sees a connection that was lost
-  }
-#else
-  dialect_.close(dialect_close::graceful, now);
-#endif
+  attempt([&] { dialect_.close(dialect_close::graceful, now); });  // else the hub sees a connection that was lost
 }
 
 inline void device_core::send_telemetry(operation_id id, message const& what, std::optional<duration> timeout,

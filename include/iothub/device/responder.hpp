@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include <iothub/base/attempt.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/result.hpp>
 #include <iothub/wire/models.hpp>
@@ -45,14 +46,9 @@ class responder {
  private:
   void drop() noexcept {
     if (!to_) return;
-#if IOTHUB_EXCEPTIONS
-    try {
-#endif
+    attempt([this] {  // without memory for an answer the caller times out
       (void)answer({.status = 500, .payload = {{"message", "the device did not handle the call"}}});
-#if IOTHUB_EXCEPTIONS
-    } catch (...) {  // no memory for an answer: the caller times out
-    }
-#endif
+    });
   }
 
   target to_;

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include <iothub/base/attempt.hpp>
 #include <iothub/base/exchange.hpp>
 #include <iothub/base/function.hpp>
 #include <iothub/base/maybe.hpp>
@@ -55,7 +56,7 @@ class tls_stream {
   io_result read(byte_span into, time_point now);
   io_result write(byte_view from, time_point now);
   // Says close_notify, as far as it can be sent at once, and closes Next.
-  void close();
+  void close() noexcept;
   [[nodiscard]] error last_error() const { return last_error_ ? *last_error_ : error{errc::closed}; }
   [[nodiscard]] time_point deadline() const {
     time_point const below = next_.deadline();
@@ -104,6 +105,12 @@ class tls_stream {
 
   result<void> start(std::string const& host);
   io_status handshake(time_point now);
+  // Also when an exception left the handshake that did it.
+  io_status established_now() noexcept {
+    if (handshake_ends_ != never) barren_ = 0;
+    handshake_ends_ = never;
+    return io_status::done;
+  }
   io_status receive(char (&scratch)[scratch_size], time_point now);
   io_status flush(time_point now);
   // After rounds_per_call rounds: the rest in another step, which nothing else may cause, since what watches the
@@ -191,7 +198,7 @@ io_status tls_stream<Next>::receive(char (&scratch)[scratch_size], time_point no
 
 template <byte_stream Next>
 io_status tls_stream<Next>::handshake(time_point now) {
-  if (engine_->established()) return io_status::done;
+  if (engine_->established()) return established_now();
   if (context_.role() == tls_role::server && handshake_ends_ == never)
     handshake_ends_ = iothub::add(now, options_.handshake_timeout);
   char scratch[scratch_size];
@@ -212,9 +219,7 @@ io_status tls_stream<Next>::handshake(time_point now) {
     if (now < handshake_ends_) return got;
     return fail({errc::timeout, "the TLS handshake took too long"}).status;
   }
-  handshake_ends_ = never;
-  barren_ = 0;
-  return io_status::done;
+  return established_now();
 }
 
 template <byte_stream Next>
@@ -266,11 +271,12 @@ io_result tls_stream<Next>::write(byte_view from, time_point now) {
 }
 
 template <byte_stream Next>
-void tls_stream<Next>::close() {
-  if (engine_) {
+void tls_stream<Next>::close() noexcept {
+  attempt([this] {  // without memory for it the peer sees a connection that was cut
+    if (!engine_) return;
     engine_->shutdown();
     flush(last_now_);
-  }
+  });
   engine_.reset();
   encrypted_ = 0;
   handshake_ends_ = never;

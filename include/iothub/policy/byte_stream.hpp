@@ -28,8 +28,8 @@ struct io_result {
 };
 
 // open() starts connecting and never blocks; a failure may come from open() or from a later read() or write().
-// write() may be partial. close() drops the connection at once and may be called at any time, also twice; after it the
-// stream can be opened again. deadline() is the next time at which step(now) or an I/O call can make progress without
+// write() may be partial. close() drops the connection at once, throws nothing, and may be called at any time, also
+// twice; after it the stream can be opened again. deadline() is the next time at which step(now) or an I/O call can make progress without
 // being woken (latency in a pipe, a connect time-out); `never` where there is none. attach() names the participant
 // that is woken when the stream becomes ready; it must outlive the stream or be replaced.
 //

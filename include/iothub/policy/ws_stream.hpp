@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include <iothub/base/attempt.hpp>
 #include <iothub/base/base64.hpp>
 #include <iothub/base/bytes.hpp>
 #include <iothub/base/exchange.hpp>
@@ -52,7 +53,7 @@ class ws_stream {
   io_result read(byte_span into, time_point now);
   io_result write(byte_view from, time_point now);
   // Says close, as far as it can be sent at once, and closes Next.
-  void close();
+  void close() noexcept;
   [[nodiscard]] error last_error() const { return last_error_ ? *last_error_ : error{errc::closed}; }
   [[nodiscard]] time_point deadline() const {
     time_point const below = next_.deadline();
@@ -250,11 +251,12 @@ io_result ws_stream<Next>::write(byte_view from, time_point now) {
 }
 
 template <byte_stream Next>
-void ws_stream<Next>::close() {
-  if (established()) {
+void ws_stream<Next>::close() noexcept {
+  attempt([this] {  // without memory for it the peer sees a connection that was cut
+    if (!established()) return;
     wire_.close();
     flush(last_now_);
-  }
+  });
   wire_.restart();
   http_.reset();
   early_ = {};
