@@ -218,7 +218,7 @@ class simulation final : private participant {
   fake_hub hub_;
   std::optional<net::tls_context> trust_;
   std::vector<std::unique_ptr<bad_server>> bad_;
-  std::uint16_t bad_ports_[6] = {};
+  std::uint16_t bad_ports_[sim::line::bad_servers] = {};
   std::vector<std::unique_ptr<device_place>> places_;  // [0] is the back ends'
   std::vector<promised> promises_;
   std::optional<device_client> rival_;

@@ -24,6 +24,10 @@ inline simulation::simulation(simulation_options options)
   hub_.loop().add(*this);
   hub_.faults().on_effect = [this](hub::fault_effect const& e) {
     if (e.tag != 0) happened(static_cast<sim::fault>(e.tag - 1), find(e.who.device_id));
+    for (std::size_t i = 0; i != std::size(hub::requested_faults); ++i)
+      if (!e.asked.empty() && hub::requested_faults[i].name == e.asked)
+        happened(static_cast<sim::fault>(static_cast<std::size_t>(sim::fault::asked_kill_tcp) + i),
+                 find(e.who.device_id));
   };
   if (options_.hub.pipes.latency > duration{0}) counts_.add(sim::fault::latency);
   places_.push_back(std::make_unique<device_place>("", hub_.loop(), hub_.pipes(), counts_));
@@ -45,6 +49,8 @@ inline net::tls_context const* simulation::context() {
     bad_ports_[bad_.size()] = listener.local().port;
     sim::wrap_tls wrap{
         net::tls_context::server({.certificate_pem = server.chain_pem, .private_key_pem = server.key_pem}).value()};
+    auto const first = static_cast<std::size_t>(sim::fault::tls_wrong_name);
+    sim::spoil(wrap.context, static_cast<sim::fault>(first + bad_.size()));
     bad_.push_back(std::make_unique<bad_server>(hub_.loop(), std::move(listener), hub_.runtime().mqtt(), wrap,
                                                 stream_server_options{.log = options_.hub.log, .name = "bad"}));
     bad_.back()->start().value();
@@ -66,7 +72,7 @@ inline simulation::device_place& simulation::place(std::string_view id) {
   device_place& made = *places_.back();
   made.wrong.since = now();
   made.way.secure = options_.tls;
-  for (std::size_t i = 0; i != 6; ++i) made.way.bad_ports[i] = bad_ports_[i];
+  for (std::size_t i = 0; i != sim::line::bad_servers; ++i) made.way.bad_ports[i] = bad_ports_[i];
   made.way.drop_at_hub = [this, name = made.id] { hub_.disconnect(name); };
   return made;
 }
@@ -153,6 +159,7 @@ inline bool simulation::inject(sim::fault what, std::string_view id, duration la
   device_place* const at = find(id);
   if (at == nullptr || what >= sim::fault::count) return false;
   switch (layer_of(what)) {
+    case sim::fault_layer::asked:
     case sim::fault_layer::process: return false;
     case sim::fault_layer::hub: return at_hub(what, *at, lasting, amount);
     case sim::fault_layer::clock: return to_clock(what, *at, lasting, amount);
@@ -280,6 +287,18 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
              errc::server_error);
       break;
     case fault::token_refused: reject(rule_of(what, point::connect, d.id, 1), errc::unauthorized, 401003); break;
+    case fault::token_expired:
+      if (!hub_.core().expire_token(key, hub_.runtime().now())) return false;
+      hub_.runtime().touched();
+      break;
+    case fault::messages_expired:
+    case fault::messages_used_up: {
+      auto const why = what == fault::messages_expired ? hub::feedback_status::expired
+                                                       : hub::feedback_status::delivery_count_exceeded;
+      when_it_applies = hub_.core().give_up_c2d(d.id, why, hub_.runtime().now()) == 0;  // else never
+      hub_.runtime().touched();
+      break;
+    }
     case fault::device_deleted:
       d.primary_key = known->authentication.primary_key;
       hub_.delete_device(d.id);
@@ -339,6 +358,7 @@ inline bool simulation::to_clock(sim::fault what, device_place& d, duration last
     case fault::clock_edge:  // shortly before the last second of a 32-bit clock
       hub_.loop().set_utc(from_unix_seconds(2'147'483'647 - static_cast<std::int64_t>(amount % 600)));
       break;
+    case fault::leap_second: hub_.loop().set_utc(hub_.loop().utc_now() - std::chrono::seconds{1}); break;
     case fault::stall: hub_.loop().stall(lasting); break;
     default: return false;
   }

@@ -64,6 +64,37 @@ std::uint64_t small(prng& dice, std::uint64_t most) {
   return 1 + dice.below(top < most ? top : most);
 }
 
+// Kinds that came after seeds had been kept and talked about: with dice of their own, so that those stay as they were.
+constexpr sim::fault later_kinds[] = {
+    sim::fault::tls_too_old, sim::fault::tls_renegotiation, sim::fault::dns_ipv6_dead, sim::fault::connack_wrong,
+    sim::fault::packet_unexpected, sim::fault::method_late, sim::fault::method_answer_late, sim::fault::settlement_lost,
+    sim::fault::token_expired, sim::fault::messages_expired, sim::fault::messages_used_up, sim::fault::leap_second};
+bool came_later(sim::fault f) {
+  return layer_of(f) == sim::fault_layer::asked || std::find(std::begin(later_kinds), std::end(later_kinds), f) != std::end(later_kinds);
+}
+void add_later_kinds(script& s, std::uint64_t seed) {
+  prng dice{seed * 0x9e3779b97f4a7c15u + 3};
+  for (sim::fault const f : later_kinds) {
+    bool const of_tls = layer_of(f) == sim::fault_layer::tls;
+    if ((of_tls && !s.tls) || !dice.chance(of_tls ? 4 : 1, 12)) continue;
+    for (auto n = 1 + dice.below(4); n != 0; --n) {
+      step t{dice.between(0, s.length), std::string{to_string(f)}, static_cast<int>(dice.below(static_cast<std::uint64_t>(s.devices)))};
+      t.lasting = dice.between(100, static_cast<std::int64_t>(small(dice, 300)) * 1000);
+      t.amount = dice.below(1'000'000);
+      // Messages wait for devices that are away.
+      if (f == sim::fault::messages_expired || f == sim::fault::messages_used_up) {
+        s.steps.push_back({t.at, "link_dropped", t.device, 1000, 0});
+        s.steps.push_back({t.at, "c2d", t.device, 1000, 1});
+      }
+      s.steps.push_back(std::move(t));
+    }
+  }
+  // The hub does as it is asked in 16 ways, of which a device over MQTT has five.
+  if (s.amqp == 0 || !dice.chance(1, 2)) return;
+  for (auto n = 1 + dice.below(12); n != 0; --n)
+    s.steps.push_back({dice.between(0, s.length), "ask_fault", 0, dice.between(1000, 60'000), dice.below(1000)});
+}
+
 // Who speaks what, and what happens to back ends. With dice of its own, so that the rest of a script stays as it is.
 void widen(script& s, std::uint64_t seed, std::vector<sim::fault> const& kinds) {
   prng dice{seed * 0x9e3779b97f4a7c15u + 2};
@@ -153,6 +184,7 @@ script draw(std::uint64_t seed) {
     auto const f = static_cast<sim::fault>(i);
     if (f == sim::fault::latency) continue;
     if (f == sim::fault::clock_edge) continue;  // drawn as `start`
+    if (came_later(f)) continue;
     if (layer_of(f) == sim::fault_layer::tls && !s.tls) continue;
     if (dice.chance(s.tls && layer_of(f) == sim::fault_layer::tls ? 4 : density, 12)) kinds.push_back(f);
   }
@@ -176,6 +208,7 @@ script draw(std::uint64_t seed) {
     s.steps.push_back({from + 1, pick(dice, {"black_hole_down", "half_open", "black_hole_up"}), d, 4 * s.keep_alive * 1000, 0});
   }
   widen(s, seed, kinds);
+  add_later_kinds(s, seed);
   std::stable_sort(s.steps.begin(), s.steps.end(), [](step const& a, step const& b) { return a.at < b.at; });
   return s;
 }

@@ -35,6 +35,9 @@ bool at_once(fault f) {
     case fault::hub_restart_forgets:
     case fault::failover:
     case fault::link_dropped:
+    case fault::token_expired:
+    case fault::messages_expired:
+    case fault::messages_used_up:
     case fault::device_deleted:
     case fault::device_disabled:
     case fault::key_rotated: return true;
@@ -43,7 +46,7 @@ bool at_once(fault f) {
 }
 // The test's own to make, or an option of the whole run.
 bool is_ordered(fault f) {
-  return layer_of(f) != sim::fault_layer::process && f != fault::latency;
+  return layer_of(f) != sim::fault_layer::process && layer_of(f) != sim::fault_layer::asked && f != fault::latency;
 }
 
 // A device and a back end in traffic of every kind. The client goes as it comes: a fault may have ended it.
@@ -102,6 +105,10 @@ class EveryFault : public ::testing::TestWithParam<fault> {};
 TEST_P(EveryFault, CountsWhenItTakesEffect) {
   fault const f = GetParam();
   traffic all{layer_of(f) == sim::fault_layer::tls};
+  if (f == fault::messages_expired || f == fault::messages_used_up) {  // messages wait for who is away
+    (void)all.sim.hub().disconnect("pump");
+    all.sim.hub().send_c2d("pump", {.body = "hello"});
+  }
   ASSERT_EQ(all.sim.faults()[f], 0u);
   ASSERT_TRUE(all.sim.inject(f, "pump", 20s, 5)) << "it cannot be ordered";
   // The clog and the outage count for every line that they meet.

@@ -158,6 +158,15 @@ inline bool hub_core::drop(key_view who, error reason, instant at) {
   return true;
 }
 
+inline bool hub_core::expire_token(key_view who, instant at) {
+  last_ = at;
+  identity_record* const record = registry_.find(who);
+  if (record == nullptr || record->link == nullptr) return false;
+  record->drop_at = at.now;
+  set_timer(*record, at);
+  return true;
+}
+
 inline void hub_core::drop_all(error const& reason, instant at) {
   last_ = at;
   for (auto& [key, record] : registry_.records()) drop_record(record, reason, at);

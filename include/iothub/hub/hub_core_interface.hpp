@@ -180,6 +180,10 @@ class hub_core {
   [[nodiscard]] fault_plan& faults() noexcept { return faults_; }
   // The hub ends the connection of an identity (maintenance, say); false when it has none.
   bool drop(key_view who, error reason, instant at);
+  // The token of its connection has expired; false when it has no connection.
+  bool expire_token(key_view who, instant at);
+  // The messages that wait for a device, and that no connection has, leave its queue for this reason; how many.
+  std::size_t give_up_c2d(std::string_view device_id, feedback_status why, instant at);
   // The same for every connection.
   void drop_all(error const& reason, instant at);
   // Forgets who holds a session and listens for messages, of all who are not connected. Messages stay.

@@ -374,6 +374,17 @@ inline void hub_core::settle_time(identity_record& record, bool connection_ended
   for (auto& d : departed) depart(record, std::move(d.entry), d.status, at);
 }
 
+inline std::size_t hub_core::give_up_c2d(std::string_view device_id, feedback_status why, instant at) {
+  last_ = at;
+  identity_record* const record = registry_.find({device_id, {}});
+  if (record == nullptr || !record->queue) return 0;
+  std::size_t many = 0;
+  for (c2d_entry* one; (one = record->queue->next()) != nullptr; ++many)
+    depart(*record, record->queue->take(*one), why, at);
+  set_timer(*record, at);
+  return many;
+}
+
 // A message left the queue: feedback where it was asked for, and a place among the dead letters where it failed.
 inline void hub_core::depart(identity_record& record, c2d_entry entry, feedback_status status, instant at) {
   if (wants_feedback(entry.message.ack, status)) {

@@ -115,6 +115,8 @@ class amqp_wire {
     if (mute_) return;
     armed_fault fault_now;
     if (line_->take(fault::reset_before_packet)) return mute_ = true, line_->reset_at(now);
+    bool const settles = f.what() == amqp_performative::disposition && f.fields.at(0).is_true();
+    if (settles && line_->take(fault::settlement_lost)) return mute_ = true, line_->reset_at(now);
     if (line_->take(fault::reset_inside_packet, fault_now)) {
       to_hub_.append(frame.substr(0, 1 + fault_now.amount % (frame.size() - 1)));
       mute_ = true;

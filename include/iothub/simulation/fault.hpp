@@ -35,9 +35,13 @@ enum class fault : std::uint8_t {
   outage,                 // no way to the hub for a while
   // TLS
   tls_stops_after_hello, tls_wrong_name, tls_expired, tls_not_yet_valid, tls_unknown_authority, tls_self_signed,
-  tls_wrong_usage, tls_alert, tls_truncated,
+  tls_wrong_usage,
+  tls_too_old,            // the next server speaks nothing above TLS 1.1
+  tls_renegotiation,      // the next server speaks TLS 1.2, and asks for a second handshake
+  tls_alert, tls_truncated,
   // names
   dns_not_found, dns_timed_out, dns_empty, dns_first_address_dead, dns_address_changed,
+  dns_ipv6_dead,          // an IPv6 address comes first, where nobody is (RFC 8305)
   // MQTT, legal
   publish_doubled,        // the hub's next message at QoS 1 comes twice, with DUP
   puback_late,            // the next PUBACKs do not come before the connection is lost
@@ -52,18 +56,33 @@ enum class fault : std::uint8_t {
   packets_joined,         // packets of the hub are held for a moment and come in one piece
   twin_answer_late,       // the next answer about a twin comes after other packets
   twin_answer_unknown,    // an answer to a request that was never made
-  illegal_packet,         // bytes that no correct hub sends
+  illegal_packet,         // bytes that no correct hub sends: hostile_packets.hpp has them
+  connack_wrong,          // something else comes in place of the next CONNACK
+  packet_unexpected,      // a packet for which nobody asked, and which may do no harm
+  method_late,            // the next method call comes after other packets, its caller may have given up
+  method_answer_late,     // the answer to the next one reaches the hub so
+  settlement_lost,        // the next message's settlement is lost with the connection: the hub's lock on it ends
   // the hub
   hub_restart, hub_restart_forgets,  // away for a while; and it has lost its MQTT sessions
   failover,               // every connection is dropped at once
   link_dropped,           // one is
   connect_throttled, telemetry_throttled, quota_used_up, telemetry_confirmed_late, server_error,
   token_refused, device_deleted, device_disabled, key_rotated, takeover,
+  token_expired,          // the hub ends the connection, since the token on it has expired
+  messages_expired, messages_used_up,  // messages that wait at the hub leave it, as after their time or ten deliveries
+  // the hub, asked by a device's telemetry: the types of AzIoTHub_FaultOperationType, in the order of
+  // hub::requested_faults. For a test to send.
+  asked_kill_tcp, asked_shut_down_mqtt, asked_shut_down_amqp, asked_throttling, asked_quota, asked_auth_error,
+  asked_kill_connection, asked_kill_session, asked_kill_cbs_requests, asked_kill_cbs_answers, asked_kill_telemetry,
+  asked_kill_c2d, asked_kill_twin_requests, asked_kill_twin_answers, asked_kill_method_requests,
+  asked_kill_method_answers,
   // HTTP, towards back ends
   http_throttled_seconds, http_throttled_date, http_throttled_nonsense, http_unavailable, http_continue, http_body_cut,
   http_length_wrong, http_header_huge, http_redirect, http_empty_answer, http_reset,
   // clocks
-  clock_offset, clock_forward, clock_back, clock_drift, clock_edge, stall,
+  clock_offset, clock_forward, clock_back, clock_drift, clock_edge,
+  leap_second,            // the same second comes twice, on all wall clocks
+  stall,
   // the process: for a test to do, since it is the test that owns the client
   client_closed, client_destroyed, destroyed_in_handler, handler_throws, handler_slow, handler_reenters,
   allocation_failure,     // memory runs out in a call into the client
@@ -71,14 +90,15 @@ enum class fault : std::uint8_t {
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(fault::count);
 
-enum class fault_layer : std::uint8_t { tcp, tls, dns, mqtt, hub, http, clock, process };
+enum class fault_layer : std::uint8_t { tcp, tls, dns, mqtt, hub, asked, http, clock, process };
 
 [[nodiscard]] constexpr fault_layer layer_of(fault f) noexcept {
   if (f <= fault::outage) return fault_layer::tcp;
   if (f <= fault::tls_truncated) return fault_layer::tls;
-  if (f <= fault::dns_address_changed) return fault_layer::dns;
-  if (f <= fault::illegal_packet) return fault_layer::mqtt;
-  if (f <= fault::takeover) return fault_layer::hub;
+  if (f <= fault::dns_ipv6_dead) return fault_layer::dns;
+  if (f <= fault::settlement_lost) return fault_layer::mqtt;
+  if (f <= fault::messages_used_up) return fault_layer::hub;
+  if (f <= fault::asked_kill_method_answers) return fault_layer::asked;
   if (f <= fault::http_reset) return fault_layer::http;
   return f <= fault::stall ? fault_layer::clock : fault_layer::process;
 }
@@ -89,17 +109,22 @@ enum class fault_layer : std::uint8_t { tcp, tls, dns, mqtt, hub, http, clock, p
       "reset_after_packet", "half_open", "black_hole_up", "black_hole_down", "partial_io", "slow_peer", "zero_window",
       "end_with_unread_data", "latency", "latency_spike", "clog", "late_data_after_close", "outage",
       "tls_stops_after_hello", "tls_wrong_name", "tls_expired", "tls_not_yet_valid", "tls_unknown_authority",
-      "tls_self_signed", "tls_wrong_usage", "tls_alert", "tls_truncated",
-      "dns_not_found", "dns_timed_out", "dns_empty", "dns_first_address_dead", "dns_address_changed",
+      "tls_self_signed", "tls_wrong_usage", "tls_too_old", "tls_renegotiation", "tls_alert", "tls_truncated",
+      "dns_not_found", "dns_timed_out", "dns_empty", "dns_first_address_dead", "dns_address_changed", "dns_ipv6_dead",
       "publish_doubled", "puback_late", "puback_lost", "suback_refused", "suback_late", "connack_1", "connack_2",
       "connack_3", "connack_4", "connack_5", "connack_lost", "session_forgotten", "session_invented",
       "pingresp_missing", "packets_joined", "twin_answer_late", "twin_answer_unknown", "illegal_packet",
+      "connack_wrong", "packet_unexpected", "method_late", "method_answer_late", "settlement_lost",
       "hub_restart", "hub_restart_forgets", "failover", "link_dropped", "connect_throttled", "telemetry_throttled",
       "quota_used_up", "telemetry_confirmed_late", "server_error", "token_refused", "device_deleted",
-      "device_disabled", "key_rotated", "takeover",
+      "device_disabled", "key_rotated", "takeover", "token_expired", "messages_expired", "messages_used_up",
+      "asked_kill_tcp", "asked_shut_down_mqtt", "asked_shut_down_amqp", "asked_throttling", "asked_quota",
+      "asked_auth_error", "asked_kill_connection", "asked_kill_session", "asked_kill_cbs_requests",
+      "asked_kill_cbs_answers", "asked_kill_telemetry", "asked_kill_c2d", "asked_kill_twin_requests",
+      "asked_kill_twin_answers", "asked_kill_method_requests", "asked_kill_method_answers",
       "http_throttled_seconds", "http_throttled_date", "http_throttled_nonsense", "http_unavailable", "http_continue",
       "http_body_cut", "http_length_wrong", "http_header_huge", "http_redirect", "http_empty_answer", "http_reset",
-      "clock_offset", "clock_forward", "clock_back", "clock_drift", "clock_edge", "stall",
+      "clock_offset", "clock_forward", "clock_back", "clock_drift", "clock_edge", "leap_second", "stall",
       "client_closed", "client_destroyed", "destroyed_in_handler", "handler_throws", "handler_slow",
       "handler_reenters", "allocation_failure"};
   return f < fault::count ? names[static_cast<std::size_t>(f)] : std::string_view{"unknown"};

@@ -59,10 +59,11 @@ class line final : public participant {
   void observe(line_observer* whom) noexcept { observer_ = whom; }
   // What makes the hub lose its end: for half-open connections.
   function<void()> drop_at_hub;
-  // With TLS; then the ports of servers with bad certificates, in the order of the faults from tls_wrong_name on, 0
+  // With TLS; then the ports of servers that are bad, in the order of the faults from tls_wrong_name on, 0
   // where there is none. Without TLS connections go to the hub's plain ports.
   bool secure = false;
-  std::uint16_t bad_ports[6] = {};
+  static constexpr std::size_t bad_servers = 8;
+  std::uint16_t bad_ports[bad_servers] = {};
   // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down,
   // which pipes find out by themselves.
   bool values = false;

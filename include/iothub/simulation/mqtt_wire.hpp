@@ -19,6 +19,7 @@
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/policy/byte_stream.hpp>
+#include <iothub/simulation/hostile_packets.hpp>
 #include <iothub/simulation/line.hpp>
 
 namespace iothub {
@@ -35,38 +36,6 @@ namespace sim {
     if ((b & 128) == 0) return bytes.size() >= i + 1 + length ? i + 1 + length : 0;
   }
   return bytes.size() + 1;
-}
-
-// Packets that no correct server sends to a client that is connected (OASIS MQTT 3.1.1, sections 2.2.2, 2.2.3, 3).
-[[nodiscard]] inline std::string illegal_packet(std::uint64_t which) {
-  using namespace std::string_view_literals;
-  static constexpr std::string_view packets[] = {
-      "\x00\x00"sv,                  // type 0
-      "\xf0\x00"sv,                  // type 15
-      "\x20\x02\x00\x00"sv,          // a second CONNACK
-      "\x21\x02\x00\x00"sv,          // CONNACK with a flag
-      "\x30\xff\xff\xff\xff\x01"sv,  // a length of five bytes
-      "\x30\x00"sv,                  // PUBLISH without a topic
-      "\x32\x05\x00\x01\x61\x00\x00"sv,  // PUBLISH at QoS 1 with the packet id 0
-      "\x36\x05\x00\x01\x61\x00\x01"sv,  // PUBLISH at QoS 3
-      "\x30\x04\x00\x01\x23\x78"sv,  // PUBLISH with # in the topic
-      "\x30\x05\x00\x02\xc0\x80\x78"sv,  // PUBLISH with a topic that is no UTF-8
-      "\x30\x03\x00\x09\x61"sv,      // PUBLISH with a topic longer than the packet
-      "\x40\x01\x00"sv,              // PUBACK of one byte
-      "\x90\x02\x00\x01"sv,          // SUBACK without a code
-      "\x90\x03\x00\x01\x07"sv,      // SUBACK with a code that is none
-      "\xd0\x01\x00"sv,              // PINGRESP with a body
-      "\xd4\x00"sv,                  // PINGRESP with a flag
-      "\xc0\x00"sv,                  // PINGREQ
-      "\xe0\x00"sv,                  // DISCONNECT
-      "\x82\x06\x00\x01\x00\x01\x61\x00"sv,  // SUBSCRIBE
-      "\x10\x02\x00\x00"sv,          // CONNECT
-      "\x50\x02\x00\x01"sv,          // PUBREC
-      "\x34\x05\x00\x01\x61\x00\x01"sv,  // PUBLISH at QoS 2
-      "\x38\x04\x00\x01\x61\x78"sv,  // PUBLISH at QoS 0 with DUP
-      "\x7f\x00"sv,                  // PUBCOMP with flags, empty
-  };
-  return std::string{packets[which % (sizeof packets / sizeof packets[0])]};
 }
 
 // Next is a byte_stream with a member on() that gives its line.
@@ -103,7 +72,8 @@ class mqtt_wire {
       if (now < joined_until_) return {};
       return ended_;
     }
-    std::size_t const size = into.size() < to_client_.size() ? into.size() : to_client_.size();
+    std::size_t size = into.size() < to_client_.size() ? into.size() : to_client_.size();
+    if (one_by_one_ != 0 && size != 0) size = 1, --one_by_one_;
     for (std::size_t i = 0; i != size; ++i) into[i] = to_client_.view()[i];
     to_client_.consume(size);
     return {io_status::done, size};
@@ -130,11 +100,21 @@ class mqtt_wire {
     from_hub_ = {};
     to_client_ = {};
     held_.clear();
+    held_up_.clear();
     ended_ = {};
-    mute_ = pubacks_stopped_ = connected_ = false;
+    made_up_ids_ = one_by_one_ = 0;
+    mute_ = pubacks_stopped_ = connected_ = subscribed_ = false;
     joined_until_ = time_point::min();
   }
   bool flush(time_point now) {
+    for (std::size_t i = 0; i != held_up_.size();) {
+      if (held_up_[i].at > now) {
+        ++i;
+        continue;
+      }
+      if (!mute_) to_hub_.append(held_up_[i].packet);
+      held_up_.erase(held_up_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
     while (!to_hub_.empty()) {
       io_result const moved = next_.write(to_hub_.view(), now);
       if (moved.status == io_status::would_block) return true;
@@ -145,14 +125,29 @@ class mqtt_wire {
   }
   [[nodiscard]] time_point soon(duration wait) const { return iothub::add(line_->now(), wait); }
 
+  static bool is_method(byte_view packet, byte_view way) {
+    byte_view const names = "$iothub/methods/";
+    if (packet.size() < 24 || static_cast<unsigned char>(packet[0]) >> 4 != 3) return false;
+    auto const at = packet.substr(0, 24).find(names);
+    return at != byte_view::npos && packet.substr(at + names.size(), way.size()) == way;
+  }
+
   // --- from the client
 
   void up(byte_view packet, time_point now) {
+    bool const puback = packet.size() == 4 && packet[0] == '\x40';
+    // For a message that the hub never sent. Both sides still hear of each other.
+    if (puback && made_up_ids_ != 0 && packet[2] == 0 && packet[3] == 10) --made_up_ids_, packet = {"\xc0\x00", 2};
     if (line_->observer() != nullptr) line_->observer()->on_up(packet, now);
     if ((static_cast<unsigned char>(packet[0]) & 0xf6) == 0x32) ++line_->known.unacknowledged;
     if (mute_) return;
     armed_fault f;
     if (line_->take(fault::reset_before_packet)) return mute_ = true, line_->reset_at(now);
+    if (puback && line_->take(fault::settlement_lost)) return mute_ = true, line_->reset_at(now);
+    if (is_method(packet, "res/") && line_->take(fault::method_answer_late, f)) {
+      held_up_.push_back({soon(f.lasting), std::string{packet}});
+      return line_->wake_client_at(held_up_.back().at);
+    }
     if (packet.size() > 1 && line_->take(fault::reset_inside_packet, f)) {
       to_hub_.append(packet.substr(0, 1 + f.amount % (packet.size() - 1)));
       mute_ = true;
@@ -209,6 +204,7 @@ class mqtt_wire {
       line_->known.connects += packet[3] == 0;
       connected_ = true;
     }
+    if (packet[0] == '\x90') subscribed_ = true;
     if (packet.size() == 4 && packet[0] == '\x40' && line_->known.unacknowledged != 0) --line_->known.unacknowledged;
     to_client_.append(packet);
   }
@@ -216,6 +212,12 @@ class mqtt_wire {
     armed_fault f;
     auto const head = static_cast<unsigned char>(packet[0]);
     if (connected_ && line_->take(fault::illegal_packet, f)) give(illegal_packet(f.amount), now);
+    if (subscribed_ && line_->take(fault::packet_unexpected, f)) {
+      unexpected const made_up = unexpected_packet(f.amount);
+      made_up_ids_ += made_up.bytes[0] == '\x32';
+      give(made_up.bytes, now);
+      if (made_up.one_by_one) one_by_one_ = to_client_.size();
+    }
     if (line_->take(fault::packets_joined, f)) {
       joined_until_ = iothub::add(now, f.lasting < std::chrono::seconds{5} ? f.lasting : std::chrono::seconds{5});
       line_->wake_client_at(joined_until_);
@@ -234,6 +236,11 @@ class mqtt_wire {
   }
   void connack(std::string& packet, time_point now) {
     if (line_->take(fault::connack_lost)) return;
+    armed_fault f;
+    if (line_->take(fault::connack_wrong, f)) {
+      byte_view const other = wrong_connack(f.amount);
+      return other.empty() ? line_->reset_at(now) : give(other, now);
+    }
     for (int code = 1; code != 6 && packet.size() == 4; ++code) {
       auto const which = static_cast<fault>(static_cast<int>(fault::connack_1) + code - 1);
       if (!line_->take(which)) continue;
@@ -257,6 +264,7 @@ class mqtt_wire {
       if (at != std::string::npos && at + 5 < stranger.size()) stranger[at + 5] = '0', give(stranger, now);
     }
     if (answer && line_->take(fault::twin_answer_late, f)) return hold(std::move(packet), f.lasting);
+    if (is_method(packet, "POST/") && line_->take(fault::method_late, f)) return hold(std::move(packet), f.lasting);
     give(packet, now);
     if ((head & 6) == 2 && line_->take(fault::publish_doubled)) {
       packet[0] = static_cast<char>(head | 8);
@@ -288,11 +296,14 @@ class mqtt_wire {
 
   line* line_;
   byte_buffer from_client_, to_hub_, from_hub_, to_client_;
-  std::vector<held> held_;
+  std::vector<held> held_, held_up_;
   io_result ended_ = {};  // what the stream said last, told when all before it was read
   bool mute_ = false;     // the connection is about to break: nothing of the client gets through
   bool pubacks_stopped_ = false;
   bool connected_ = false;
+  bool subscribed_ = false;
+  std::size_t made_up_ids_ = 0;  // messages at QoS 1 with the id 10 that the hub knows nothing of
+  std::size_t one_by_one_ = 0;   // bytes for the client
   time_point joined_until_ = time_point::min();
   Next next_;
 };

@@ -142,6 +142,11 @@ class rough_stream {
       state_ = state::lost;
       return {};
     }
+    if (line_->take(fault::dns_ipv6_dead)) {
+      state_ = state::waiting;
+      at_ = iothub::add(now, milliseconds{250});  // the Connection Attempt Delay of RFC 8305, section 8
+      return {};
+    }
     if (line_->take(fault::dns_first_address_dead)) {
       state_ = state::waiting;
       at_ = iothub::add(now, seconds{5});
@@ -155,7 +160,7 @@ class rough_stream {
     if (!line_->secure)
       where.port = mqtt ? 1883 : amqp ? 5672 : 80;
     else
-      for (std::size_t i = 0; (mqtt || amqp) && i != 6; ++i)
+      for (std::size_t i = 0; (mqtt || amqp) && i != line::bad_servers; ++i)
         if (line_->bad_ports[i] != 0 &&
             line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
           where.port = line_->bad_ports[i];

@@ -49,6 +49,24 @@ struct wrap_tls {
   net::tls_stream<memory::pipe_stream> operator()(memory::pipe_stream&& s) const { return {context, std::move(s)}; }
 };
 
+// What is wrong with the servers whose certificates are good: one speaks TLS 1.1 and nothing newer, the other asks for
+// a second handshake as soon as the first is done.
+inline void spoil(net::tls_context const& context, fault how) {
+  SSL_CTX* const c = context.native_handle();
+  if (how == fault::tls_too_old) {
+    SSL_CTX_set_security_level(c, 0);  // OpenSSL 3 has SHA-1 signatures, and so TLS 1.1, at level 0 alone
+    SSL_CTX_set_min_proto_version(c, TLS1_VERSION);
+    SSL_CTX_set_max_proto_version(c, TLS1_1_VERSION);
+    SSL_CTX_set_cipher_list(c, "ALL");
+  } else if (how == fault::tls_renegotiation) {
+    SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+    SSL_CTX_clear_options(c, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_info_callback(c, [](SSL const* of, int what, int) {
+      if ((what & SSL_CB_HANDSHAKE_DONE) != 0) SSL_renegotiate(const_cast<SSL*>(of));
+    });
+  }
+}
+
 // Certificates of servers that a client must not believe, and the CA that signed those that have a good one.
 struct bad_certificates {
   struct server {
@@ -56,7 +74,7 @@ struct bad_certificates {
     std::string key_pem;
   };
   std::string ca_pem;           // to be trusted by the client
-  std::vector<server> servers;  // in the order of the faults: tls_wrong_name to tls_wrong_usage
+  std::vector<server> servers;  // in the order of the faults: tls_wrong_name to tls_renegotiation
 
   static bad_certificates make(std::string const& host, utc_time now);
 };
@@ -81,7 +99,9 @@ inline bad_certificates bad_certificates::make(std::string const& host, utc_time
                         {right.c_str(), 10 * years, years, true, false, "serverAuth"},
                         {right.c_str(), hours{0}, years, false, false, "serverAuth"},
                         {right.c_str(), hours{0}, years, true, true, "serverAuth"},
-                        {right.c_str(), hours{0}, years, true, false, "clientAuth"}};
+                        {right.c_str(), hours{0}, years, true, false, "clientAuth"},
+                        {right.c_str(), hours{0}, years, true, false, "serverAuth"},
+                        {right.c_str(), hours{0}, years, true, false, "serverAuth"}};
   std::vector<std::string> const constraints{nd::constraint_for(host), "DNS:elsewhere.invalid"};
   auto const ca_key = nd::make_p256_key().value();
   auto const ca = nd::make_ca(ca_key, constraints, now, 2 * years).value();
@@ -99,6 +119,9 @@ inline bad_certificates bad_certificates::make(std::string const& host, utc_time
                     nd::add_extension(leaf.get(), issuer.get(), NID_key_usage, "critical,digitalSignature") &&
                     nd::add_extension(leaf.get(), issuer.get(), NID_ext_key_usage, k.usage) &&
                     nd::add_extension(leaf.get(), issuer.get(), NID_subject_alt_name, k.name) &&
+                    // Else the hub's CA, which has the same name, is taken for the issuer.
+                    (k.self_signed ||
+                     nd::add_extension(leaf.get(), issuer.get(), NID_authority_key_identifier, "keyid:always")) &&
                     X509_sign(leaf.get(), signer.get(), EVP_sha256()) > 0;
     if (!ok) iothub::detail::throw_error(nd::openssl_error("cannot make a bad certificate"));
     made.servers.push_back({nd::to_pem(leaf) + nd::to_pem(k.own_ca ? ca : stranger), nd::to_pem(key)});
