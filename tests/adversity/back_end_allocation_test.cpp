@@ -17,6 +17,9 @@ using namespace std::chrono_literals;
 
 template <class Wiring>
 struct back_end {
+  // As in device_flows.hpp: a context of TLS for each CA that a process ever trusted.
+  static constexpr std::int64_t kept_by_process = std::is_same_v<Wiring, wiring::pipe_tls> ? 4 : 0;
+
   fake_hub hub{};
   fake_hub::service_client<Wiring> service{hub.connect_service<Wiring>()};
   json::value const patch{{"tags", {{"site", "a place with a longer name than usual"}}},
@@ -158,10 +161,10 @@ class BackEndWithoutMemory : public ::testing::Test {};
 struct back_end_names {
   template <class Wiring>
   static std::string GetName(int) {
-    return std::is_same_v<Wiring, wiring::direct> ? "direct" : "pipe";
+    return std::is_same_v<Wiring, wiring::direct> ? "direct" : std::is_same_v<Wiring, wiring::pipe> ? "pipe" : "tls";
   }
 };
-using back_end_wirings = ::testing::Types<wiring::direct, wiring::pipe>;
+using back_end_wirings = ::testing::Types<wiring::direct, wiring::pipe, wiring::pipe_tls>;
 TYPED_TEST_SUITE(BackEndWithoutMemory, back_end_wirings, back_end_names);
 
 TYPED_TEST(BackEndWithoutMemory, KeepsIdentities) { sweep_both<identities<TypeParam>>("identities", 50); }
