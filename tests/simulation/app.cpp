@@ -131,8 +131,7 @@ void app::report() {
   stage_.clock();
   auto const n = reports_++;
   auto const op = judge_.begin(number_, "report", stage_.script_of().twin_timeout * second);
-  json::value patch = json::value::make_object();
-  patch.set("k" + std::to_string(n % 6), static_cast<std::int64_t>(n));
+  json::value const patch = report_of(n).patch;
   judge_.report_begun(number_, n);
   bool const begun = begins([&] {
     client_->report(patch, [this, n, op](result<std::int64_t> v) {

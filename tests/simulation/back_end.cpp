@@ -44,9 +44,11 @@ json::value back_end::desired_patch(std::uint64_t kind) {
 }
 void back_end::update_desired(int d, json::value const& patch) {
   ++pending_;
-  service_->update_twin("d" + std::to_string(d), {{"properties", {{"desired", patch}}}}, [this](result<void> r) {
+  judge_.desired_asked(d);
+  service_->update_twin("d" + std::to_string(d), {{"properties", {{"desired", patch}}}}, [this, d](result<void> r) {
     stage_.clock();
     --pending_;
+    if (r) judge_.desired_done(d);
     if (!r) judge_.scan(r.error().message());
   });
 }

@@ -42,6 +42,7 @@ void oracle::note(char const* what, int device, std::int64_t a, std::int64_t b, 
   for (char const* c = what; *c != 0; ++c) hash_ = (hash_ ^ static_cast<unsigned char>(*c)) * 1099511628211u;
   mix(static_cast<std::uint64_t>(device) << 48 ^ static_cast<std::uint64_t>(a) << 20 ^ static_cast<std::uint64_t>(b));
   if (device >= 0 && i(device) < devices_.size()) bounds(device, devices_[i(device)]);
+  for (char const c : text) hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 1099511628211u;
   if (live_trace != nullptr) std::fprintf(live_trace, "%s\n", event_line(now_, device, what, a, b, text.substr(0, 300)).c_str());
   if (keep_ == 0) return;
   if (ring_.size() < keep_) ring_.emplace_back();
@@ -96,6 +97,7 @@ void oracle::client_made(int d) {
   device_state& x = devices_[i(d)];
   note("client", d);
   x.status = "disconnected";
+  x.exists = true;
   x.ids.clear();
   x.confirmed.clear();
   x.pending.clear();
@@ -118,9 +120,16 @@ void oracle::client_gone(int d, bool closed_in_order) {
   note("client gone", d, closed_in_order);
   if (closed_in_order && !x.pending.empty())
     fail("I10", d, "close() left " + std::to_string(x.pending.size()) + " operations without an end");
+  x.exists = closed_in_order;  // a destructor tells nobody: what it leaves must not end later (docs/guarantees.md)
   x.pending.clear();
   for (auto const n : x.open_sends) leaves_outbox(x, x.sends[n]);
   x.confirmed.clear();
+}
+
+// All clients were closed, and everything that waited was told.
+void oracle::final_state(int d) {
+  device_state& x = devices_[i(d)];
+  if (x.status != "disconnected") fail("I17", d, "the last notice of a client that was closed is \"" + x.status + "\"");
 }
 
 void oracle::connecting(int d) {
@@ -172,6 +181,7 @@ std::uint64_t oracle::sent(int d, iothub::message& into, iothub::property_list c
 void oracle::send_ended(int d, std::uint64_t n, bool ok, std::string_view why) {
   device_state& x = devices_[i(d)];
   send& s = x.sends[n];
+  if (s.ended) return fail("I10", d, "message " + std::to_string(n) + " ended a second time");
   note(ok ? "sent" : "send failed", d, static_cast<std::int64_t>(n), 0, why);
   scan(why);
   s.ended = true;
@@ -192,6 +202,7 @@ void oracle::send_threw(int d, std::uint64_t n) {
 void oracle::connection(int d, std::string_view status, std::string_view reason) {
   device_state& x = devices_[i(d)];
   note("status", d, 0, 0, std::string{status} + " " + std::string{reason});
+  if (!x.exists) return fail("I10", d, "a client that was destroyed tells \"" + std::string{status} + "\"");
   bool legal = status != x.status;
   if (x.status == "disconnected") legal = status == "connecting";
   if (x.status == "connected") legal = status == "retrying" || status == "disconnected" || (status == "connecting" && reason == "token_renewal");
@@ -265,8 +276,7 @@ void oracle::report_ended(int d, std::uint64_t n, bool ok, std::int64_t version)
   device_state& x = devices_[i(d)];
   note(ok ? "reported" : "report failed", d, static_cast<std::int64_t>(n), version);
   if (!ok || (x.anew_at != 0 && x.link_since <= x.anew_at)) return;  // the latter: it was of the device that was deleted
-  auto& key = x.reports[n % 6];
-  if (static_cast<std::int64_t>(n) > key.confirmed) key.confirmed = static_cast<std::int64_t>(n);
+  x.reports[n] = 1;
   // Answers may come in another order than the patches were applied in.
   if (n < x.last_reported) return;
   if (version <= x.last_reported_version)
@@ -289,6 +299,9 @@ void oracle::desired_seen(int d, iothub::json::value const& patch, std::int64_t 
   x.has_doc = true;
   if (whole && x.link_since > x.anew_at) x.made_anew = false;  // before, it may be what was under way
   x.last_desired = version;
+  // Patch by patch the handler's document is what the hub's was.
+  if (version == at_hub && !x.made_anew && x.doc != x.at_hub)
+    fail("I8", d, "at version " + std::to_string(version) + " the handler has " + x.doc.dump() + ", the hub " + x.at_hub.dump());
   if (patch.dump().find("tag-") != std::string::npos) fail("I19", d, "tags reached the device");
 }
 
@@ -296,16 +309,48 @@ void oracle::twin_read(int d, std::string const& document) {
   if (document.find("tag-") != std::string::npos) fail("I19", d, "tags reached the device");
 }
 
+// The hub has what all confirmed patches make, one after the other, and any of the others: a leaf is of the newest patch
+// that is known to be there, or of a newer one; and where one leaf of a patch is there, the whole patch is.
+void oracle::final_reported(int d, device_state& x, iothub::json::value const& reported) {
+  std::vector<std::int64_t> there;  // -1: no such leaf
+  std::vector<report_patch> patches;
+  for (std::uint64_t n = 0; n != x.reports.size(); ++n) patches.push_back(report_of(n));
+  for (std::size_t k = 0; k != report_leaf_count; ++k) {
+    iothub::json::value const* at = &reported;
+    for (std::string_view name = report_leaves[k]; !name.empty();) {
+      auto const stop = name.find('.');
+      at = &(*at)[std::string{name.substr(0, stop)}];
+      name = stop == std::string_view::npos ? std::string_view{} : name.substr(stop + 1);
+    }
+    auto const number = at->as_int();
+    there.push_back(number ? *number : -1);
+    if (!number && !at->is_null()) return fail("I7", d, std::string{report_leaves[k]} + " is " + at->dump());
+    if (!number) continue;
+    auto const n = static_cast<std::uint64_t>(*number);
+    if (n >= patches.size() || (patches[n].sets >> k & 1) == 0)
+      return fail("I7", d, std::string{report_leaves[k]} + " has a value that was never sent");
+    x.reports[n] = 1;
+  }
+  for (std::size_t k = 0; k != report_leaf_count; ++k) {
+    std::int64_t newest = -1, remover = -1;
+    for (std::uint64_t n = 0; n != patches.size(); ++n) {
+      if (((patches[n].sets | patches[n].removes) >> k & 1) != 0 && x.reports[n] != 0) newest = static_cast<std::int64_t>(n);
+      if ((patches[n].removes >> k & 1) != 0) remover = static_cast<std::int64_t>(n);
+    }
+    bool const fits = there[k] >= 0 ? there[k] >= newest : newest < 0 || remover >= newest;
+    if (!fits)
+      return fail("I7", d, std::string{report_leaves[k]} + " is " + (there[k] < 0 ? "not there" : std::to_string(there[k])) +
+                               ", and patch " + std::to_string(newest) + " is known to be");
+  }
+}
+
 void oracle::final_twin(int d, iothub::json::value const& reported, iothub::json::value const& desired, std::int64_t version) {
   device_state& x = devices_[i(d)];
-  for (std::size_t k = 0; k != 6; ++k) {
-    auto const& key = x.reports[k];
-    auto const& value = reported["k" + std::to_string(k)];
-    std::int64_t const there = value.as_int() ? *value.as_int() : -1;
-    if (there >= 0 && key.sent.count(there) == 0) fail("I7", d, "k" + std::to_string(k) + " has a value that was never sent");
-    if (there < key.confirmed)
-      fail("I7", d, "k" + std::to_string(k) + " is " + std::to_string(there) + " at the hub, " + std::to_string(key.confirmed) + " was confirmed");
-  }
+  final_reported(d, x, reported);
+  // One more with each change, and no other way.
+  if (x.anew_at == 0 && (version - 1 > x.desired_asked || version - 1 < x.desired_done))
+    fail("I19", d, "the desired version is " + std::to_string(version) + " after " + std::to_string(x.desired_done) + " to " +
+                       std::to_string(x.desired_asked) + " changes");
   if (version > 1 && x.last_desired != version)
     fail("I8", d, "the hub's desired version is " + std::to_string(version) + ", the handler saw " + std::to_string(x.last_desired));
   if (x.has_doc && x.doc != desired) fail("I8", d, "the handler has " + x.doc.dump() + ", the hub " + desired.dump());
@@ -471,7 +516,7 @@ void oracle::fault(int d, std::string_view what) {
     x.anew_at = now_;
     x.last_reported_version = 0;
     for (auto& m : x.messages) m.excused = m.gone = true;
-    for (auto& key : x.reports) key.confirmed = -1;
+    std::fill(x.reports.begin(), x.reports.end(), '\0');
   }
 }
 

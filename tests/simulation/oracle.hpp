@@ -68,6 +68,7 @@ class oracle {
   void wired(int d, seen_as how) { devices_[i(d)].how = how; }
   void client_made(int d);
   void client_gone(int d, bool closed_in_order);
+  void final_state(int d);
   void connecting(int d);
   std::uint64_t begin(int d, char const* what, micros limit);
   // False when this operation was not pending: a second end.
@@ -88,6 +89,10 @@ class oracle {
   // what they are about.
   [[nodiscard]] bool was_over_quota(int d) const { return devices_[i(d)].order_excused_until >= 0; }
   [[nodiscard]] std::string const& status(int d) const { return devices_[i(d)].status; }
+  [[nodiscard]] micros now() const noexcept { return now_; }
+  [[nodiscard]] bool connected(int d) const { return devices_[i(d)].status == "connected" && devices_[i(d)].link_open; }
+  // How long it may take from now on, when no fault is left, until it is connected.
+  [[nodiscard]] micros well_within(int d) const;
   [[nodiscard]] bool idle(int d) const { return devices_[i(d)].pending.empty(); }
   [[nodiscard]] std::string pending_of(int d) const;
 
@@ -95,10 +100,17 @@ class oracle {
   void stored(int d, iothub::message const& m);
 
   // --- twin
-  void report_begun(int d, std::uint64_t n) { devices_[i(d)].reports[n % 6].sent.insert(static_cast<std::int64_t>(n)); }
+  void report_begun(int d, std::uint64_t n) {
+    if (auto& all = devices_[i(d)].reports; all.size() <= n) all.resize(n + 1);
+  }
   void report_ended(int d, std::uint64_t n, bool ok, std::int64_t version);
   void desired_seen(int d, iothub::json::value const& patch, std::int64_t version, bool whole, std::int64_t at_hub);
   void twin_read(int d, std::string const& document);
+  // What the hub has, at a version, when the handler is told of one.
+  void desired_at_hub(int d, iothub::json::value desired) { devices_[i(d)].at_hub = std::move(desired); }
+  // A back end changes the desired properties; it is told that they are.
+  void desired_asked(int d) { ++devices_[i(d)].desired_asked; }
+  void desired_done(int d) { ++devices_[i(d)].desired_done; }
   void final_twin(int d, iothub::json::value const& reported, iothub::json::value const& desired, std::int64_t version);
 
   // --- methods
@@ -164,10 +176,6 @@ class oracle {
     std::size_t size = 0;        // as the outbox counts, while it may be there
     iothub::property_list extra = {};
   };
-  struct report_key {
-    std::set<std::int64_t> sent;
-    std::int64_t confirmed = -1;
-  };
   struct c2d {
     std::uint64_t seen = 0, accepted = 0;
     bool excused = false;  // it may be lost
@@ -188,17 +196,18 @@ class oracle {
     std::string status = "disconnected";
     std::map<std::uint64_t, operation> pending;
     std::vector<send> sends;
-    bool any_stored = false;
+    bool any_stored = false, exists = false;
     micros order_excused_until = -1, rival_until = -1;
     std::size_t refusals_due = 0;
     std::uint64_t brought = 0, turned_away = 0;  // calls and messages to it; calls that found its inbox full
     std::size_t outbox_messages = 0, outbox_bytes = 0;
     micros last_send = 0;
     std::uint64_t newest_stored = 0;
-    report_key reports[6];
+    std::vector<char> reports;  // by number: whether it is known to be at the hub
     std::uint64_t last_reported = 0;
     std::int64_t last_reported_version = 0;
-    iothub::json::value doc;
+    iothub::json::value doc, at_hub;
+    std::int64_t desired_asked = 0, desired_done = 0;
     bool has_doc = false, made_anew = false;
     std::int64_t last_desired = 0;
     std::vector<c2d> messages;
@@ -233,6 +242,7 @@ class oracle {
   [[nodiscard]] micros slack(micros since) const noexcept { return 2 * second + stood_still(since); }
   void bounds(int d, device_state& x);
   void outlived(int d, device_state& x);
+  void final_reported(int d, device_state& x, iothub::json::value const& reported);
   void asked_fault(int d, iothub::property_list const& extra);
   void leaves_outbox(device_state& x, send& s);
   static void merge(iothub::json::value& into, iothub::json::value const& patch);

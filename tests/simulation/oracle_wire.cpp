@@ -80,8 +80,9 @@ void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
     case 3: return up_publish(d, x, p);
     case 4: return up_puback(d, x, p.id);
     case 8:
+    case 10:
       if (x.ids.count(p.id) != 0 || x.asked.count(p.id) != 0) fail("I15", d, "a SUBSCRIBE has a packet id that is in flight");
-      x.subscribed = true;
+      x.subscribed = x.subscribed || p.type == 8;
       x.asked[p.id] = p.filters.size();
       return;
     case 14: x.said_goodbye = true; return;
@@ -96,9 +97,12 @@ void oracle::down(int d, std::string_view bytes) {
   note("down", d, p.type, p.id, p.type == 3 ? p.topic : std::string_view{});
   x.last_down = now_;
   if (p.wrong != nullptr || (!x.link_open && p.type != 2)) x.asked_for_less = true;
-  if (p.wrong != nullptr || x.must_end) return;  // a client ends the connection there, and reads no further
+  if (x.must_end) return;
+  if (p.wrong != nullptr) return fail("I18", d, std::string{"the hub sent what is not MQTT: "} + p.wrong);
+  // a client ends the connection there, and reads no further
   switch (p.type) {
     case 2:
+      if (x.link_open) return fail("I18", d, "MQTT-3.2.0-2: the hub sent a second CONNACK");
       if (p.code != 0) x.asked_for_less = true;
       if (p.code != 0 || x.link_open) return;
       x.link_open = true;
@@ -114,11 +118,17 @@ void oracle::down(int d, std::string_view bytes) {
       if (auto const it = x.ids.find(p.id); it != x.ids.end()) {
         if (it->second < x.sends.size() && !x.sends[it->second].ended) x.confirmed.emplace_back(it->second, now_);
         x.ids.erase(it);
+      } else {
+        fail("I18", d, "MQTT-3.3.4-1: a PUBACK for packet id " + std::to_string(p.id) + ", which is not in flight");
       }
+      return;
+    case 11:
+      x.asked.erase(p.id);
       return;
     case 9: {
       auto const asked = x.asked.find(p.id);
-      if (asked == x.asked.end() || asked->second != p.codes.size()) return;
+      if (asked == x.asked.end()) return fail("I18", d, "MQTT-3.8.4-2: a SUBACK for packet id " + std::to_string(p.id) + ", which is not in flight");
+      if (asked->second != p.codes.size()) return fail("I18", d, "MQTT-3.8.4-5: a SUBACK with another number of codes");
       for (int const code : p.codes) x.filters += code < 0x80, x.asked_for_less = x.asked_for_less || code >= 0x80;
       x.asked.erase(asked);
       return;
@@ -155,6 +165,25 @@ void oracle::backoff(int d, device_state& x, micros from) {
   if (sum < cap)
     fail("I12", d, "the last 12 of " + std::to_string(x.attempts_unproven) + " waits were " + std::to_string(sum / 1000) +
                        " ms together; one alone may be " + std::to_string(cap / 1000));
+}
+
+// A connection that is dead is noticed by keep-alive; an attempt comes to its end; then one wait of the back-off, and an
+// attempt that nothing disturbs: three round trips, and three more each for TLS and for AMQP's links. An application that
+// was told "disconnected" comes back after half a minute, and one whose client was destroyed, too.
+micros oracle::well_within(int d) const {
+  device_state const& x = devices_[i(d)];
+  micros const trip = 2 * (script_.latency + script_.jitter) * 1000;
+  micros const handshake = 9 * trip + 5 * second;
+  micros cap = script_.max_delay * 1000;
+  if (x.asked_for_less || x.how != seen_as::packets) cap = std::max(cap, 60 * second);
+  micros limit = cap + handshake;
+  if (x.link_open && x.how == seen_as::frames) limit += 2 * script_.keep_alive * second + 31 * second;
+  if (x.link_open && x.how == seen_as::packets) limit += script_.keep_alive * second * 3 / 2 + 31 * second;
+  if (!x.link_open || x.status != "connected") limit += (script_.connect_timeout + script_.subscribe_timeout) * second;
+  bool gives_up = x.status == "disconnected";  // or has, or a connect() that has a limit does
+  for (auto const& [op, o] : x.pending) gives_up = gives_up || std::string_view{o.what} == "connect";
+  if (gives_up) limit += 31 * second;
+  return limit;
 }
 
 void oracle::silence(int d, device_state& x) {
@@ -207,6 +236,7 @@ void oracle::up_telemetry(int d, device_state& x, seen_packet const& p) {
   std::size_t at = p.payload.find('.');
   for (at = at == std::string_view::npos ? p.payload.size() : at + 1; at < p.payload.size() && p.payload[at] >= '0' && p.payload[at] <= '9'; ++at)
     n = n * 10 + static_cast<std::uint64_t>(p.payload[at] - '0');
+  if (x.asked.count(p.id) != 0) return fail("I15", d, "a PUBLISH has the packet id of a SUBSCRIBE that is in flight");
   auto const [it, fresh] = x.ids.try_emplace(p.id, n);
   if (!fresh && it->second != n)
     return fail("I15", d, "packet id " + std::to_string(p.id) + " of message " + std::to_string(it->second) +

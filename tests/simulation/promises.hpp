@@ -22,7 +22,7 @@ inline constexpr promise promises[] = {
     {"I7", "reported properties at the hub are those that the device was told are there"},
     {"I8", "desired properties reach the handler in order, the last one always, none twice"},
     {"I9", "a message to a device is acknowledged after its handler took it, and none is lost"},
-    {"I10", "every operation ends, exactly once, in time, close() and the destructor included"},
+    {"I10", "every operation ends, exactly once, in time, close() included; a destructor tells nobody"},
     {"I11", "the outbox keeps its bounds"},
     {"I12", "reconnects wait as the back-off says, until a connection has proven good"},
     {"I13", "when the faults are over, all is well again within a bounded time"},

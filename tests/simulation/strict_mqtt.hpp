@@ -1,4 +1,4 @@
-// A second, strict decoder of what an MQTT 3.1.1 client may send, written from the standard alone: the witness that every
+// A second, strict decoder of what an MQTT 3.1.1 client and a hub may send, written from the standard alone: the witness that every
 // byte the library emits is MQTT. It shares nothing with the library's codec.
 #pragma once
 
@@ -77,7 +77,7 @@ inline bool utf8(std::string_view s) {
 
 }  // namespace strict
 
-// One whole packet. What a server sends is read as well, without judging it.
+// One whole packet, of the client or of the hub.
 inline seen_packet read_packet(std::string_view bytes, bool from_client) {
   seen_packet p;
   auto const wrong = [&p](char const* rule) { return p.wrong = rule, p; };
@@ -116,10 +116,15 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
       if (p.client_id.empty() && (f & 2) == 0) return wrong("MQTT-3.1.3-7: no client id");
       break;
     }
-    case 2:
-      p.session_present = (in.byte() & 1) != 0;
+    case 2: {
+      unsigned const f = in.byte();
+      p.session_present = f == 1;
       p.code = static_cast<int>(in.byte());
+      if (f > 1) return wrong("3.2.2.1: reserved flags of CONNACK");
+      if (p.code > 5) return wrong("3.2.2.3: a reserved return code");
+      if (p.code != 0 && p.session_present) return wrong("MQTT-3.2.2-4: a refusal with a session");
       break;
+    }
     case 3:
       p.dup = (flags & 8) != 0;
       p.qos = static_cast<int>(flags >> 1 & 3);
@@ -136,7 +141,9 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
     case 5:
     case 6:
     case 7:
-    case 11: p.id = in.two(); break;
+    case 11:
+      if ((p.id = in.two()) == 0) return wrong("MQTT-2.3.1-1: packet id 0");
+      break;
     case 8:
     case 10:
       if ((p.id = in.two()) == 0) return wrong("MQTT-2.3.1-1: packet id 0");
@@ -148,8 +155,11 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
       }
       break;
     case 9:
-      p.id = in.two();
-      while (!in.empty()) p.codes.push_back(static_cast<int>(in.byte()));
+      if ((p.id = in.two()) == 0) return wrong("MQTT-2.3.1-1: packet id 0");
+      while (!in.empty()) {
+        p.codes.push_back(static_cast<int>(in.byte()));
+        if (p.codes.back() > 2 && p.codes.back() != 0x80) return wrong("MQTT-3.9.3-2: a reserved return code");
+      }
       break;
     case 12:
     case 13:
@@ -159,6 +169,8 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
   if (in.failed() || !in.empty()) return wrong("the packet is shorter or longer than what it holds");
   bool const client_sends = p.type == 1 || p.type == 3 || p.type == 4 || p.type == 8 || p.type == 10 || p.type == 12 || p.type == 14;
   if (from_client && !client_sends) return wrong("a packet that this client never sends");
+  bool const hub_sends = p.type == 2 || p.type == 3 || p.type == 4 || p.type == 9 || p.type == 11 || p.type == 13;
+  if (!from_client && !hub_sends) return wrong("a packet that the hub never sends");
   return p;
 }
 

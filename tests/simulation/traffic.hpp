@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include <iothub/json/value.hpp>
 #include <iothub/wire/models.hpp>
 
 namespace iothub_test {
@@ -26,6 +27,32 @@ inline iothub::message telemetry_message(int device, std::uint64_t n, iothub::pr
   if (n % 11 == 4) m.properties.push_back({"a b&=/%", "#+$?\xc3\xa9"});
   if (n % 13 == 5) m.properties.push_back({"empty", ""});
   return m;
+}
+
+// Report number n: one key, or several, or some below others, or keys that go.
+inline constexpr char const* report_leaves[] = {"k0", "k1", "k2", "k3", "k4", "k5", "deep.a0", "deep.a1", "deep.b.c0", "deep.b.c1"};
+inline constexpr std::size_t report_leaf_count = 10;
+struct report_patch {
+  iothub::json::value patch = iothub::json::value::make_object();
+  std::uint32_t sets = 0, removes = 0;  // leaves, a bit for each
+};
+inline report_patch report_of(std::uint64_t n) {
+  report_patch r;
+  auto const value = static_cast<std::int64_t>(n);
+  auto const flat = [&](std::uint64_t k) { r.patch.set("k" + std::to_string(k), value), r.sets |= 1u << k; };
+  if (n % 5 != 3) flat(n % 6);
+  if (n % 5 == 1) flat((n + 1) % 6), flat((n + 2) % 6);
+  if (n % 5 == 2) {  // a level down, and two
+    r.patch.set("deep", {{"a" + std::to_string(n % 2), value}, {"b", {{"c" + std::to_string(n / 2 % 2), value}}}});
+    r.sets |= 1u << (6 + n % 2) | 1u << (8 + n / 2 % 2);
+  }
+  if (n % 5 == 3) {  // null takes away (RFC 7396): a leaf, a branch, or all that is below
+    r.patch.set("k" + std::to_string(n % 6), iothub::json::value{});
+    r.removes |= 1u << n % 6;
+    if (n % 2 == 0) r.patch.set("deep", {{"b", iothub::json::value{}}}), r.removes |= 3u << 8;
+    if (n % 4 == 1) r.patch.set("deep", iothub::json::value{}), r.removes |= 15u << 6;
+  }
+  return r;
 }
 
 // Message number n to a device.
