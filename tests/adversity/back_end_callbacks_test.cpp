@@ -1,7 +1,7 @@
-// The same as device_callbacks_test.cpp for the clients of a back end: over HTTP, the event reader and the messenger.
+// The same as device_callbacks_test.cpp for the event reader and the messenger; service_callbacks_test.cpp has the service
+// client.
 #include <iothub/basic_event_reader.hpp>
 #include <iothub/basic_service_messenger.hpp>
-#include <iothub/memory/direct_http.hpp>
 #include <iothub/policy/blocking_http.hpp>
 #include <iothub/service_client.hpp>
 
@@ -58,88 +58,6 @@ struct stage : event_world {
 };
 
 // --- the service client ---------------------------------------------------------------------------------------------
-
-using service_type = basic_service_client<memory::direct_http<hub::http_face>, loop_clock, seeded_crypto>;
-enum class service_kind { answered, refused, method_done, closed, predicate, page };
-constexpr char const* service_kinds[] = {"Answered", "Refused", "MethodDone", "Closed", "Predicate", "QueryPage"};
-
-struct service_stage : stage {
-  std::optional<service_type> client;
-  service_kind const what;
-  service_stage(service_kind k, act a) : stage{a}, what{k} { make(); }
-  void make() {
-    client.emplace(service_type::create(on, hub_string(), [this] { return memory::direct_http<hub::http_face>{runtime.http()}; },
-                                        loop_clock{on}, seeded_crypto{3}, {.seed = 3})
-                       .value());
-  }
-  void inside() {
-    if (++runs != 1) return;
-    switch (how) {
-      case act::destroy: return client.reset();
-      case act::close: return client->close();
-      case act::call: good = client->get_twin("d1").has_value() && client->create_device("new").has_value(); return;
-      case act::replace: return begin([this] { ++of_the_other; });
-      case act::throw_: throw std::runtime_error{"from inside"};
-    }
-  }
-  template <class F>
-  void begin(F f) {
-    switch (what) {
-      case service_kind::answered: return client->async_get_device("d1", [f](result<device_identity> const&) mutable { f(); });
-      case service_kind::refused: return client->async_get_device("", [f](result<device_identity> const& r) mutable {
-          EXPECT_FALSE(r);
-          f();
-        });
-      case service_kind::closed:
-      case service_kind::method_done:
-        return client->async_invoke_method("d1", {.name = "m"}, {.connect_timeout = 5s},
-                                           [f](result<method_response> const&) mutable { f(); });
-      case service_kind::predicate:
-        client->run_until([f]() mutable {
-          f();
-          return true;
-        });
-        return;
-      case service_kind::page:
-        return client->async_query_page("SELECT * FROM devices", 1, {}, [f](result<query_page> const&) mutable { f(); });
-    }
-  }
-  void play() {
-    client->async_invoke_method("d2", {.name = "m"}, {.connect_timeout = 60s}, [this](result<method_response> const&) { ++told; });
-    run_once([&] { begin(probe<std::remove_reference_t<decltype(*this)>>{this}); });
-    if (what == service_kind::closed) run_once([&] { client->close(); });
-    pass();
-    EXPECT_GE(runs, 1);
-    EXPECT_EQ(thrown, how == act::throw_ ? 1 : 0);
-    if (how == act::call) {
-      EXPECT_TRUE(good);
-    }
-    if (how == act::replace && what != service_kind::predicate) {
-      EXPECT_GE(of_the_other, 1);
-    }
-    if (how == act::destroy) {
-      EXPECT_FALSE(client);
-      EXPECT_EQ(told, what == service_kind::closed ? 1 : 0);
-      make();
-    } else {
-      EXPECT_EQ(told, 1);
-    }
-    EXPECT_EQ(client->pending_operations(), 0u);
-    EXPECT_TRUE(client->get_twin("d1"));
-  }
-};
-
-struct ServiceCallback : ::testing::TestWithParam<std::tuple<service_kind, act>> {};
-TEST_P(ServiceCallback, MayDoIt) { service_stage{std::get<0>(GetParam()), std::get<1>(GetParam())}.play(); }
-INSTANTIATE_TEST_SUITE_P(All, ServiceCallback,
-                         ::testing::Combine(::testing::Values(service_kind::answered, service_kind::refused,
-                                                              service_kind::method_done, service_kind::closed,
-                                                              service_kind::predicate, service_kind::page),
-                                            all_acts),
-                         [](auto const& one) {
-                           return std::string{service_kinds[static_cast<int>(std::get<0>(one.param))]} + "_" +
-                                  act_names[static_cast<int>(std::get<1>(one.param))];
-                         });
 
 TEST(ServiceTransportFunction, MayDestroyItsClient) {
   struct call {

@@ -1,5 +1,6 @@
 // From inside every kind of callback of a device client: destroy the client, close it, call it again, replace the handler
-// that is running, throw. Each pair is a test of its own, on packets as values, over MQTT on pipes and over AMQP.
+// that is running, throw. Each pair is a test of its own, on packets as values, over MQTT on pipes and in TLS, and over
+// AMQP.
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -40,8 +41,8 @@ constexpr char const* kind_names[] = {"Method", "RespondingMethod", "UnknownMeth
                                       "MethodBelowABlockingCall"};
 enum class act { destroy, close, call, call_async, replace, throw_, count };
 constexpr char const* act_names[] = {"Destroy", "Close", "Call", "CallAsync", "ReplaceOrRepeat", "Throw"};
-enum class wire { direct, pipe, amqp, count };
-constexpr char const* wire_names[] = {"Direct", "Pipe", "Amqp"};
+enum class wire { direct, pipe, tls, amqp, count };
+constexpr char const* wire_names[] = {"Direct", "Pipe", "Tls", "Amqp"};
 
 template <class Wiring>
 struct scene {
@@ -250,6 +251,7 @@ TEST_P(DeviceCallback, MayDoIt) {
   switch (over) {
     case wire::direct: return scene<wiring::direct>{what, how}.play();
     case wire::pipe: return scene<wiring::pipe>{what, how}.play();
+    case wire::tls: return scene<wiring::pipe_tls>{what, how}.play();
     case wire::amqp: return scene<wiring::amqp_pipe>{what, how}.play();
     case wire::count: return;
   }
@@ -264,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(
     All, DeviceCallback,
     ::testing::Combine(::testing::ValuesIn(all_kinds()),
                        ::testing::Values(act::destroy, act::close, act::call, act::call_async, act::replace, act::throw_),
-                       ::testing::Values(wire::direct, wire::pipe, wire::amqp)),
+                       ::testing::Values(wire::direct, wire::pipe, wire::tls, wire::amqp)),
     [](auto const& one) {
       return std::string{kind_names[static_cast<int>(std::get<0>(one.param))]} + "_" +
              act_names[static_cast<int>(std::get<1>(one.param))] + "_" +
