@@ -1,31 +1,15 @@
 // As cases_test.cpp: what seeds found where AMQP, event readers and values are in the run.
 #include <gtest/gtest.h>
-#include <sys/time.h>
 
 #include <string>
 
+#include "cpu_limit.hpp"
 #include "report.hpp"
 #include "world.hpp"
 
 namespace {
 
 using namespace iothub_test;
-
-// A run that goes round in circles where the judge sees nothing would never end: a minute of CPU, and the program is over
-// (SIGPROF).
-class cpu_limit {
- public:
-  cpu_limit() noexcept { set(60); }
-  cpu_limit(cpu_limit const&) = delete;
-  cpu_limit& operator=(cpu_limit const&) = delete;
-  ~cpu_limit() { set(0); }
-
- private:
-  static void set(long seconds) noexcept {
-    itimerval const timer{{0, 0}, {seconds, 0}};
-    setitimer(ITIMER_PROF, &timer, nullptr);
-  }
-};
 
 void holds(std::string const& text) {
   cpu_limit const in_time;
