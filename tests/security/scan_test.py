@@ -78,7 +78,19 @@ def transcripts_are_read():
     found(run(write, f"bin/iothub-fake serve\nready\n2024 info refused reason=\"{KEY}\"\n"), KEY)
     found(run(write, f"standard error of bin/iothub-fake connstr\n{KEY}\n"), KEY)
     assert run(write, f"bin/iothub-fake serve --owner-key {KEY}\nready\n").returncode == 0
-    assert run(write, f"bin/iothub-fake connstr --service\nSharedAccessKey={KEY}\n").returncode == 0
+    # What a program is for passes; all else that it says is read.
+    service = f"HostName=localhost:1;SharedAccessKeyName=iothubowner;SharedAccessKey={KEY}"
+    device = f"HostName=localhost;DeviceId=d;SharedAccessKey={KEY};GatewayHostName=g"
+    token = f"SharedAccessSignature sr=h%2Fdevices%2Fd1&{SIGNATURE}&se=1"
+    for command, line in (("build/bin/iothub-fake connstr --service", service), ("bin/iothub-fake connstr --device d", device),
+                          ("bin/create_device_identity", f"primary key                  {KEY}"),
+                          ("bin/create_device_identity x", f"secondary key                {KEY}"),
+                          ("bin/standalone_sas_signer", f"alone     {token}")):
+        assert run(write, f"{command}\nready\n{line}\nthat was it\n").returncode == 0, command
+        found(run(write, f"{command}\n{line}\n2024 info refused reason=\"{KEY}\"\n"), KEY)
+        found(run(write, f"{command}\n2024 debug request {line}\n"), KEY if KEY in line else SIGNATURE)
+        found(run(write, f"{command}\n{line} {KEY}\n"), KEY)
+        found(run(write, f"bin/other\n{line}\n"), KEY if KEY in line else SIGNATURE)
 
 
 def files_and_folders_are_read():
