@@ -15,6 +15,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <iothub/base/iso8601.hpp>
@@ -36,6 +37,16 @@ class connection_log final : public sim::line_observer {
     bool session_present = false;          // of kind::accepted
   };
 
+  // A call of a method, as it reached the device.
+  struct call {
+    time_point at;
+    std::string name;
+    std::string payload = {};
+    std::string request_id = {};
+    int status = 0;  // of the answer
+    time_point answered = never;
+  };
+
   // All of it, in order.
   [[nodiscard]] std::vector<entry> const& entries() const noexcept { return entries_; }
   [[nodiscard]] bool connected() const noexcept { return open_; }
@@ -54,6 +65,9 @@ class connection_log final : public sim::line_observer {
   [[nodiscard]] std::uint64_t telemetry_packets() const noexcept { return telemetry_; }
   [[nodiscard]] std::uint64_t method_calls() const noexcept { return calls_; }
   [[nodiscard]] std::uint64_t method_answers() const noexcept { return answers_; }
+  [[nodiscard]] std::vector<call> const& calls() const noexcept { return each_call_; }
+  // How often it connected with another SAS token than before.
+  [[nodiscard]] std::uint64_t renewed_tokens() const noexcept { return tokens_ == 0 ? 0 : tokens_ - 1; }
 
   inline void on_attempt(time_point now) override;
   inline void on_up(byte_view packet, time_point now) override;
@@ -75,10 +89,15 @@ class connection_log final : public sim::line_observer {
   }
   // The topic of a PUBLISH; empty for what is none. The bytes were made by a codec, and are only looked at.
   static std::string_view topic_of(byte_view packet) noexcept;
+  inline void called(std::string_view topic, byte_view packet, time_point now);
+  inline void answered(std::string_view topic, time_point now);
 
   std::vector<entry> entries_;
   std::vector<duration> waits_;
   std::vector<time_point> times_;
+  std::vector<call> each_call_;
+  std::string token_end_;  // of the last token: its "se="
+  std::uint64_t tokens_ = 0;
   std::uint64_t attempts_ = 0, connects_ = 0, planned_ = 0, telemetry_ = 0, calls_ = 0, answers_ = 0;
   time_point gone_at_ = never;
   bool open_ = false, goodbye_ = false, planned_attempt_ = false, session_present_ = false;
@@ -110,9 +129,15 @@ inline void connection_log::on_attempt(time_point now) {
 inline void connection_log::on_up(byte_view packet, time_point now) {
   if (packet.empty()) return;
   if (static_cast<unsigned char>(packet[0]) >> 4 == 14) goodbye_ = true, add({now, kind::goodbye});
+  // The expiry is what differs from token to token, and no secret.
+  if (auto const at = packet[0] == 0x10 ? packet.find("&se=") : packet.npos; at != packet.npos) {
+    std::string_view const end = packet.substr(at + 4, packet.substr(at + 4).find_first_not_of("0123456789"));
+    tokens_ += end != token_end_;
+    token_end_ = end;
+  }
   std::string_view const topic = topic_of(packet);
   telemetry_ += topic.find("/messages/events/") != std::string_view::npos;
-  answers_ += topic.rfind("$iothub/methods/res/", 0) == 0;
+  if (topic.rfind("$iothub/methods/res/", 0) == 0) ++answers_, answered(topic, now);
 }
 inline void connection_log::on_down(byte_view packet, time_point now) {
   if (packet.size() == 4 && packet[0] == 0x20 && packet[1] == 2 && !open_) {  // CONNACK
@@ -122,7 +147,30 @@ inline void connection_log::on_down(byte_view packet, time_point now) {
     planned_ += open_ && planned_attempt_;
     add({now, open_ ? kind::accepted : kind::refused, sim::fault::count, session_present_});
   }
-  calls_ += topic_of(packet).rfind("$iothub/methods/POST/", 0) == 0;
+  std::string_view const topic = topic_of(packet);
+  if (topic.rfind("$iothub/methods/POST/", 0) == 0) ++calls_, called(topic, packet, now);
+}
+// "$iothub/methods/POST/name/?$rid=1", and the answer: "$iothub/methods/res/200/?$rid=1".
+inline void connection_log::called(std::string_view topic, byte_view packet, time_point now) {
+  std::string_view const rest = topic.substr(21);
+  auto const end = rest.find("/?$rid=");
+  call c{now, std::string{rest.substr(0, end)}};
+  if (end != rest.npos) c.request_id = rest.substr(end + 7);
+  auto const behind = static_cast<std::size_t>(topic.data() - packet.data()) + topic.size();
+  c.payload = packet.substr(behind + ((packet[0] & 6) != 0 ? 2 : 0));
+  each_call_.push_back(std::move(c));
+}
+inline void connection_log::answered(std::string_view topic, time_point now) {
+  std::string_view const rest = topic.substr(20);
+  auto const end = rest.find("/?$rid=");
+  if (end == rest.npos) return;
+  for (std::size_t i = each_call_.size(); i-- != 0;) {
+    call& c = each_call_[i];
+    if (c.answered != never || c.request_id != rest.substr(end + 7)) continue;
+    c.answered = now;
+    for (char const digit : rest.substr(0, end)) c.status = c.status * 10 + (digit - '0');
+    return;
+  }
 }
 inline void connection_log::on_gone(time_point now) {
   gone_at_ = now;

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 
+#include <iothub/base/ascii.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/policy/http_transport.hpp>
 
@@ -67,6 +70,18 @@ struct mock_http_transport {
 };
 
 static_assert(http_transport<mock_http_transport>);
+
+// An http::response that asks to wait so many seconds before the next attempt (RFC 9110 section 10.2.3).
+MATCHER_P(HasRetryAfter, seconds,
+          "asks for a wait in seconds that " + ::testing::DescribeMatcher<std::int64_t>(seconds, negation)) {
+  auto const asked = parse_int<std::int64_t>(arg.headers.get("Retry-After"));
+  if (!asked) {
+    *result_listener << "whose Retry-After is no number: \"" << std::string{arg.headers.get("Retry-After")} << '"';
+    return false;
+  }
+  *result_listener << "which asks for " << *asked << " s";
+  return ::testing::SafeMatcherCast<std::int64_t>(seconds).Matches(*asked);
+}
 
 }  // namespace testing
 }  // namespace v0

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <gmock/gmock.h>
@@ -46,6 +47,14 @@ struct mock_mqtt_transport {
 };
 
 static_assert(mqtt_transport<mock_mqtt_transport>);
+
+// An mqtt::publish to this topic, or to one that the matcher takes:
+//   EXPECT_CALL(transport, publish(PublishedTo(StartsWith("devices/pump/messages/events/")), _));
+MATCHER_P(PublishedTo, topic, "goes to a topic that " + ::testing::DescribeMatcher<std::string>(topic, negation)) {
+  std::string const there{arg.topic};
+  *result_listener << "which goes to \"" << there << '"';
+  return ::testing::SafeMatcherCast<std::string>(topic).Matches(there);
+}
 
 }  // namespace testing
 }  // namespace v0

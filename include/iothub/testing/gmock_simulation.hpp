@@ -14,6 +14,7 @@
 #include <chrono>
 #include <compare>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <ostream>
 #include <set>
@@ -123,6 +124,28 @@ template <class Message>
   requires requires(Message const& m) { content_of(m); }
 json::value json_of(Message const& m) {
   return json_of(content_of(m).body.bytes());
+}
+
+// The field that has this name in `message`; null for a name that is none.
+inline std::string const* system_property(message const& m, std::string_view name) {
+  struct field {
+    char const* name;
+    std::string message::*value;
+  };
+  constexpr field fields[] = {{"message_id", &message::message_id},
+                              {"correlation_id", &message::correlation_id},
+                              {"user_id", &message::user_id},
+                              {"content_type", &message::content_type},
+                              {"content_encoding", &message::content_encoding},
+                              {"to", &message::to},
+                              {"output_name", &message::output_name},
+                              {"component_name", &message::component_name},
+                              {"interface_id", &message::interface_id},
+                              {"connection_device_id", &message::connection_device_id},
+                              {"connection_module_id", &message::connection_module_id}};
+  for (auto const& each : fields)
+    if (each.name == name) return &(m.*each.value);
+  return nullptr;
 }
 
 inline std::string seconds_text(duration d) {
@@ -237,12 +260,32 @@ MATCHER_P(InOrderOf, sent, negation ? "came in another order" : "came in the ord
   return true;
 }
 
+// So many are there, as a number or a matcher of one: ReceivedExactly(10), ReceivedExactly(Gt(3u)).
+MATCHER_P(ReceivedExactly, count,
+          "has a number of items that " + ::testing::DescribeMatcher<std::size_t>(count, negation)) {
+  auto const there = static_cast<std::size_t>(std::distance(arg.begin(), arg.end()));
+  *result_listener << "which has " << there;
+  return ::testing::SafeMatcherCast<std::size_t>(count).Matches(there);
+}
+
 // --- a message, or an event of telemetry -----------------------------------------------------------------------------
 
 MATCHER_P(HasBody, body, "has a body that " + ::testing::DescribeMatcher<std::string>(body, negation)) {
   std::string const there{detail::content_of(arg).body.bytes()};
   *result_listener << "whose body is " << detail::quoted(there);
   return ::testing::SafeMatcherCast<std::string>(body).Matches(there);
+}
+// A system property by the name that it has in `message`: HasSystemProperty("content_type", "application/json").
+MATCHER_P2(HasSystemProperty, name, value,
+           std::string{"has a system property "} + name + " that " +
+               ::testing::DescribeMatcher<std::string>(value, negation)) {
+  std::string const* const there = detail::system_property(detail::content_of(arg), name);
+  if (there == nullptr) {
+    *result_listener << "but no message has a system property " << name;
+    return false;
+  }
+  *result_listener << "where it is " << detail::quoted(*there);
+  return ::testing::SafeMatcherCast<std::string>(value).Matches(*there);
 }
 MATCHER_P(FromDevice, id, std::string{negation ? "is not" : "is"} + " from device " + std::string{id}) {
   *result_listener << "which is from " << arg.source.device_id;
@@ -336,6 +379,12 @@ MATCHER_P(PlannedReconnects, count,
   *result_listener << "which has " << arg.planned_reconnects() << " planned reconnects";
   return ::testing::SafeMatcherCast<std::uint64_t>(count).Matches(arg.planned_reconnects());
 }
+// How often it came with another SAS token than before.
+MATCHER_P(RenewedSasTimes, count,
+          "has a number of renewed tokens that " + ::testing::DescribeMatcher<std::uint64_t>(count, negation)) {
+  *result_listener << "which renewed its token " << arg.renewed_tokens() << " times";
+  return ::testing::SafeMatcherCast<std::uint64_t>(count).Matches(arg.renewed_tokens());
+}
 // Every wait before an unplanned attempt was this long, and there was one.
 MATCHER_P2(BackoffWithin, least, most,
            std::string{negation ? "does not wait " : "waits "} + detail::seconds_text(least) + " to " +
@@ -367,6 +416,35 @@ MATCHER_P2(AttemptsIn, window, most, std::string{negation ? "tries more often" :
 MATCHER(EveryCallAnswered, negation ? "left a call without an answer" : "answered every call") {
   *result_listener << "which answered " << arg.method_answers() << " of " << arg.method_calls() << " calls";
   return arg.method_answers() == arg.method_calls() && arg.method_calls() != 0;
+}
+
+// A call of this method reached the device, with this payload (a JSON value, or a matcher; _ for any).
+MATCHER_P2(MethodCalled, name, payload, std::string{negation ? "had no call" : "had a call"} + " of " + name) {
+  std::string others;
+  for (auto const& c : arg.calls()) {
+    bool matches = c.name == name;
+    if constexpr (!std::is_same_v<std::decay_t<decltype(payload)>, std::decay_t<decltype(::testing::_)>>)
+      matches = matches && detail::json_matches(detail::json_of(c.payload), payload);
+    if (matches) return true;
+    if (others.size() < 200) others += (others.empty() ? "" : ", ") + c.name + ' ' + c.payload.substr(0, 60);
+  }
+  *result_listener << (others.empty() ? "which had no call" : "which had " + others);
+  return false;
+}
+// Every call that reached the device was answered so soon, and there was one.
+MATCHER_P(WasAnsweredWithin, limit, std::string{negation ? "left a call" : "left no call"} + " without an answer for " +
+                                        detail::seconds_text(limit)) {
+  for (auto const& c : arg.calls()) {
+    if (c.answered != never && c.answered - c.at <= duration{limit}) continue;
+    *result_listener << "where " << c.name;
+    if (c.answered == never)
+      *result_listener << " was not answered";
+    else
+      *result_listener << " was answered after " << detail::seconds_text(c.answered - c.at);
+    return false;
+  }
+  *result_listener << "which had " << arg.calls().size() << " calls";
+  return !arg.calls().empty();
 }
 
 // --- faults ----------------------------------------------------------------------------------------------------------
