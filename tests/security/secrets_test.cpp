@@ -14,13 +14,18 @@
 #include <iothub/amqp/sasl.hpp>
 #include <iothub/crypto/openssl.hpp>
 #include <iothub/crypto/seeded.hpp>
+#include <iothub/basic_event_reader.hpp>
+#include <iothub/basic_service_messenger.hpp>
 #include <iothub/event_reader.hpp>
 #include <iothub/fake_hub.hpp>
 #include <iothub/iothub.hpp>
+#include <iothub/memory/direct_http.hpp>
 #include <iothub/memory/virtual_loop.hpp>
 #include <iothub/policy/loop_clock.hpp>
 #include <iothub/service/sas_passes.hpp>
 #include <iothub/service_messenger.hpp>
+
+#include <event_world.hpp>
 
 namespace {
 
@@ -282,6 +287,42 @@ TEST(SecretsInMemory, DevicesThatConnectAndRenewLeaveNoKeyBehind) {
   }
   EXPECT_GE(renewals, 8);
   EXPECT_EQ(w.found(), 0);
+}
+
+// The same of the clients of a back end, which hold the key of a whole hub.
+TEST(SecretsInMemory, BackEndsThatConnectAndRenewLeaveNoKeyBehind) {
+  using iothub_test::event_world;
+  using http_client = basic_service_client<memory::direct_http<hub::http_face>, loop_clock, openssl_crypto>;
+  using reader = basic_event_reader<event_world::transport, loop_clock, openssl_crypto>;
+  using messenger = basic_service_messenger<event_world::transport, loop_clock, openssl_crypto>;
+  auto settings = event_world::small_hub();
+  settings.owner_key = key_text;
+  event_world w{settings};
+  w.device("d");
+  char text[160];
+  auto const given = write(text, "HostName=h.azure-devices.net;SharedAccessKeyName=iothubowner");
+  watching const looking;
+  {
+    auto const clock = loop_clock{w.on};
+    auto service = http_client::create(w.on, given, [&w] { return memory::direct_http<hub::http_face>{w.runtime.http()}; }, clock,
+                                       openssl_crypto{}, {.seed = 1})
+                       .value();
+    auto events = reader::create(w.on, given, w.transport_source(), clock, openssl_crypto{},
+                                 {.start = event_position::earliest(), .seed = 2})
+                      .value();
+    auto messages = messenger::create(w.on, given, w.transport_source(), clock, openssl_crypto{}, {.seed = 3}).value();
+    for (int i = 0; i != 3; ++i) {
+      w.send("d", "x");
+      ASSERT_TRUE(service.get_twin("d"));
+      ASSERT_TRUE(events.next(5min));
+      ASSERT_TRUE(messages.send_c2d("d", {.body = "y"}));
+      w.run(5h);  // tokens are renewed
+      if (i == 1) w.network.reset_all();
+    }
+    events.close();
+    messages.close();
+  }
+  EXPECT_EQ(looking.found(), 0);
 }
 
 // An HTTP transport that never answers.
