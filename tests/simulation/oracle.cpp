@@ -508,6 +508,7 @@ void oracle::fault(int d, std::string_view what) {
   if (what == "telemetry_throttled" && x.how == seen_as::frames) ++x.refusals_due;
   if (what == "illegal_packet" || what.substr(0, 4) == "tls_") x.asked_for_less = true;
   if (what == "illegal_packet") x.must_end = true;
+  if (what == "packet_unexpected" || what == "connack_wrong") x.made_up = true;  // the next packet is not the hub's
   if (what == "allocation_failure") x.out_of_memory = x.link_open;
   if (what == "messages_expired" || what == "messages_used_up")  // what waited at the hub has left it
     for (auto& m : x.messages) m.excused = m.excused || m.accepted == 0;
