@@ -182,6 +182,43 @@ TEST(Fault, RetryAfterAsADateLiesAhead) {
   EXPECT_THAT((std::string{answer, got.size}), ::testing::HasSubstr("\r\nRetry-After: Sun, 11 Feb 2024 16:00:30 GMT\r\n"));
   EXPECT_EQ(counts[fault::http_throttled_date], 1u);
 }
+// The client waits so long, and not by its own schedule, which begins with a second.
+TEST(Fault, RetryAfterAsADateIsObeyed) {
+  for (fault const f : {fault::http_throttled_date, fault::http_throttled_seconds, fault::http_throttled_nonsense}) {
+    simulation sim{{.seed = 4}};
+    sim.run_for(1000h);
+    auto service = sim.connect_service();
+    auto device = sim.make_device("pump");
+    sim.inject(f);
+    auto const began = sim.now();
+    EXPECT_TRUE(service.get_twin("pump").has_value());
+    EXPECT_EQ(sim.faults()[f], 1u);
+    auto const waited = sim.now() - began;
+    duration const asked = f == fault::http_throttled_date ? 30s : f == fault::http_throttled_seconds ? 7s : 0s;
+    EXPECT_GE(waited, asked - 1s) << to_string(f);  // a date has whole seconds
+    EXPECT_LT(waited, asked + 3s) << to_string(f);
+  }
+}
+TEST(RetryAfter, IsSecondsOrADateAndNothingElse) {
+  using std::chrono::seconds;
+  auto const now = from_unix_seconds(784'111'777);  // Sun, 06 Nov 1994 08:49:37 GMT
+  auto const of = [&](char const* text, char const* date = nullptr) {
+    http::headers h;
+    h.add("Retry-After", text);
+    if (date != nullptr) h.add("Date", date);
+    auto const wait = http::retry_after(h, now);
+    return wait ? *wait / seconds{1} : -1;
+  };
+  EXPECT_EQ(of("7"), 7);
+  EXPECT_EQ(of("999999"), 86'400);
+  EXPECT_EQ(of("Sun, 06 Nov 1994 08:50:07 GMT"), 30);
+  EXPECT_EQ(of("Sun, 06 Nov 1994 08:50:07 GMT", "Sun, 06 Nov 1994 08:50:00 GMT"), 7);
+  EXPECT_EQ(of("Sun, 06 Nov 1994 08:49:07 GMT"), 0);
+  EXPECT_EQ(of("Fri, 06 Jan 2040 08:49:07 GMT"), 86'400);
+  for (char const* none : {"", "-1", "soon", "7 s", "Sun, 06 Nov 1994 08:50:07 CET", "Sun, 06 anF 1994 08:50:07 GMT", "Sun, 31 Feb 1995 08:50:07 GMT",
+                           "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:xx GMT"})
+    EXPECT_EQ(of(none), -1) << none;
+}
 TEST(Fault, HttpDateIsThatOfTheStandard) {
   EXPECT_EQ(sim::http_date(from_unix_seconds(784'111'777)), "Sun, 06 Nov 1994 08:49:37 GMT");
   EXPECT_EQ(sim::http_date(from_unix_seconds(1'709'164'800)), "Thu, 29 Feb 2024 00:00:00 GMT");

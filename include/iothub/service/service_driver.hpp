@@ -21,6 +21,7 @@
 #include <iothub/base/result.hpp>
 #include <iothub/base/time.hpp>
 #include <iothub/http/message.hpp>
+#include <iothub/http/retry_after.hpp>
 #include <iothub/io/client_driver.hpp>
 #include <iothub/io/loop.hpp>
 #include <iothub/io/participant.hpp>
@@ -254,8 +255,7 @@ inline maybe<time_point> service_driver::retry_time(operation const& o, result<h
   if (!busy && !broken) return {};
   duration wait = retry_delay(options_.retry, o.attempts - 1, seed_ + retries_);
   if (busy)
-    if (auto const asked = parse_int<std::int64_t>(outcome->headers.get("Retry-After")); asked && *asked >= 0)
-      wait = *asked > 86'400 ? duration{std::chrono::hours{24}} : duration{std::chrono::seconds{*asked}};
+    if (auto const asked = http::retry_after(outcome->headers, on().utc_now())) wait = *asked;
   time_point const at = iothub::add(now, wait);
   if (at >= o.deadline) return {};
   return at;
