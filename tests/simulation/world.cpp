@@ -218,6 +218,7 @@ class world final : public stage, private participant, private hub::log_sink {
   void perform(struct step const& t);
   void perform_behind(struct step const& t);
   void desired(int d, std::uint64_t kind);
+  void tags(std::string const& id, std::uint64_t kind);
   void message(int d, std::uint64_t kind);
   void end_well();
   micros comes_back();
@@ -251,6 +252,36 @@ void world::desired(int d, std::uint64_t kind) {
   if (after->desired.version != before->desired.version + 1 || after->version != before->version + 1)
     judge.fail("I19", d, "a change of the desired properties raised their version from " +
                              std::to_string(before->desired.version) + " to " + std::to_string(after->desired.version));
+}
+
+// A change under a tag that is not the present one is refused and changes nothing; under the present one it gives another.
+void world::tags(std::string const& id, std::uint64_t kind) {
+  auto& core = sim.hub().core();
+  device_key const key{id, {}};
+  int const d = number_of(id);
+  hub::instant const at = sim.hub().runtime().now();
+  auto const before = core.get_twin(key);
+  json::value const value{{"t", "tag-" + std::to_string(kind)}};
+  hub::twin_update const change{.tags = &value};
+  std::string const other = before->etag + "x";
+  auto const refused = core.patch_twin(key, change, {if_match_kind::exact, other}, at);
+  if (refused || refused.error() != errc::precondition_failed || core.get_twin(key)->version != before->version)
+    return judge.fail("I19", d, "a twin was changed under the tag of another");
+  auto const changed = core.patch_twin(key, change, {if_match_kind::exact, before->etag}, at);
+  if (!changed || changed->etag == before->etag || changed->version != before->version + 1)
+    return judge.fail("I19", d, "a change of the tags made no new version with a new tag");
+  auto identity = core.get_identity(key);
+  std::string const was = identity->etag, wrong = was + "x";
+  identity->status_reason = "changed " + std::to_string(kind);
+  auto const no = core.put_identity(*identity, {if_match_kind::exact, wrong}, at);
+  if (no || no.error() != errc::precondition_failed || core.get_identity(key)->etag != was)
+    return judge.fail("I19", d, "an identity was changed under the tag of another");
+  auto const yes = core.put_identity(*identity, {if_match_kind::exact, was}, at);
+  if (!yes || yes->etag == was || yes->status_reason != identity->status_reason)
+    return judge.fail("I19", d, "a change of an identity gave it no new tag");
+  if (core.delete_identity(key, {if_match_kind::exact, was}, at) || !core.get_identity(key))
+    judge.fail("I19", d, "an identity was deleted under a tag that it had before");
+  sim.hub().runtime().touched();
 }
 
 void world::message(int d, std::uint64_t kind) {
@@ -288,8 +319,7 @@ void world::perform(struct step const& t) {
   if (t.what == "method") return back_end_.invoke(t.device, t.amount, t.lasting);
   if (t.what == "c2d") return message(t.device, t.amount);
   if (t.what == "tags") {
-    if (sim.hub().core().get_identity({a.id(), {}}))
-      sim.hub().set_tags(a.id(), {{"t", "tag-" + std::to_string(t.amount)}});
+    if (sim.hub().core().get_identity({a.id(), {}})) tags(a.id(), t.amount);
     return;
   }
   if (t.what == "look") return back_end_.look(t.device);
