@@ -36,7 +36,8 @@ inline namespace v0 {
 struct hub_server_options {
   hub::options hub = {};
   // An IP address, or "localhost": 127.0.0.1 and, where there is one, ::1. An address that other machines can reach
-  // needs expose_to_network too; the faults that a message can ask for are not honoured there.
+  // needs expose_to_network too, and an owner key that is not the well-known one; the faults that a message can ask for
+  // are not honoured there.
   std::string bind = "localhost";
   bool expose_to_network = false;
   std::uint16_t https_port = 443;  // 0: a free one
@@ -67,7 +68,7 @@ class hub_server {
 
   // All ports listen when it returns. errc::io_error: a port was refused, `refused` says which and why;
   // errc::invalid_argument: the certificate, its key, or the address to bind; one that other machines can reach without
-  // expose_to_network.
+  // expose_to_network, or with the well-known owner key.
   [[nodiscard]] static result<std::unique_ptr<hub_server>> start(loop& on, hub_server_options options,
                                                                  refused_port* refused = nullptr);
   hub_server(hub_server const&) = delete;
@@ -142,6 +143,9 @@ inline result<std::unique_ptr<hub_server>> hub_server::start(loop& on, hub_serve
   if (!loopback && !options.expose_to_network)
     return error{errc::invalid_argument,
                  "other machines can reach " + options.bind + ", and expose_to_network is not set"};
+  if (!loopback && equal_constant_time(options.hub.owner_key, hub::well_known_owner_key))
+    return error{errc::invalid_argument,
+                 "other machines can reach " + options.bind + ", and everybody knows this owner key"};
   if (!loopback) options.hub.honour_fault_properties = false;
   auto context = net::tls_context::server(
       {.certificate_pem = options.certificate_pem, .private_key_pem = options.private_key_pem});

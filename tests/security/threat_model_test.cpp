@@ -343,6 +343,21 @@ TEST_F(Served, AnotherAddressNeedsAFlagThatSaysSo) {
   }
 }
 
+// Its key protects nothing where everybody knows it; a program may take it where nobody else can come.
+TEST_F(Served, RefusesTheWellKnownKeyWhereOthersReachIt) {
+  hub_server_options options{.bind = "0.0.0.0", .expose_to_network = true};
+  options.hub.owner_key = "aW90aHViLWZha2Ugd2VsbC1rbm93biBvd25lciBrZXk=";
+  auto const refused = serve(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), errc::invalid_argument);
+  EXPECT_EQ(refused.error().message(), "other machines can reach 0.0.0.0, and everybody knows this owner key");
+  options.bind = "localhost";
+  EXPECT_TRUE(serve(options));
+  options.bind = "0.0.0.0";
+  options.hub.owner_key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+  EXPECT_TRUE(serve(options));
+}
+
 TEST_F(Served, AmqpWithoutTlsStaysOnTheLoopbackAndNobodyAsksForFaultsFromOutside) {
   auto const server = serve({.bind = "0.0.0.0", .expose_to_network = true}).value();
   EXPECT_TRUE(listening_at(server->https_port()).contains("00000000"));

@@ -30,9 +30,8 @@ enum exit_code : int {
   exit_cannot_write = 7,  // standard output or the ports file
 };
 
-// The key of the policy iothubowner unless --owner-key says otherwise. It is public, so it protects nothing: a hub that
-// other machines can reach refuses it.
-inline constexpr std::string_view well_known_owner_key = "aW90aHViLWZha2Ugd2VsbC1rbm93biBvd25lciBrZXk=";
+// The key of the policy iothubowner unless --owner-key says otherwise.
+using iothub::hub::well_known_owner_key;
 
 enum class command { help, version, serve, connstr, ca };
 enum class log_format { text, json };

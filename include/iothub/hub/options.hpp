@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <iothub/base/time.hpp>
@@ -65,6 +66,10 @@ struct event_routes {
   bool lifecycle = false;   // identities made and deleted
   bool connection = false;  // devices and modules that connect and go, over MQTT and AMQP
 };
+
+// The owner key of iothub-fake unless it is told another. It is public, so it protects nothing: a hub that other machines
+// can reach refuses it.
+inline constexpr std::string_view well_known_owner_key = "aW90aHViLWZha2Ugd2VsbC1rbm93biBvd25lciBrZXk=";
 
 struct options {
   std::string hostname = "localhost";        // the hub's own name; the part before the first dot is the hub's name
