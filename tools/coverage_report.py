@@ -10,7 +10,7 @@ them:
   - conditions that the compiler decides: `if constexpr`, `while (true)`;
   - what the compiler makes of `= default`;
   - what is left for a switch that has no `default`: each enumerator has its case, or -Wswitch is an error.
-Unwinding by an exception is no branch of the source. Allocation failure is tested apart (virtual_fail_at_test.cpp).
+Unwinding by an exception is no branch of the source. Allocation failure is tested apart (tests/adversity).
 """
 import argparse
 import json
