@@ -135,10 +135,13 @@ TEST(MutatedPackets, OfThatSdksMeanTheSameHoweverTheyAreCut) {
   for (seed const& each : all) mutate(each);
 }
 
-// A topic that is longer than its packet: MQTT-C, https://www.cve.org/CVERecord?id=CVE-2026-54412,
+// A topic that is longer than its packet: MQTT-C, https://www.cve.org/CVERecord?id=CVE-2026-54412, and many who found it,
 // https://github.com/LiamBindle/MQTT-C/issues/158, https://github.com/LiamBindle/MQTT-C/issues/198,
+// https://github.com/LiamBindle/MQTT-C/issues/199, https://github.com/LiamBindle/MQTT-C/pull/200,
+// https://github.com/LiamBindle/MQTT-C/issues/201, https://github.com/LiamBindle/MQTT-C/issues/202,
 // https://github.com/LiamBindle/MQTT-C/issues/203, https://github.com/LiamBindle/MQTT-C/issues/204,
-// https://github.com/LiamBindle/MQTT-C/issues/206: nothing is delivered, and the connection ends.
+// https://github.com/LiamBindle/MQTT-C/issues/205, https://github.com/LiamBindle/MQTT-C/issues/206. Nothing is delivered, and the
+// connection ends.
 TEST(MutatedPackets, WithATopicThatIsLongerDeliverNothing) {
   for (seed const& each : own_seeds()) {
     if ((each.raw[0] & 0xf0) != 0x30) continue;
