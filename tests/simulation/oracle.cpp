@@ -81,6 +81,8 @@ void oracle::bounds(int d, device_state& x) {
 
 // A planned reconnect waits for what is in flight, and for half of the margin for what a handler has.
 void oracle::outlived(int d, device_state& x) {
+  // Over AMQP the new token is shown on the same connection, which is not good where nobody has answered since.
+  if (x.how == seen_as::frames && x.last_down < x.token_ends - script_.margin * second) return;
   micros const more = std::max<micros>(0, 10 * second - script_.margin * second / 2);
   if (now_ > x.token_ends + more + slack(x.attempted_at))
     fail("I16", d, "a connection goes on " + std::to_string((now_ - x.token_ends) / second) + " s after its token has expired");
@@ -329,12 +331,12 @@ void oracle::final_reported(int d, device_state& x, iothub::json::value const& r
     auto const n = static_cast<std::uint64_t>(*number);
     if (n >= patches.size() || (patches[n].sets >> k & 1) == 0)
       return fail("I7", d, std::string{report_leaves[k]} + " has a value that was never sent");
-    x.reports[n] = 1;
+    if (x.reports[n] == 0) x.reports[n] = 1;
   }
   for (std::size_t k = 0; k != report_leaf_count; ++k) {
     std::int64_t newest = -1, remover = -1;
     for (std::uint64_t n = 0; n != patches.size(); ++n) {
-      if (((patches[n].sets | patches[n].removes) >> k & 1) != 0 && x.reports[n] != 0) newest = static_cast<std::int64_t>(n);
+      if (((patches[n].sets | patches[n].removes) >> k & 1) != 0 && x.reports[n] == 1) newest = static_cast<std::int64_t>(n);
       if ((patches[n].removes >> k & 1) != 0) remover = static_cast<std::int64_t>(n);
     }
     bool const fits = there[k] >= 0 ? there[k] >= newest : newest < 0 || remover >= newest;
@@ -511,7 +513,8 @@ void oracle::fault(int d, std::string_view what) {
   if (what == "packet_unexpected" || what == "connack_wrong") x.made_up = true;  // the next packet is not the hub's
   if (what == "allocation_failure") x.out_of_memory = x.link_open;
   if (what == "messages_expired" || what == "messages_used_up")  // what waited at the hub has left it
-    for (auto& m : x.messages) m.excused = m.excused || m.accepted == 0;
+    for (auto& m : x.messages)
+      if (m.accepted == 0) m.excused = m.gone = true;
   if (what == "device_deleted") {
     x.made_anew = true;
     x.anew_at = now_;
@@ -528,6 +531,11 @@ void oracle::stalled(micros lasting) {
 void oracle::rival(int d, micros lasting) {
   device_state& x = devices_[i(d)];
   x.rival_until = std::max(x.rival_until, now_ + lasting + stood_still(now_));
+}
+
+void oracle::may_confirm_late(int d, micros lasting) {
+  device_state& x = devices_[i(d)];
+  x.confirmed_late = std::max(x.confirmed_late, lasting);
 }
 
 void oracle::may_reorder(int d, micros lasting) {

@@ -103,6 +103,10 @@ class oracle {
   void report_begun(int d, std::uint64_t n) {
     if (auto& all = devices_[i(d)].reports; all.size() <= n) all.resize(n + 1);
   }
+  // Memory ran out in the call. As a value the patch is merged within it, and the hub takes nothing back.
+  void report_threw(int d, std::uint64_t n) {
+    if (devices_[i(d)].how == seen_as::values) devices_[i(d)].reports[n] = 2;
+  }
   void report_ended(int d, std::uint64_t n, bool ok, std::int64_t version);
   void desired_seen(int d, iothub::json::value const& patch, std::int64_t version, bool whole, std::int64_t at_hub);
   void twin_read(int d, std::string const& document);
@@ -139,6 +143,9 @@ class oracle {
   void stalled(micros lasting);
   // Until then the hub may refuse a message of the device, and take one behind it.
   void may_reorder(int d, micros lasting);
+  // Confirmations of telemetry may be that much later.
+  void may_confirm_late(int d, micros lasting);
+  [[nodiscard]] micros confirmed_late(int d) const { return devices_[i(d)].confirmed_late; }
   // Another client of the same device connects.
   void rival(int d, micros lasting);
 
@@ -197,13 +204,13 @@ class oracle {
     std::map<std::uint64_t, operation> pending;
     std::vector<send> sends;
     bool any_stored = false, exists = false, made_up = false;
-    micros order_excused_until = -1, rival_until = -1;
+    micros confirmed_late = 0, order_excused_until = -1, rival_until = -1;
     std::size_t refusals_due = 0;
     std::uint64_t brought = 0, turned_away = 0;  // calls and messages to it; calls that found its inbox full
     std::size_t outbox_messages = 0, outbox_bytes = 0;
     micros last_send = 0;
     std::uint64_t newest_stored = 0;
-    std::vector<char> reports;  // by number: whether it is known to be at the hub
+    std::vector<char> reports;  // by number: 1: it is known to be at the hub; 2: a part of it may be
     std::uint64_t last_reported = 0;
     std::int64_t last_reported_version = 0;
     iothub::json::value doc, at_hub;

@@ -341,6 +341,7 @@ void world::perform(struct step const& t) {
   if (f == fault::count) std::fprintf(stderr, "no such step: %s\n", t.what.c_str()), std::abort();
   if (layer_of(f) == sim::fault_layer::process) return a.do_process_fault(f, t.amount);
   if (f == fault::stall) judge.stalled(t.lasting * 1000);
+  if (f == fault::telemetry_confirmed_late) judge.may_confirm_late(t.device, t.lasting * 1000);
   if (f == fault::takeover) judge.rival(t.device, t.lasting * 1000);
   if (f == fault::quota_used_up) judge.may_reorder(t.device, t.lasting * 1000);
   (void)sim.inject(f, a.id(), std::chrono::milliseconds{t.lasting}, t.amount);
@@ -363,6 +364,9 @@ void world::end_well() {
   // What had begun ends as it has to, an answer that was lost by its time-out; a device that had asked for a fault comes
   // back once more. What a quota withheld, MQTT has no word for: the next connection, which a renewal makes, sends it again.
   duration limit = std::chrono::seconds{script_.twin_timeout + 180} + std::chrono::microseconds{longest};
+  micros late = 0;
+  for (auto const& a : apps_) late = std::max(late, judge.confirmed_late(a->number()));
+  limit += std::chrono::microseconds{late};
   for (auto const& a : apps_)
     if (judge.was_over_quota(a->number())) limit += std::chrono::seconds{std::min(script_.token, script_.publish_timeout)};
   (void)run_until(devices_settled, limit);
@@ -441,7 +445,8 @@ void world::probe() {
   readers_.end();
   back_end_.close();
   run_for(3min);
-  clock();
+  // The hub's end of a connection that was cut off for good: until its idle time-out.
+  (void)run_until([this] { return sim.hub().pipes().connections().empty(); }, 8min);
   if (!judge.broken() && !sim.hub().pipes().connections().empty())
     judge.fail("I10", -1, std::to_string(sim.hub().pipes().connections().size()) + " connections are open after all clients are gone");
 }
