@@ -131,6 +131,10 @@ class line final : public participant {
     memory::connection_id id;
     memory::pipe_stream pipe;
   };
+  void hold(memory::pipe_direction which = memory::pipe_direction::both) {
+    network_.hold(current_, which);
+    if (held_.empty() || held_.back() != current_) held_.push_back(current_);
+  }
   void later(time_point at, job what) { due_.push_back({at, what, current_}), loop_.wake(*this); }
   bool apply(armed_fault const& f, time_point now);
   void run(due const& d);
@@ -143,6 +147,7 @@ class line final : public participant {
   std::vector<lasting> lasting_;
   std::vector<due> due_;
   std::vector<zombie> zombies_;
+  std::vector<memory::connection_id> held_;  // some are over, some go on at the hub without their client
   memory::connection_id current_ = 0;
   participant* client_ = nullptr;
 };
@@ -163,7 +168,7 @@ inline bool line::apply(armed_fault const& f, time_point now) {
       if (values) wake_client_at(now);
       if (!lasting_.back().counted) return true;  // meets a connection, or an attempt at one, later
       count(f.what);
-      network_.hold(current_);
+      hold();
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_up);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_down);
       return true;
@@ -176,7 +181,7 @@ inline bool line::apply(armed_fault const& f, time_point now) {
       return true;
     case fault::half_open:
       if (current_ == 0) return false;
-      network_.hold(current_, memory::pipe_direction::to_client);
+      hold(memory::pipe_direction::to_client);
       if (drop_at_hub) drop_at_hub();
       count(f.what);
       return true;
@@ -184,7 +189,7 @@ inline bool line::apply(armed_fault const& f, time_point now) {
     case fault::black_hole_down: {
       if (current_ == 0) return false;
       bool const up = f.what == fault::black_hole_up;
-      network_.hold(current_, up ? memory::pipe_direction::to_server : memory::pipe_direction::to_client);
+      hold(up ? memory::pipe_direction::to_server : memory::pipe_direction::to_client);
       if (f.lasting > duration{0}) later(iothub::add(now, f.lasting), up ? job::release_up : job::release_down);
       count(f.what);
       return true;
@@ -192,7 +197,7 @@ inline bool line::apply(armed_fault const& f, time_point now) {
     case fault::latency_spike:
     case fault::clog:
       if (current_ == 0) return false;
-      network_.hold(current_);
+      hold();
       later(iothub::add(now, f.lasting), job::release_up);
       later(iothub::add(now, f.lasting), job::release_down);
       count(f.what);
@@ -313,6 +318,7 @@ inline void line::calm() {
       run(d);
   }
   zombies_.clear();
+  for (memory::connection_id const id : std::exchange(held_, {})) network_.release(id);
   if (current_ != 0) network_.release(current_);
   if (current_ != 0 && client_ != nullptr) loop_.wake(*client_);
 }
