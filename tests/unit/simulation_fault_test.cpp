@@ -138,6 +138,19 @@ TEST(Fault, WaitsForSomebodyToMeet) {
   }
 }
 
+// Seed 3487: what such a client had sent, its good-bye too, never came to the hub.
+TEST(Fault, HoldsNothingInCalmWeatherAlsoWhereTheClientIsGone) {
+  simulation sim;
+  std::optional device{sim.connect_device("pump")};
+  ASSERT_TRUE(sim.inject(fault::outage, "pump", 1h, 1));
+  device.reset();
+  sim.run_for(10s);
+  EXPECT_EQ(sim.hub().pipes().connections().size(), 1u);
+  sim.calm();
+  sim.run_for(1s);
+  EXPECT_TRUE(sim.hub().pipes().connections().empty());
+}
+
 TEST(Fault, OfARuleIsToldToWhoWatchesTheLine) {
   struct listener final : sim::line_observer {
     std::vector<fault> told;
