@@ -93,7 +93,8 @@ void app::on_status(connection_status status, connection_reason why) {
 
 template <class Call>
 bool app::begins(Call const& call) {
-  auto const armed = std::find_if(armed_.begin(), armed_.end(), [](auto const& a) { return a.first == fault::allocation_failure; });
+  auto const armed = std::find_if(armed_.begin(), armed_.end(),
+      [](auto const& a) { return a.first == fault::allocation_failure; });
   if (armed == armed_.end()) return call(), true;
   fail_allocation(1 + armed->second % 5);  // few calls need more
   bool thrown = false;
@@ -192,7 +193,8 @@ settlement app::on_message(c2d_message const& m) {
   stage_.clock();
   auto const n = judge_.message_seen(number_, m.content);
   if (take(fault::handler_throws)) throw std::runtime_error{"the application is broken"};
-  bool const once = m.content.body.bytes().find(" once more") == std::string_view::npos || m.delivery_count != 0 || !abandoned_.insert(n).second;
+  bool const once = m.content.body.bytes().find(" once more") == std::string_view::npos || m.delivery_count != 0 ||
+      !abandoned_.insert(n).second;
   if (take(fault::destroyed_in_handler)) {
     destroy_client();
     start_soon(1s);

@@ -18,7 +18,8 @@ void back_end::start() {
       return judge_.fail("I2", -1, "feedback of a message that nobody sent: " + f.original_message_id);
     int const d = std::atoi(f.original_message_id.c_str() + 1);
     if (f.device_id != "d" + std::to_string(d)) return judge_.fail("I2", d, "feedback names " + f.device_id);
-    judge_.feedback(d, std::strtoull(f.original_message_id.c_str() + stop + 1, nullptr, 10), f.status == delivery_status::success);
+    judge_.feedback(d, std::strtoull(f.original_message_id.c_str() + stop + 1, nullptr, 10),
+        f.status == delivery_status::success);
   });
 }
 
@@ -39,7 +40,8 @@ void back_end::invoke(int d, std::uint64_t kind, std::int64_t lasting) {
 json::value back_end::desired_patch(std::uint64_t kind) {
   json::value patch = json::value::make_object();
   patch.set("p" + std::to_string(kind % 5), kind % 7 == 0 ? json::value{} : json::value{static_cast<std::int64_t>(++changes_)});
-  if (kind % 11 == 0) patch.set("deep", json::value{{"x", static_cast<std::int64_t>(changes_)}, {"y" + std::to_string(kind % 3), true}});
+  if (kind % 11 == 0)
+    patch.set("deep", json::value{{"x", static_cast<std::int64_t>(changes_)}, {"y" + std::to_string(kind % 3), true}});
   return patch;
 }
 void back_end::update_desired(int d, json::value const& patch) {
@@ -78,14 +80,16 @@ bool back_end::message(int d, iothub::message const& what, std::uint64_t n, std:
 void back_end::probe(int d, int tries) {
   auto const call = judge_.invoked(d, 46s / 1us, true);
   ++pending_;
-  service_->invoke("d" + std::to_string(d), {.name = "echo", .payload = static_cast<std::int64_t>(call)}, {.response_timeout = 30s},
+  service_->invoke("d" + std::to_string(d), {.name = "echo", .payload = static_cast<std::int64_t>(call)},
+      {.response_timeout = 30s},
                    [this, d, tries, call](result<method_response> r) {
     --pending_;
     stage_.clock();
     judge_.call_ended(call, r);
     if (r && r->status == 200) return void(++answered_);
     if (tries == 0 || r || r.error() != errc::device_offline)
-      return judge_.fail("I13", d, "a method does not get through: " + (r ? std::to_string(r->status) : std::string{r.error().message()}));
+      return judge_.fail("I13", d, "a method does not get through: " +
+          (r ? std::to_string(r->status) : std::string{r.error().message()}));
     stage_.later(10s, [this, d, tries] { probe(d, tries - 1); });
   });
 }

@@ -6,19 +6,6 @@
 
 namespace iothub_test {
 
-namespace {
-// In what two messages differ; null: in nothing.
-char const* difference(iothub::message const& a, iothub::message const& b) {
-  if (a.body.bytes() != b.body.bytes()) return "the body";
-  if (a.properties != b.properties) return "the properties";
-  if (a.message_id != b.message_id) return "message_id";
-  if (a.correlation_id != b.correlation_id) return "correlation_id";
-  if (a.content_type != b.content_type) return "content_type";
-  if (a.content_encoding != b.content_encoding) return "content_encoding";
-  return a == b ? nullptr : "a system property";
-}
-}  // namespace
-
 void oracle::fail(char const* invariant, int device, std::string what) {
   if (broken()) return;
   invariant_ = invariant;
@@ -74,9 +61,11 @@ void oracle::bounds(int d, device_state& x) {
   if (x.token_ends != 0 && x.link_open && now_ > x.token_ends) outlived(d, x);
   if (now_ <= x.last_send || x.busy || now_ <= x.busy_until || (!stalls_.empty() && now_ <= stalls_.back().to)) return;
   if (x.outbox_messages > static_cast<std::size_t>(script_.outbox))
-    fail("I11", d, std::to_string(x.outbox_messages) + " messages are pending, the outbox may hold " + std::to_string(script_.outbox));
+    fail("I11", d, std::to_string(x.outbox_messages) + " messages are pending, the outbox may hold " +
+        std::to_string(script_.outbox));
   if (x.outbox_bytes > static_cast<std::size_t>(script_.outbox_bytes))
-    fail("I11", d, std::to_string(x.outbox_bytes) + " bytes are pending, the outbox may hold " + std::to_string(script_.outbox_bytes));
+    fail("I11", d, std::to_string(x.outbox_bytes) + " bytes are pending, the outbox may hold " +
+        std::to_string(script_.outbox_bytes));
 }
 
 // A planned reconnect waits for what is in flight, and for half of the margin for what a handler has.
@@ -207,7 +196,8 @@ void oracle::connection(int d, std::string_view status, std::string_view reason)
   if (!x.exists) return fail("I10", d, "a client that was destroyed tells \"" + std::string{status} + "\"");
   bool legal = status != x.status;
   if (x.status == "disconnected") legal = status == "connecting";
-  if (x.status == "connected") legal = status == "retrying" || status == "disconnected" || (status == "connecting" && reason == "token_renewal");
+  if (x.status == "connected")
+    legal = status == "retrying" || status == "disconnected" || (status == "connecting" && reason == "token_renewal");
   if (x.status == "connecting") legal = status == "connected" || status == "retrying" || status == "disconnected";
   if (x.status == "retrying") legal = status == "connected" || status == "disconnected";
   if (!legal) fail("I17", d, "from " + x.status + " to " + std::string{status} + " (" + std::string{reason} + ")");
@@ -252,8 +242,10 @@ void oracle::stored(int d, iothub::message const& m) {
   std::string_view const body = m.body.bytes();
   std::uint64_t n = 0;
   std::size_t at = body.find('.');
-  if (body.empty() || body[0] != 'T' || at == std::string_view::npos) return fail("I2", d, "an event that nobody sent: " + std::string{body.substr(0, 40)});
-  for (++at; at < body.size() && body[at] >= '0' && body[at] <= '9'; ++at) n = n * 10 + static_cast<std::uint64_t>(body[at] - '0');
+  if (body.empty() || body[0] != 'T' || at == std::string_view::npos)
+    return fail("I2", d, "an event that nobody sent: " + std::string{body.substr(0, 40)});
+  for (++at; at < body.size() && body[at] >= '0' && body[at] <= '9'; ++at)
+    n = n * 10 + static_cast<std::uint64_t>(body[at] - '0');
   note("stored", d, static_cast<std::int64_t>(n));
   if (n >= x.sends.size()) return fail("I2", d, "message " + std::to_string(n) + " is in the log and was never sent");
   send& s = x.sends[n];
@@ -270,234 +262,6 @@ void oracle::stored(int d, iothub::message const& m) {
     fail("I4", d, "message " + std::to_string(n) + " came first after message " + std::to_string(x.newest_stored));
   if (!x.any_stored || n > x.newest_stored) x.newest_stored = n;
   x.any_stored = true;
-}
-
-// --- twin
-
-void oracle::report_ended(int d, std::uint64_t n, bool ok, std::int64_t version) {
-  device_state& x = devices_[i(d)];
-  note(ok ? "reported" : "report failed", d, static_cast<std::int64_t>(n), version);
-  if (!ok || (x.anew_at != 0 && x.link_since <= x.anew_at)) return;  // the latter: it was of the device that was deleted
-  x.reports[n] = 1;
-  // Answers may come in another order than the patches were applied in.
-  if (n < x.last_reported) return;
-  if (version <= x.last_reported_version)
-    fail("I7", d, "the version of the reported properties went from " + std::to_string(x.last_reported_version) + " to " + std::to_string(version));
-  x.last_reported = n;
-  x.last_reported_version = version;
-}
-
-void oracle::desired_seen(int d, iothub::json::value const& patch, std::int64_t version, bool whole, std::int64_t at_hub) {
-  device_state& x = devices_[i(d)];
-  note(whole ? "desired whole" : "desired", d, version, at_hub, patch.dump());
-  bool const rises = version > x.last_desired || (whole && (version == x.last_desired || x.made_anew));
-  if (!rises) fail("I8", d, "desired version " + std::to_string(version) + " came after " + std::to_string(x.last_desired));
-  if (version > at_hub && !x.made_anew) fail("I8", d, "desired version " + std::to_string(version) + " was never at the hub");
-  if (!whole && x.has_doc && !x.made_anew && version != x.last_desired + 1)
-    fail("I8", d, "the patch to version " + std::to_string(version) + " was applied to " + std::to_string(x.last_desired));
-  if (whole || !x.has_doc)
-    x.doc = whole ? patch : iothub::json::value::make_object();
-  if (!whole) merge(x.doc, patch);
-  x.has_doc = true;
-  if (whole && x.link_since > x.anew_at) x.made_anew = false;  // before, it may be what was under way
-  x.last_desired = version;
-  // Patch by patch the handler's document is what the hub's was.
-  if (version == at_hub && !x.made_anew && x.doc != x.at_hub)
-    fail("I8", d, "at version " + std::to_string(version) + " the handler has " + x.doc.dump() + ", the hub " + x.at_hub.dump());
-  if (patch.dump().find("tag-") != std::string::npos) fail("I19", d, "tags reached the device");
-}
-
-void oracle::twin_read(int d, std::string const& document) {
-  if (document.find("tag-") != std::string::npos) fail("I19", d, "tags reached the device");
-}
-
-// The hub has what all confirmed patches make, one after the other, and any of the others: a leaf is of the newest patch
-// that is known to be there, or of a newer one; and where one leaf of a patch is there, the whole patch is.
-void oracle::final_reported(int d, device_state& x, iothub::json::value const& reported) {
-  std::vector<std::int64_t> there;  // -1: no such leaf
-  std::vector<report_patch> patches;
-  for (std::uint64_t n = 0; n != x.reports.size(); ++n) patches.push_back(report_of(n));
-  for (std::size_t k = 0; k != report_leaf_count; ++k) {
-    iothub::json::value const* at = &reported;
-    for (std::string_view name = report_leaves[k]; !name.empty();) {
-      auto const stop = name.find('.');
-      at = &(*at)[std::string{name.substr(0, stop)}];
-      name = stop == std::string_view::npos ? std::string_view{} : name.substr(stop + 1);
-    }
-    auto const number = at->as_int();
-    there.push_back(number ? *number : -1);
-    if (!number && !at->is_null()) return fail("I7", d, std::string{report_leaves[k]} + " is " + at->dump());
-    if (!number) continue;
-    auto const n = static_cast<std::uint64_t>(*number);
-    if (n >= patches.size() || (patches[n].sets >> k & 1) == 0)
-      return fail("I7", d, std::string{report_leaves[k]} + " has a value that was never sent");
-    if (x.reports[n] == 0) x.reports[n] = 1;
-  }
-  for (std::size_t k = 0; k != report_leaf_count; ++k) {
-    std::int64_t newest = -1, remover = -1;
-    for (std::uint64_t n = 0; n != patches.size(); ++n) {
-      if (((patches[n].sets | patches[n].removes) >> k & 1) != 0 && x.reports[n] == 1) newest = static_cast<std::int64_t>(n);
-      if ((patches[n].removes >> k & 1) != 0) remover = static_cast<std::int64_t>(n);
-    }
-    bool const fits = there[k] >= 0 ? there[k] >= newest : newest < 0 || remover >= newest;
-    if (!fits)
-      return fail("I7", d, std::string{report_leaves[k]} + " is " + (there[k] < 0 ? "not there" : std::to_string(there[k])) +
-                               ", and patch " + std::to_string(newest) + " is known to be");
-  }
-}
-
-void oracle::final_twin(int d, iothub::json::value const& reported, iothub::json::value const& desired, std::int64_t version) {
-  device_state& x = devices_[i(d)];
-  final_reported(d, x, reported);
-  // One more with each change, and no other way.
-  if (x.anew_at == 0 && (version - 1 > x.desired_asked || version - 1 < x.desired_done))
-    fail("I19", d, "the desired version is " + std::to_string(version) + " after " + std::to_string(x.desired_done) + " to " +
-                       std::to_string(x.desired_asked) + " changes");
-  if (version > 1 && x.last_desired != version)
-    fail("I8", d, "the hub's desired version is " + std::to_string(version) + ", the handler saw " + std::to_string(x.last_desired));
-  if (x.has_doc && x.doc != desired) fail("I8", d, "the handler has " + x.doc.dump() + ", the hub " + desired.dump());
-}
-
-// --- methods
-
-std::uint64_t oracle::invoked(int d, micros limit, bool known) {
-  calls_.push_back({d, now_, limit, known});
-  note("invoke", d, static_cast<std::int64_t>(calls_.size() - 1));
-  ++messages_;
-  return calls_.size() - 1;
-}
-
-void oracle::method_ran(int d, std::uint64_t call) {
-  note("method runs", d, static_cast<std::int64_t>(call));
-  if (call >= calls_.size() || calls_[call].device != d) return fail("I5", d, "a call that nobody made");
-  if (!calls_[call].known) return fail("I5", d, "a handler ran for another's call");
-  if (devices_[i(d)].how == seen_as::values) calls_[call].delivered = 1;  // which is not seen, and may be once
-  if (++calls_[call].runs > calls_[call].delivered)
-    fail("I5", d, "the handler ran " + std::to_string(calls_[call].runs) + " times for call " + std::to_string(call) +
-                      ", which was delivered " + std::to_string(calls_[call].delivered) + " times");
-}
-
-// What a back end may be told: the device's own answer, or why there is none.
-void oracle::call_ended(std::uint64_t call, iothub::result<iothub::method_response> const& r) {
-  using iothub::errc;
-  call_state& c = calls_[call];
-  int const status = r ? r->status : -static_cast<int>(r.error().code());
-  note("invoked", c.device, static_cast<std::int64_t>(call), status, r ? std::string_view{} : r.error().message());
-  if (!r) scan(r.error().message());
-  auto const wrong = [&](std::string what) { fail("I6", c.device, "call " + std::to_string(call) + what); };
-  if (c.ended) return wrong(" has two outcomes");
-  c.ended = true;
-  if (now_ > c.began + c.limit + slack(c.began)) return wrong(" took " + std::to_string((now_ - c.began) / second) + " s");
-  if (!r) {
-    switch (r.error().code()) {
-      case errc::device_offline: case errc::device_not_found: case errc::device_timeout: case errc::timeout:
-      case errc::throttled: case errc::service_unavailable: case errc::server_error: case errc::not_connected:
-      case errc::connection_refused: case errc::connection_lost: case errc::host_not_found: case errc::tls_failed:
-      case errc::certificate_rejected: case errc::protocol_error: case errc::malformed: case errc::closed:
-      case errc::io_error: case errc::too_large: return;  // the last: a header that no answer has
-      default: return wrong(" ended as none can: " + std::string{to_string(r.error().code())});
-    }
-  }
-  bool const echoed = r->payload.as_int() == static_cast<std::int64_t>(call);
-  switch (status) {
-    case 200:
-      if (!c.known || !echoed) return wrong(" was answered with another's answer");
-      if (c.runs != 1) fail("I5", c.device, "call " + std::to_string(call) + " was answered, and its handler ran " + std::to_string(c.runs) + " times");
-      return;
-    case 500:
-      if (!c.threw) wrong(" was answered as if its handler had thrown");
-      return;
-    case 501:  // another client of the device, which took its place for a while, has no handlers
-      if (c.known && (c.runs != 0 || c.began > devices_[i(c.device)].rival_until || (devices_[i(c.device)].how != seen_as::values && c.delivered != 0)))
-        fail("I5", c.device, "call " + std::to_string(call) + " has a handler, which did not run");
-      return;
-    case 503:  // its inbox was full
-      if (c.runs != 0 || (devices_[i(c.device)].how != seen_as::values && ++devices_[i(c.device)].turned_away > devices_[i(c.device)].brought))
-        wrong(" was turned away without a reason");
-      return;
-    default: return wrong(" was answered with " + std::to_string(status));
-  }
-}
-
-bool oracle::all_calls_ended() const {
-  for (auto const& c : calls_)
-    if (!c.ended) return false;
-  return true;
-}
-
-// --- cloud to device
-
-std::uint64_t oracle::message_sent(int d, bool once_more, iothub::message& into) {
-  device_state& x = devices_[i(d)];
-  x.messages.push_back({});
-  x.messages.back().once_more = once_more;
-  std::uint64_t const n = x.messages.size() - 1;
-  into = c2d_message_of(d, n, once_more);
-  note("c2d", d, static_cast<std::int64_t>(n));
-  ++messages_;
-  return n;
-}
-
-std::uint64_t oracle::message_seen(int d, iothub::message const& m) {
-  std::string_view const body = m.body.bytes();
-  std::uint64_t n = 0;
-  for (std::size_t at = 1; at < body.size() && body[at] >= '0' && body[at] <= '9'; ++at)
-    n = n * 10 + static_cast<std::uint64_t>(body[at] - '0');
-  note("c2d seen", d, static_cast<std::int64_t>(n));
-  device_state& x = devices_[i(d)];
-  if (n >= x.messages.size()) return fail("I2", d, "a message that nobody sent"), n;
-  auto sent = c2d_message_of(d, n, x.messages[n].once_more);
-  sent.to = m.to;  // the hub's own, or the messenger's
-  std::string const own = "/devices/d" + std::to_string(d) + "/messages/";
-  if (auto const what = difference(m, sent); what != nullptr)
-    fail("I2", d, "message " + std::to_string(n) + " to the device is not what was sent: " + what);
-  if (!m.to.empty() && m.to != own + "deviceBound" && m.to != own + "devicebound") fail("I19", d, "a message to " + m.to);
-  ++x.messages[n].seen;
-  return n;
-}
-
-void oracle::message_by_messenger(int d, std::uint64_t n, bool wants_feedback) {
-  c2d& m = devices_[i(d)].messages[n];
-  m.excused = true;
-  m.wants_feedback = wants_feedback;
-}
-
-void oracle::message_taken(int d, std::uint64_t n, bool ok, std::string_view why) {
-  note(ok ? "c2d taken" : "c2d failed", d, static_cast<std::int64_t>(n), 0, why);
-  scan(why);
-  c2d& m = devices_[i(d)].messages[n];
-  if (m.taken) return fail("I6", d, "the sending of message " + std::to_string(n) + " has two outcomes");
-  m.taken = ok;
-  if (ok && !m.gone) m.excused = false;
-}
-
-void oracle::feedback(int d, std::uint64_t n, bool success) {
-  note("feedback", d, static_cast<std::int64_t>(n), success);
-  device_state& x = devices_[i(d)];
-  if (n >= x.messages.size()) return fail("I2", d, "feedback of a message that nobody sent");
-  c2d& m = x.messages[n];
-  if (!m.wants_feedback) return fail("I9", d, "feedback of message " + std::to_string(n) + ", for which nobody asked");
-  ++m.feedback;
-  if (success && m.accepted == 0) fail("I9", d, "feedback says that message " + std::to_string(n) + " was taken; no handler took it");
-}
-
-bool oracle::lacks_feedback(c2d const& m) { return m.wants_feedback && m.taken && !m.gone && m.accepted != 0 && m.feedback == 0; }
-
-bool oracle::awaits_feedback() const {
-  for (device_state const& x : devices_)
-    if (std::any_of(x.messages.begin(), x.messages.end(), lacks_feedback)) return true;
-  return false;
-}
-
-// Nothing waits at the hub any more.
-void oracle::final_messages(int d) {
-  device_state& x = devices_[i(d)];
-  for (std::uint64_t n = 0; n != x.messages.size(); ++n) {
-    c2d const& m = x.messages[n];
-    if (!m.excused && m.accepted == 0)
-      return fail("I9", d, "message " + std::to_string(n) + " is gone from the hub, and was never accepted");
-    if (lacks_feedback(m)) return fail("I9", d, "message " + std::to_string(n) + " was accepted, and no feedback of it came");
-  }
 }
 
 // --- faults
@@ -551,21 +315,6 @@ void oracle::scan(std::string_view text) {
   if (text.size() < 20) return;
   for (auto const& s : secrets_)
     if (text.find(s) != std::string_view::npos) return fail("I16", -1, "a text holds a device's key");
-}
-
-// RFC 7396, once more.
-void oracle::merge(iothub::json::value& into, iothub::json::value const& patch) {
-  if (!patch.is_object()) {
-    into = patch;
-    return;
-  }
-  if (!into.is_object()) into = iothub::json::value::make_object();
-  for (auto const& m : patch.members()) {
-    if (m.value().is_null())
-      into.erase(m.key());
-    else
-      merge(into[m.key()], m.value());
-  }
 }
 
 }  // namespace iothub_test

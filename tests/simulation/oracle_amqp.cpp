@@ -25,7 +25,8 @@ void oracle::up_frame(int d, device_state& x, std::string_view bytes, std::int64
   seen_frame const f = x.witness.up(bytes);
   note("frame up", d, f.delivery, 0, std::string{f.name} + " " + f.address);
   if (f.wrong != nullptr) return fail("I18", d, std::string{"the client sent what is not AMQP: "} + f.wrong);
-  if (x.must_end && f.name != "close" && f.name != "end" && f.name != "empty") return fail("I18", d, "the client goes on after what is not AMQP");
+  if (x.must_end && f.name != "close" && f.name != "end" && f.name != "empty") return fail("I18", d,
+      "the client goes on after what is not AMQP");
   if (f.name == "end") x.must_end = false;  // the rule was one of the session's: the hub's answer is waited for
   if (x.link_open) silence(d, x);
   x.last_up = now_;
@@ -38,7 +39,8 @@ void oracle::up_frame(int d, device_state& x, std::string_view bytes, std::int64
       auto const token = iothub::parse_sas_token(token_in(f.body));
       if (!token) return fail("I16", d, "put-token without a token");
       if (token->expiry <= (x.link_open ? client_utc : x.asked_utc)) return fail("I16", d, "put-token with an expired token");
-      x.token_ends = x.link_open ? now_ + (token->expiry - client_utc) * second : x.attempted_at + (token->expiry - x.asked_utc) * second;
+      x.token_ends = x.link_open ? now_ + (token->expiry - client_utc) * second
+                                 : x.attempted_at + (token->expiry - x.asked_utc) * second;
       if (x.link_open) ++renewals_;
       return;
     }
@@ -46,7 +48,8 @@ void oracle::up_frame(int d, device_state& x, std::string_view bytes, std::int64
       std::size_t const stop = f.body.find('.');
       std::uint64_t const n = stop == std::string_view::npos ? x.sends.size() : number_after(f.body, stop + 1);
       if (n >= x.sends.size()) return fail("I2", d, "telemetry that nobody sent");
-      if (!x.sent_on_link.insert(n).second) return fail("I3", d, "message " + std::to_string(n) + " was sent twice on one connection");
+      if (!x.sent_on_link.insert(n).second) return fail("I3", d, "message " + std::to_string(n) +
+          " was sent twice on one connection");
       if (x.sends[n].ended && !x.sends[n].threw) fail("I3", d, "message " + std::to_string(n) + " has ended and was sent again");
       return;
     }
@@ -92,7 +95,8 @@ void oracle::down_frame(int d, device_state& x, std::string_view bytes) {
 
 // The hub says how long it waits (Part 2, 2.4.5); the client, as its dialect has it, for twice the keep-alive.
 void oracle::frame_silence(int d, device_state& x) {
-  if (x.must_end && now_ > x.last_down + 5 * second + stood_still(x.last_down)) return fail("I18", d, "a connection lives on after what is not AMQP");
+  if (x.must_end && now_ > x.last_down + 5 * second + stood_still(x.last_down)) return fail("I18", d,
+      "a connection lives on after what is not AMQP");
   micros const patience = static_cast<micros>(x.witness.hub_patience()) * 1000;
   if (patience != 0 && now_ - x.last_up > patience + second + stood_still(x.last_up))
     fail("I14", d, "nothing was sent for " + std::to_string((now_ - x.last_up) / second) + " s");

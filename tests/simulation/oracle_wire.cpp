@@ -132,7 +132,8 @@ void oracle::down(int d, std::string_view bytes) {
     case 9: {
       auto const asked = x.asked.find(p.id);
       if (made_up && (asked == x.asked.end() || asked->second != p.codes.size())) return;
-      if (asked == x.asked.end()) return fail("I18", d, "MQTT-3.8.4-2: a SUBACK for packet id " + std::to_string(p.id) + ", which is not in flight");
+      if (asked == x.asked.end()) return fail("I18", d, "MQTT-3.8.4-2: a SUBACK for packet id " + std::to_string(p.id) +
+          ", which is not in flight");
       if (asked->second != p.codes.size()) return fail("I18", d, "MQTT-3.8.4-5: a SUBACK with another number of codes");
       for (int const code : p.codes) x.filters += code < 0x80, x.asked_for_less = x.asked_for_less || code >= 0x80;
       x.asked.erase(asked);
@@ -158,7 +159,8 @@ void oracle::backoff(int d, device_state& x, micros from) {
   if (x.asked_for_less || x.how != seen_as::packets) most = std::max(most, ceiling(5'000, 60'000, x.waits));
   ++x.waits;
   if (gap > most + second + stood_still(from))
-    fail("I12", d, "wait " + std::to_string(x.waits) + " was " + std::to_string(gap / 1000) + " ms; it may be " + std::to_string(most / 1000));
+    fail("I12", d, "wait " + std::to_string(x.waits) + " was " + std::to_string(gap / 1000) + " ms; it may be " +
+        std::to_string(most / 1000));
   ++x.attempts_unproven;
   micros const cap = ceiling(script_.base_delay, script_.max_delay, static_cast<unsigned>(x.attempts_unproven - 1));
   if (cap < script_.max_delay * 1000) return;
@@ -194,13 +196,15 @@ micros oracle::well_within(int d) const {
 void oracle::silence(int d, device_state& x) {
   if (x.how == seen_as::frames) return frame_silence(d, x);
   if (x.how == seen_as::values) return;
-  if (x.must_end && now_ > x.last_down + 5 * second + stood_still(x.last_down)) return fail("I18", d, "MQTT-4.8.0-1: a connection lives on after what is not MQTT");
+  if (x.must_end && now_ > x.last_down + 5 * second + stood_still(x.last_down)) return fail("I18", d,
+      "MQTT-4.8.0-1: a connection lives on after what is not MQTT");
   std::erase_if(x.confirmed, [&](auto const& c) { return x.sends[c.first].ended || x.busy; });
   if (!x.confirmed.empty() && now_ > x.confirmed[0].second + 30 * second + stood_still(x.confirmed[0].second))
     return fail("I10", d, "message " + std::to_string(x.confirmed[0].first) + " was confirmed by the hub " +
                               std::to_string((now_ - x.confirmed[0].second) / second) + " s ago, and its sender still waits");
   if (!x.subscribed && now_ > x.link_since + 5 * second + stood_still(x.link_since) && !x.must_end)
-    fail("I17", d, "connected for " + std::to_string((now_ - x.link_since) / second) + " s without a SUBSCRIBE: nothing from the hub can come");
+    fail("I17", d, "connected for " + std::to_string((now_ - x.link_since) / second) +
+        " s without a SUBSCRIBE: nothing from the hub can come");
   if (script_.keep_alive == 0) return;
   if (now_ - x.last_up > script_.keep_alive * second + second + stood_still(x.last_up))
     fail("I14", d, "nothing was sent for " + std::to_string((now_ - x.last_up) / second) + " s");
@@ -239,7 +243,8 @@ void oracle::up_telemetry(int d, device_state& x, seen_packet const& p) {
   if (p.qos != 1) return fail("I1", d, "telemetry goes out at QoS 0, which the hub never confirms");
   std::uint64_t n = 0;
   std::size_t at = p.payload.find('.');
-  for (at = at == std::string_view::npos ? p.payload.size() : at + 1; at < p.payload.size() && p.payload[at] >= '0' && p.payload[at] <= '9'; ++at)
+  for (at = at == std::string_view::npos ? p.payload.size() : at + 1; at < p.payload.size() && p.payload[at] >= '0' &&
+      p.payload[at] <= '9'; ++at)
     n = n * 10 + static_cast<std::uint64_t>(p.payload[at] - '0');
   if (x.asked.count(p.id) != 0) return fail("I15", d, "a PUBLISH has the packet id of a SUBSCRIBE that is in flight");
   auto const [it, fresh] = x.ids.try_emplace(p.id, n);
@@ -247,7 +252,8 @@ void oracle::up_telemetry(int d, device_state& x, seen_packet const& p) {
     return fail("I15", d, "packet id " + std::to_string(p.id) + " of message " + std::to_string(it->second) +
                               " is in flight and was used for message " + std::to_string(n));
   bool const before = !x.sent_on_session.insert(n).second;
-  if (!x.sent_on_link.insert(n).second) return fail("I3", d, "message " + std::to_string(n) + " was sent twice on one connection");
+  if (!x.sent_on_link.insert(n).second) return fail("I3", d, "message " + std::to_string(n) +
+      " was sent twice on one connection");
   bool const unsure = n < x.sends.size() && x.sends[n].unsure;
   if (!before && p.dup && !unsure) fail("I3", d, "MQTT-3.3.1-1: the first sending of a message has DUP");
   if (before && x.session_present && !p.dup)

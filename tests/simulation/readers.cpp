@@ -30,7 +30,9 @@ void event_book::wrote(std::size_t partition, int device, iothub::message const&
 // --- the store
 
 namespace {
-std::size_t number_of(std::string const& partition) { return static_cast<std::size_t>(std::strtoull(partition.c_str(), nullptr, 10)); }
+std::size_t number_of(std::string const& partition) {
+  return static_cast<std::size_t>(std::strtoull(partition.c_str(), nullptr, 10));
+}
 error no_store() { return {errc::io_error, "the store is not there"}; }
 }  // namespace
 
@@ -84,7 +86,8 @@ readers::readers(stage& on, event_book const& book) : stage_{on}, book_{book}, s
       stage_.judge.note("checkpoint", -1, static_cast<std::int64_t>(partition), sequence, r.name);
       std::int64_t const read = share_ ? seen_[partition] : r.next[partition];
       if (sequence >= read)
-        fail("I9", r, "the checkpoint of partition " + std::to_string(partition) + " is behind event " + std::to_string(sequence) +
+        fail("I9", r, "the checkpoint of partition " + std::to_string(partition) + " is behind event " +
+            std::to_string(sequence) +
                           ", which was not handed out");
     };
   }
@@ -167,7 +170,8 @@ void readers::on_event(one& r, hub_event const& e) {
     return fail("I2", r, "event " + std::to_string(e.sequence_number) + " of partition " + e.partition + " is not in the log");
   auto const& was = book_.partitions[p][static_cast<std::size_t>(e.sequence_number)];
   if (e.device_id != "d" + std::to_string(was.device) || event_book::hash_of(e.content) != was.hash)
-    return fail("I2", r, "event " + std::to_string(e.sequence_number) + " of partition " + e.partition + " is not what the log has");
+    return fail("I2", r, "event " + std::to_string(e.sequence_number) + " of partition " + e.partition +
+        " is not what the log has");
   order(r, p, e.sequence_number);
   if (!std::exchange(r.dies_in_handler, false)) return;
   stage_.judge.note("reader dies", -1, r.number);
@@ -216,7 +220,8 @@ std::string readers::describe() const {
       auto const found = from.find(p);
       std::int64_t const next = found == from.end() ? 0 : found->second;
       if (static_cast<std::size_t>(next) != book_.partitions[p].size())
-        text += ", has " + std::to_string(next) + " of " + std::to_string(book_.partitions[p].size()) + " events of partition " + std::to_string(p);
+        text += ", has " + std::to_string(next) + " of " + std::to_string(book_.partitions[p].size()) +
+            " events of partition " + std::to_string(p);
     }
   }
   return text;

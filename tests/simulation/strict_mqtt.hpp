@@ -1,5 +1,5 @@
-// A second, strict decoder of what an MQTT 3.1.1 client and a hub may send, written from the standard alone: the witness that every
-// byte the library emits is MQTT. It shares nothing with the library's codec.
+// A second, strict decoder of what an MQTT 3.1.1 client and a hub may send, written from the standard alone: the
+// witness that every byte the library emits is MQTT. It shares nothing with the library's codec.
 #pragma once
 
 #include <cstddef>
@@ -167,7 +167,8 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
     default: return wrong("2.2.1: a reserved type");
   }
   if (in.failed() || !in.empty()) return wrong("the packet is shorter or longer than what it holds");
-  bool const client_sends = p.type == 1 || p.type == 3 || p.type == 4 || p.type == 8 || p.type == 10 || p.type == 12 || p.type == 14;
+  bool const client_sends = p.type == 1 || p.type == 3 || p.type == 4 || p.type == 8 || p.type == 10 || p.type == 12 ||
+      p.type == 14;
   if (from_client && !client_sends) return wrong("a packet that this client never sends");
   bool const hub_sends = p.type == 2 || p.type == 3 || p.type == 4 || p.type == 9 || p.type == 11 || p.type == 13;
   if (!from_client && !hub_sends) return wrong("a packet that the hub never sends");

@@ -30,7 +30,8 @@ inline iothub::message telemetry_message(int device, std::uint64_t n, iothub::pr
 }
 
 // Report number n: one key, or several, or some below others, or keys that go.
-inline constexpr char const* report_leaves[] = {"k0", "k1", "k2", "k3", "k4", "k5", "deep.a0", "deep.a1", "deep.b.c0", "deep.b.c1"};
+inline constexpr char const* report_leaves[] = {"k0", "k1", "k2", "k3", "k4", "k5", "deep.a0", "deep.a1", "deep.b.c0",
+    "deep.b.c1"};
 inline constexpr std::size_t report_leaf_count = 10;
 struct report_patch {
   iothub::json::value patch = iothub::json::value::make_object();
@@ -62,6 +63,17 @@ inline iothub::message c2d_message_of(int device, std::uint64_t n, bool once_mor
   if (n % 3 == 1) m.properties.push_back({"a b&=/%", "#+$?" + std::to_string(n)});
   if (n % 4 == 2) m.content_type = "text/plain", m.correlation_id = "c " + std::to_string(n);
   return m;
+}
+
+// In what two messages differ; null: in nothing.
+inline char const* difference(iothub::message const& a, iothub::message const& b) {
+  if (a.body.bytes() != b.body.bytes()) return "the body";
+  if (a.properties != b.properties) return "the properties";
+  if (a.message_id != b.message_id) return "message_id";
+  if (a.correlation_id != b.correlation_id) return "correlation_id";
+  if (a.content_type != b.content_type) return "content_type";
+  if (a.content_encoding != b.content_encoding) return "content_encoding";
+  return a == b ? nullptr : "a system property";
 }
 
 }  // namespace iothub_test

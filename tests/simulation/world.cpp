@@ -381,7 +381,8 @@ void world::end_well() {
   (void)run_until([this] { return back_end_.idle() && readers_.settled(); }, limit);
   if (judge.broken()) return;
   if (!readers_.settled())
-    return judge.fail("I13", -1, "not all was read " + std::to_string(limit / 1s) + " s after the devices were well: " + readers_.describe());
+    return judge.fail("I13", -1, "not all was read " + std::to_string(limit / 1s) + " s after the devices were well: " +
+        readers_.describe());
   if (!back_end_.idle()) return judge.fail("I6", -1, "a call of the back end has no outcome");
   run_for(65s);
   if (!judge.broken() && run_until(devices_settled, 2min)) probe();  // a planned reconnect may be under way
@@ -433,7 +434,8 @@ void world::probe() {
   if (back_end_.answered() != apps_.size()) return judge.fail("I13", -1, "methods are not answered after the faults");
   if (!readers_.settled()) return judge.fail("I13", -1, "not all was read after the faults: " + readers_.describe());
   for (auto const& a : apps_) {
-    if (!judge.idle(a->number())) return judge.fail("I13", a->number(), "operations do not end after the faults: " + a->describe());
+    if (!judge.idle(a->number())) return judge.fail("I13", a->number(), "operations do not end after the faults: " +
+        a->describe());
     auto const t = sim.hub().core().get_twin({a->id(), {}});
     judge.final_twin(a->number(), t->reported.properties, t->desired.properties, t->desired.version);
     judge.final_messages(a->number());
@@ -451,7 +453,8 @@ void world::probe() {
   // The hub's end of a connection that was cut off for good: until its idle time-out.
   (void)run_until([this] { return sim.hub().pipes().connections().empty(); }, 8min);
   if (!judge.broken() && !sim.hub().pipes().connections().empty())
-    judge.fail("I10", -1, std::to_string(sim.hub().pipes().connections().size()) + " connections are open after all clients are gone");
+    judge.fail("I10", -1, std::to_string(sim.hub().pipes().connections().size()) +
+        " connections are open after all clients are gone");
 }
 
 // A message that a handler abandoned, or for which the inbox had no room, comes again when the connection ends. With each
@@ -465,11 +468,13 @@ void world::drain() {
     for (std::uint64_t before = waiting(*a), without = 0; before != 0 && !judge.broken();) {
       (void)sim.hub().disconnect(a->id());
       run_for(2s);
-      if (!run_until([&] { return a->settled(); }, 3min)) return judge.fail("I13", a->number(), "it does not come back: " + a->describe());
+      if (!run_until([&] { return a->settled(); }, 3min)) return judge.fail("I13", a->number(),
+          "it does not come back: " + a->describe());
       run_for(20s);
       std::uint64_t const now = waiting(*a);
       without = now < before ? 0 : without + 1;
-      if (without == 3) judge.fail("I9", a->number(), std::to_string(now) + " messages wait at the hub, and three connections took none of them");
+      if (without == 3) judge.fail("I9", a->number(), std::to_string(now) +
+          " messages wait at the hub, and three connections took none of them");
       before = now;
     }
   }
