@@ -229,7 +229,8 @@ verdict run_safely(script const& s, std::size_t keep) {
   long long at = 0;
   ull hash = 0, events = 0, messages = 0;
   std::size_t lines = 0;
-  bool whole = status == 0 && std::fscanf(told, "%lld %llu %llu %llu %la %zu", &at, &hash, &events, &messages, &v.device_hours, &lines) == 6 &&
+  int const numbers = std::fscanf(told, "%lld %llu %llu %llu %la %zu", &at, &hash, &events, &messages, &v.device_hours, &lines);
+  bool whole = status == 0 && numbers == 6 &&
                std::fgetc(told) == '\n' && get(told, v.broken) && get(told, v.what);
   v.at = at, v.hash = hash, v.events = events, v.messages = messages;
   v.last.resize(whole ? lines : 0);

@@ -228,8 +228,8 @@ TEST(RetryAfter, IsSecondsOrADateAndNothingElse) {
   EXPECT_EQ(of("Sun, 06 Nov 1994 08:50:07 GMT", "Sun, 06 Nov 1994 08:50:00 GMT"), 7);
   EXPECT_EQ(of("Sun, 06 Nov 1994 08:49:07 GMT"), 0);
   EXPECT_EQ(of("Fri, 06 Jan 2040 08:49:07 GMT"), 86'400);
-  for (char const* none : {"", "-1", "soon", "7 s", "Sun, 06 Nov 1994 08:50:07 CET", "Sun, 06 anF 1994 08:50:07 GMT", "Sun, 31 Feb 1995 08:50:07 GMT",
-                           "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:xx GMT"})
+  for (char const* none : {"", "-1", "soon", "7 s", "Sun, 06 Nov 1994 08:50:07 CET", "Sun, 06 anF 1994 08:50:07 GMT",
+                           "Sun, 31 Feb 1995 08:50:07 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:xx GMT"})
     EXPECT_EQ(of(none), -1) << none;
 }
 TEST(Fault, HttpDateIsThatOfTheStandard) {
@@ -284,7 +284,10 @@ TEST(SeededOpenssl, MakesTheHubsKeysAndEachHandshakeTheSame) {
     auto device = sim.make_device("pump");
     sim.observe("pump", &all);
     (void)device.connect();
-    for (int i = 0; i != 20; ++i) (void)device.send_telemetry({.body = std::string(100, 'x')}), (void)sim.hub().disconnect("pump");
+    for (int i = 0; i != 20; ++i) {
+      (void)device.send_telemetry({.body = std::string(100, 'x')});
+      (void)sim.hub().disconnect("pump");
+    }
     return all.seen;
   };
   auto const once = run(5);

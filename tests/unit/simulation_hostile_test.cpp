@@ -124,8 +124,10 @@ TEST(HostileServer, IsTurnedDownForWhatIsWrongWithItsCertificate) {
     char const* says;
   };
   for (row const& r : {row{fault::tls_wrong_name, "hostname mismatch"}, {fault::tls_expired, "certificate has expired"},
-                       {fault::tls_not_yet_valid, "certificate is not yet valid"}, {fault::tls_unknown_authority, "in certificate chain"},
-                       {fault::tls_self_signed, "self-signed certificate"}, {fault::tls_wrong_usage, "unsuitable certificate purpose"},
+                       {fault::tls_not_yet_valid, "certificate is not yet valid"},
+                       {fault::tls_unknown_authority, "in certificate chain"},
+                       {fault::tls_self_signed, "self-signed certificate"},
+                       {fault::tls_wrong_usage, "unsuitable certificate purpose"},
                        {fault::tls_too_old, "protocol version"}}) {
     simulation sim{{.seed = 9, .tls = true}};
     auto device = sim.make_device("pump");

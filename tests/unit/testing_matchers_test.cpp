@@ -59,8 +59,8 @@ TEST(HasSystemPropertyMatcher, KnowsTheNamesOfAMessagesFields) {
 struct line_told {
   connection_log log;
   void publish(std::string const& topic, std::string const& payload, bool up, duration at) {
-    std::string const packet = std::string{'\x30', static_cast<char>(topic.size() + 2 + payload.size()), '\0', static_cast<char>(topic.size())} +
-                               topic + payload;
+    auto const size = static_cast<char>(topic.size() + 2 + payload.size());
+    std::string const packet = std::string{'\x30', size, '\0', static_cast<char>(topic.size())} + topic + payload;
     up ? log.on_up(packet, time_point{at}) : log.on_down(packet, time_point{at});
   }
   void call(std::string const& name, std::string const& payload, std::string const& rid, duration at) {
@@ -76,8 +76,8 @@ TEST(MethodCalledMatcher, TakesAnyCallOfThatNameAndPayload) {
   EXPECT_EQ(why_not(line.log, MethodCalled("reboot", _)), "which had no call");
   line.call("reboot", R"({"delay":5})", "1", 1s);
   line.call("blink", "3", "2", 2s);
-  EXPECT_THAT(line.log, AllOf(MethodCalled("reboot", _), MethodCalled("reboot", json::value{{"delay", 5}}), MethodCalled("blink", Gt(2)),
-                              Not(MethodCalled("reboot", 3)), Not(MethodCalled("beep", _))));
+  EXPECT_THAT(line.log, AllOf(MethodCalled("reboot", _), MethodCalled("reboot", json::value{{"delay", 5}}),
+                              MethodCalled("blink", Gt(2)), Not(MethodCalled("reboot", 3)), Not(MethodCalled("beep", _))));
   EXPECT_EQ(why_not(line.log, MethodCalled("beep", _)), R"(which had reboot {"delay":5}, blink 3)");
   EXPECT_EQ(words<connection_log const&>(MethodCalled("beep", _)), "had a call of beep");
   EXPECT_EQ(words<connection_log const&>(MethodCalled("beep", _), true), "had no call of beep");
