@@ -237,4 +237,24 @@ readers 1
 )");
 }
 
+// A batch of feedback waited for a receiver that has credit, on a line that had been reset, and the next batch had its time:
+// the hub was due in every moment.
+TEST(SimulationAmqp, FeedbackThatNobodyTakesLetsTheHubRest) {
+  holds(R"(
+seed 763913199381848904
+length 2400000
+chunk 1
+token 900
+margin 150
+messenger 1
+110044 late_data_after_close -1 122 239916
+898548 destroyed_in_handler 0 212 881285
+930928 method 0 1000 988
+2103106 c2d 0 50000 190
+2118114 c2d 0 20000 495
+2136262 c2d 0 1000 58
+2353811 reset_before_packet -1 1558 60010
+)");
+}
+
 }  // namespace
