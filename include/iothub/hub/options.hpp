@@ -67,8 +67,8 @@ struct event_routes {
   bool connection = false;  // devices and modules that connect and go, over MQTT and AMQP
 };
 
-// The owner key of iothub-fake unless it is told another. It is public, so it protects nothing: a hub that other machines
-// can reach refuses it.
+// The owner key of iothub-fake unless it is told another. It is public, so it protects nothing: a hub that others can
+// reach from their machines refuses it.
 inline constexpr std::string_view well_known_owner_key = "aW90aHViLWZha2Ugd2VsbC1rbm93biBvd25lciBrZXk=";
 
 struct options {

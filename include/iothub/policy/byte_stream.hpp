@@ -27,11 +27,11 @@ struct io_result {
   friend bool operator==(io_result, io_result) = default;
 };
 
-// open() starts connecting and never blocks; a failure may come from open() or from a later read() or write().
-// write() may be partial. close() drops the connection at once, throws nothing, and may be called at any time, also
-// twice; after it the stream can be opened again. deadline() is the next time at which step(now) or an I/O call can make progress without
-// being woken (latency in a pipe, a connect time-out); `never` where there is none. attach() names the participant
-// that is woken when the stream becomes ready; it must outlive the stream or be replaced.
+// open() starts connecting and never blocks; a failure may come from open() or from a later read() or write(). write()
+// may be partial. close() drops the connection at once, throws nothing, and may be called at any time, also twice;
+// after it the stream can be opened again. deadline() is the next time at which step(now) or an I/O call can make
+// progress without being woken (latency in a pipe, a connect time-out); `never` where there is none. attach() names
+// the participant that is woken when the stream becomes ready; it must outlive the stream or be replaced.
 //
 // Optional: `bool peer_left(time_point now) const`, whether the peer closed its side or broke away, without reading
 // what it sent before; whoever is attached is woken for that too. The hub asks it while it does not want to read.
