@@ -160,6 +160,9 @@ std::uint64_t oracle::sent(int d, iothub::message& into, iothub::property_list c
   s.size = into.body.bytes().size() + into.message_id.size() + into.correlation_id.size() + into.content_type.size() +
            into.content_encoding.size();
   for (auto const& p : into.properties) s.size += p.name.size() + p.value.size();
+  for (auto const& p : extra)  // it asks for a fault, with a limit of 45 s of its own
+    if (p.name.find("InSecs") != std::string::npos)
+      x.asked_until = std::max(x.asked_until, now_ + 45 * second) + std::atoi(p.value.c_str()) * second;
   ++x.outbox_messages;
   x.outbox_bytes += s.size;
   x.sends.push_back(std::move(s));

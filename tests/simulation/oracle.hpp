@@ -204,6 +204,7 @@ class oracle {
     std::map<std::uint64_t, operation> pending;
     std::vector<send> sends;
     bool any_stored = false, exists = false, made_up = false;
+    micros asked_until = 0;  // a fault that it asked for may last so long
     micros confirmed_late = 0, order_excused_until = -1, rival_until = -1;
     std::size_t refusals_due = 0;
     std::uint64_t brought = 0, turned_away = 0;  // calls and messages to it; calls that found its inbox full

@@ -190,6 +190,8 @@ micros oracle::well_within(int d) const {
   bool gives_up = x.status == "disconnected";  // or has, or a connect() that has a limit does
   for (auto const& [op, o] : x.pending) gives_up = gives_up || std::string_view{o.what} == "connect";
   if (gives_up) limit += 31 * second;
+  // What it asked the hub for itself is done to it in clear weather as well; then it waits once more, as one that is throttled.
+  if (x.asked_until > now_) limit += x.asked_until - now_ + std::max(cap, 60 * second) + handshake;
   return limit;
 }
 
