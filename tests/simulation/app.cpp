@@ -144,7 +144,6 @@ void app::report() {
   if (begun) return;
   end(op, "report threw");
   judge_.report_ended(number_, n, false, 0);
-  judge_.report_threw(number_, n);
 }
 
 void app::read_twin() {

@@ -103,10 +103,6 @@ class oracle {
   void report_begun(int d, std::uint64_t n) {
     if (auto& all = devices_[i(d)].reports; all.size() <= n) all.resize(n + 1);
   }
-  // Memory ran out in the call. As a value the patch is merged within it, and the hub takes nothing back.
-  void report_threw(int d, std::uint64_t n) {
-    if (devices_[i(d)].how == seen_as::values) devices_[i(d)].reports[n] = 2;
-  }
   void report_ended(int d, std::uint64_t n, bool ok, std::int64_t version);
   void desired_seen(int d, iothub::json::value const& patch, std::int64_t version, bool whole, std::int64_t at_hub);
   void twin_read(int d, std::string const& document);

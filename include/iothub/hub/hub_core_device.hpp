@@ -332,9 +332,7 @@ inline result<std::int64_t> hub_core::patch_reported(device_link& link, json::va
                   "The reported properties have version " + std::to_string(section.version));
   auto change = check_patch(section.properties, section.size, patch, twin_part::reported, settings_);
   if (!change) return std::move(change).error();
-  merge(section.properties, &section.stamps, patch, at.utc, section.version + 1);
-  section.size += *change;
-  ++section.version;
+  section = merged(section, patch, *change, at.utc);
   tell_twin_updated(**record, nullptr, nullptr, &patch, at);
   return section.version;
 }

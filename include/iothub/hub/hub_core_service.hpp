@@ -180,18 +180,21 @@ inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update
     if (!size) return std::move(size).error();
     change.desired_size = *size;
   }
+  json::value tags;
   if (change.tags != nullptr) {
-    merge(state.tags, nullptr, *change.tags, at.utc, 0);
-    state.tags_size += change.tags_size;
+    tags = state.tags;
+    merge(tags, nullptr, *change.tags, at.utc, 0);
   }
-  if (change.desired != nullptr) {
-    merge(state.desired.properties, &state.desired.stamps, *change.desired, at.utc, state.desired.version + 1);
-    state.desired.size += change.desired_size;
-    ++state.desired.version;
+  if (change.desired != nullptr)
+    state.desired = merged(state.desired, *change.desired, change.desired_size, at.utc);  // behind this nothing throws
+  if (change.tags != nullptr) {
+    state.tags = std::move(tags);
+    state.tags_size += change.tags_size;
   }
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)
-    record.link->deliver_desired(state.desired.version, *change.desired);
+    deliver_or_drop(record, at,
+                    [&](device_link& link) { link.deliver_desired(state.desired.version, *change.desired); });
   tell_twin_updated(record, change.tags, change.desired, nullptr, at);
   return describe_twin(record);
 }
@@ -213,18 +216,17 @@ inline result<twin> hub_core::replace_twin(key_view key, twin_update const& upda
     if (!size) return std::move(size).error();
     change.desired_size = *size;
   }
-  if (change.tags != nullptr) {
-    json::value fresh;
-    merge(fresh, nullptr, *change.tags, at.utc, 0);
-    state.tags = std::move(fresh);
-    state.tags_size = change.tags_size;
-  }
+  json::value tags;
+  if (change.tags != nullptr) merge(tags, nullptr, *change.tags, at.utc, 0);
   if (change.desired != nullptr) {
-    twin_section_state fresh;
-    fresh.version = state.desired.version + 1;
-    fresh.size = change.desired_size;
-    merge(fresh.properties, &fresh.stamps, *change.desired, at.utc, fresh.version);
-    state.desired = std::move(fresh);
+    twin_section_state nothing;
+    nothing.version = state.desired.version;
+    nothing.size = 0;
+    state.desired = merged(nothing, *change.desired, change.desired_size, at.utc);  // behind this nothing throws
+  }
+  if (change.tags != nullptr) {
+    state.tags = std::move(tags);
+    state.tags_size = change.tags_size;
   }
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)

@@ -2,9 +2,9 @@
 //
 // Theory of operation. A section (desired, reported) is a JSON object, its size by the hub's formula, its $version, and
 // a tree of stamps for $metadata that has a node only for what was ever written: an untouched twin owns no memory. A
-// write first walks the patch beside the section and finds every broken rule and the change in size; only then is it
-// applied, so a refused patch changes nothing. Both walks follow the patch, never the section: what a patch costs does
-// not depend on the size of the twin. (A subtree that is thrown away is walked once; writing it cost as much.)
+// write first walks the patch beside the section and finds every broken rule and the change in size, so a refused patch
+// changes nothing. What the patch makes of the section is made beside it and takes its place at once, so that one for
+// which there is no memory changes nothing either. That costs a copy of the section, whose size is bounded.
 //
 // Rules for names, values, depth and size are in wire/twin_rules.hpp.
 // Merging: RFC 7396. That {} raises the version, and an equal value too, is unconfirmed for the real hub.
@@ -34,6 +34,17 @@ struct stamp {
   std::int64_t version = 0;
   std::unique_ptr<map> below = {};
 };
+
+// Of all that is below as well.
+[[nodiscard]] inline stamp copy_of(stamp const& from) {
+  stamp made;
+  made.updated = from.updated;
+  made.version = from.version;
+  if (!from.below) return made;
+  made.below = std::make_unique<stamp::map>();
+  for (auto const& [name, child] : *from.below) made.below->emplace_hint(made.below->end(), name, copy_of(child));
+  return made;
+}
 
 struct twin_section_state {
   json::value properties = {};  // null while empty, else an object
@@ -68,8 +79,11 @@ struct twin_state {
 [[nodiscard]] inline result<std::int64_t> check_replacement(std::int64_t size, json::value const& whole, twin_part part,
                                                             options const& settings);
 
-// Merges a checked patch; `stamps` may be null (tags).
+// Merges a checked patch; `stamps` may be null (tags). When memory runs out a part of it is there.
 inline void merge(json::value& present, stamp* stamps, json::value const& patch, utc_time at, std::int64_t version);
+// The section after a checked patch that changes its size by `change`.
+[[nodiscard]] inline twin_section_state merged(twin_section_state const& present, json::value const& patch,
+                                               std::int64_t change, utc_time at);
 
 // --------------------------------------------------------------------------------------------------------------------
 
@@ -218,6 +232,13 @@ inline void merge(json::value& present, stamp* stamps, json::value const& patch,
   if (!present.is_object()) present = json::value::make_object();
   for (auto const& m : patch.members()) detail::merge_member(present, stamps, m.key(), m.value(), at, version);
   detail::touch_stamp(stamps, at, version);
+}
+
+inline twin_section_state merged(twin_section_state const& present, json::value const& patch, std::int64_t change,
+                                 utc_time at) {
+  twin_section_state made{present.properties, copy_of(present.stamps), present.version + 1, present.size + change};
+  merge(made.properties, &made.stamps, patch, at, made.version);
+  return made;
 }
 
 }  // namespace hub
