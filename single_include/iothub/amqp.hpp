@@ -6940,11 +6940,7 @@ class optional_tls_stream {
 }  // namespace iothub
 // ---- iothub/service/amqp_driver.hpp
 // Joins a core of the back end's AMQP side to a loop, apart from its transport, which a class template supplies.
-//
-//   - Two participants: one for transport, core and deadlines, which goes on inside a handler that blocks; one for
-//     handlers, so that those of one client never nest.
-//   - Whoever is on the stack holds a frame. The handle may go away at any time, in a handler too; the state follows
-//     when the last frame has returned.
+// client_driver.hpp has what all clients share.
 
 namespace iothub {
 inline namespace v0 {
@@ -6965,59 +6961,20 @@ concept self_made_amqp = requires(trusted_files const& files, bool plain) {
   { back_end_transport<Transport>::make(files, plain) } -> std::same_as<Transport>;
 };
 
-class amqp_driver {
+class amqp_driver : public client_driver {
  public:
-  explicit amqp_driver(loop& on) noexcept : loop_{on} {}
-  amqp_driver(amqp_driver const&) = delete;
-  amqp_driver& operator=(amqp_driver const&) = delete;
-
-  [[nodiscard]] loop& on() noexcept { return loop_; }
-  // Called by the handle: at once when nothing of this client is on the stack, else when the last frame returns.
-  void release() noexcept {
-    released_ = true;
-    loop_.remove(io_);
-    loop_.remove(handlers_);
-    if (frames_ == 0) delete this;
-  }
-  template <class Run>
-  auto run(Run run) -> decltype(run()) {
-    frame const f{*this};
-    return run();
-  }
+  explicit amqp_driver(loop& on) noexcept : client_driver{on} {}
 
  protected:
-  class frame {
-   public:
-    explicit frame(amqp_driver& d) noexcept : driver_{d} { ++d.frames_; }
-    frame(frame const&) = delete;
-    frame& operator=(frame const&) = delete;
-    ~frame() {
-      if (--driver_.frames_ == 0 && driver_.released_) delete &driver_;
-    }
-
-   private:
-    amqp_driver& driver_;
-  };
-
-  virtual ~amqp_driver() = default;
   virtual void step_transport(time_point now) = 0;
   [[nodiscard]] virtual time_point transport_deadline() const = 0;
   virtual void step_core(time_point now) = 0;
   // An exception (no memory) left the core or the transport while they used the connection: it has to be made again.
   virtual void start_over(time_point now) = 0;
   [[nodiscard]] virtual time_point core_deadline() const = 0;
-  [[nodiscard]] virtual std::string describe() const = 0;
   // Calls one handler, or does nothing and returns false.
   virtual bool handle_one() = 0;
 
-  void join() {
-    loop_.add(io_);
-    loop_.add(handlers_);
-  }
-  [[nodiscard]] participant& io() noexcept { return io_; }
-  void wake_io() noexcept { loop_.wake(io_); }
-  void wake_handlers() noexcept { loop_.wake(handlers_); }
-  [[nodiscard]] bool released() const noexcept { return released_; }
   // Runs what uses the connection; an exception puts it in doubt.
   template <class Call>
   auto with_connection(Call call) -> decltype(call()) {
@@ -7035,57 +6992,32 @@ class amqp_driver {
   // destroyed meanwhile. The caller holds a frame.
   template <class Done>
   result<void> wait(Done done, time_point limit) {
-    auto ended = loop_.run_until([&] { return released_ || done(); }, limit);
-    if (released_) return error{errc::closed, "the client was destroyed meanwhile"};
+    auto ended = on().run_until([&] { return released() || done(); }, limit);
+    if (released()) return error{errc::closed, "the client was destroyed meanwhile"};
     return ended;
   }
 
  private:
-  class io_part final : public participant {
-   public:
-    explicit io_part(amqp_driver& d) noexcept : driver_{d} {}
-    void step(time_point now) override {
-      frame const f{driver_};
-      if (driver_.in_doubt_) driver_.start_over(now);
-      driver_.in_doubt_ = true;
-      driver_.step_core(now);  // what is due is said before what came is answered
-      driver_.step_transport(now);
-      driver_.step_core(now);
-      driver_.in_doubt_ = false;
-    }
-    [[nodiscard]] time_point deadline() const override {
-      if (driver_.in_doubt_) return time_point::min();
-      time_point const core = driver_.core_deadline();
-      time_point const transport = driver_.transport_deadline();
-      return core < transport ? core : transport;
-    }
-    [[nodiscard]] std::string describe() const override { return driver_.describe(); }
+  void step_io(time_point now) override {
+    if (in_doubt_) start_over(now);
+    in_doubt_ = true;
+    step_core(now);  // what is due is said before what came is answered
+    step_transport(now);
+    step_core(now);
+    in_doubt_ = false;
+  }
+  [[nodiscard]] time_point io_deadline() const override {
+    if (in_doubt_) return time_point::min();
+    time_point const core = core_deadline();
+    time_point const transport = transport_deadline();
+    return core < transport ? core : transport;
+  }
+  void step_handlers(time_point) override {
+    for (int budget = 64; !released() && handle_one(); --budget)
+      if (budget == 0) return wake_handlers();
+  }
 
-   private:
-    amqp_driver& driver_;
-  };
-  class handler_part final : public participant {
-   public:
-    explicit handler_part(amqp_driver& d) noexcept : driver_{d} {}
-    void step(time_point) override {
-      frame const f{driver_};
-      for (int budget = 64; !driver_.released_ && driver_.handle_one(); --budget)
-        if (budget == 0) return driver_.wake_handlers();
-    }
-    [[nodiscard]] time_point deadline() const override { return never; }
-    [[nodiscard]] nesting nested() const noexcept override { return nesting::handler; }
-
-   private:
-    amqp_driver& driver_;
-  };
-
-  loop& loop_;
-  loop::tenancy tenancy_{loop_};
-  io_part io_{*this};
-  handler_part handlers_{*this};
-  int frames_ = 0;
   bool in_doubt_ = false;  // an exception left what used the connection, or it is used now
-  bool released_ = false;
 };
 
 }  // namespace v0
@@ -9998,8 +9930,9 @@ inline result<std::uint64_t> messenger_core::send(std::string_view device_id, me
     return error{errc::outbox_full, "too many messages wait for their outcome (messenger_options.max_pending)"};
   byte_buffer bytes;
   write_c2d_message(device_id, what, how.ack, bytes);
-  sends_.push_back({++last_id_, std::string{bytes.view()}, add(now, how.timeout)});
   connect(now);
+  sends_.push_back({last_id_ + 1, std::string{bytes.view()}, add(now, how.timeout)});  // behind this nothing throws
+  ++last_id_;
   wake();  // it is sent in step(): no outcome comes before the caller knows the id
   return last_id_;
 }
@@ -10367,6 +10300,9 @@ class messenger_driver : public amqp_driver, protected messenger_host {
     wake_handlers();
     with_connection([&] { core_->receive(from, on().now()); });
   }
+  // At the back of those that are open, or an error.
+  inline result<std::uint64_t> submit(std::string_view device_id, message& what, c2d_send_options const& how,
+                                      open_send&& place);
   void name(message& what) {
     if (!what.message_id.empty()) return;
     char bytes[uuid_bytes];
@@ -10401,27 +10337,33 @@ class messenger_driver : public amqp_driver, protected messenger_host {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+inline result<std::uint64_t> messenger_driver::submit(std::string_view device_id, message& what,
+                                                      c2d_send_options const& how, open_send&& place) {
+  name(what);
+  open_.push_back(std::move(place));  // first: a call that throws has sent nothing
+  undo back{[this]() noexcept { open_.pop_back(); }};
+  auto const id = core_->send(device_id, what, how, on().now());
+  if (!id) return id;
+  back.dismiss();
+  open_.back().id = *id;
+  wake_io();
+  return id;
+}
+
 inline result<std::string> messenger_driver::send(std::string_view device_id, message&& what,
                                                   c2d_send_options const& how) {
   frame const f{*this};
-  name(what);
-  auto const id = core_->send(device_id, what, how, on().now());
-  if (!id) return id.error();
   waiter w;
-  open_.push_back({*id, {}, &w, {}});
-  struct forgotten_at_last {  // also when an exception leaves the loop
-    messenger_driver& driver;
-    std::uint64_t id;
-    ~forgotten_at_last() {
-      driver.core_->forget(id);
-      for (std::size_t i = 0; i != driver.open_.size(); ++i)
-        if (driver.open_[i].id == id) {
-          driver.open_.erase(driver.open_.begin() + static_cast<std::ptrdiff_t>(i));
-          break;
-        }
-    }
-  } const guard{*this, *id};
-  wake_io();
+  auto const id = submit(device_id, what, how, {.blocked = &w});
+  if (!id) return id.error();
+  undo const at_last{[this, &id]() noexcept {  // also when an exception leaves the loop
+    core_->forget(*id);
+    for (std::size_t i = 0; i != open_.size(); ++i)
+      if (open_[i].id == *id) {
+        open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
+        break;
+      }
+  }};
   auto ended = wait([&] { return w.outcome.has_value(); }, never);
   if (w.outcome) {
     if (!*w.outcome) return std::move(w.outcome->error());
@@ -10432,14 +10374,13 @@ inline result<std::string> messenger_driver::send(std::string_view device_id, me
 
 inline void messenger_driver::begin_send(std::string_view device_id, message&& what, c2d_send_options const& how,
                                          sent_handler done) {
-  name(what);
-  auto const id = core_->send(device_id, what, how, on().now());
+  auto const id = submit(device_id, what, how, {});
   if (!id) {
     finished_.push_back({std::move(done), id.error()});
     return wake_handlers();
   }
-  open_.push_back({*id, std::move(what.message_id), nullptr, std::move(done)});
-  wake_io();
+  open_.back().message_id = std::move(what.message_id);
+  open_.back().done = std::move(done);
 }
 
 inline void messenger_driver::outcome(std::uint64_t id, result<void> what) {

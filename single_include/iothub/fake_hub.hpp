@@ -26,9 +26,10 @@
 
 #include "amqp.hpp"
 
-#include <chrono>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <mutex>
 #include <ostream>
 #include <set>
 #include <system_error>
@@ -399,6 +400,10 @@ struct event_routes {
   bool lifecycle = false;   // identities made and deleted
   bool connection = false;  // devices and modules that connect and go, over MQTT and AMQP
 };
+
+// The owner key of iothub-fake unless it is told another. It is public, so it protects nothing: a hub that others can
+// reach from their machines refuses it.
+inline constexpr std::string_view well_known_owner_key = "aW90aHViLWZha2Ugd2VsbC1rbm93biBvd25lciBrZXk=";
 
 struct options {
   std::string hostname = "localhost";        // the hub's own name; the part before the first dot is the hub's name
@@ -819,8 +824,8 @@ class device_link {
   virtual void on_drop(error const& reason) = 0;
   // Whether the protocol has parts that can end alone; where not, a fault ends the connection.
   [[nodiscard]] virtual bool has_parts() const noexcept { return false; }
-  // A fault ends what is there of that part; the identity stays connected as long as it has a link.
-  virtual void end_part(link_part, error const&) {}
+  // A fault ends what is there of that part; false: nothing is. The identity stays connected as long as it has a link.
+  virtual bool end_part(link_part, error const&) { return false; }
 
   [[nodiscard]] bool attached() const noexcept { return identity_ != nullptr; }
 
@@ -899,9 +904,9 @@ class policy_security final : public security {
 //
 // Theory of operation. A section (desired, reported) is a JSON object, its size by the hub's formula, its $version, and
 // a tree of stamps for $metadata that has a node only for what was ever written: an untouched twin owns no memory. A
-// write first walks the patch beside the section and finds every broken rule and the change in size; only then is it
-// applied, so a refused patch changes nothing. Both walks follow the patch, never the section: what a patch costs does
-// not depend on the size of the twin. (A subtree that is thrown away is walked once; writing it cost as much.)
+// write first walks the patch beside the section and finds every broken rule and the change in size, so a refused patch
+// changes nothing. What the patch makes of the section is made beside it and takes its place at once, so that one for
+// which there is no memory changes nothing either. That costs a copy of the section, whose size is bounded.
 //
 // Rules for names, values, depth and size are in wire/twin_rules.hpp.
 // Merging: RFC 7396. That {} raises the version, and an equal value too, is unconfirmed for the real hub.
@@ -917,6 +922,17 @@ struct stamp {
   std::int64_t version = 0;
   std::unique_ptr<map> below = {};
 };
+
+// Of all that is below as well.
+[[nodiscard]] inline stamp copy_of(stamp const& from) {
+  stamp made;
+  made.updated = from.updated;
+  made.version = from.version;
+  if (!from.below) return made;
+  made.below = std::make_unique<stamp::map>();
+  for (auto const& [name, child] : *from.below) made.below->emplace_hint(made.below->end(), name, copy_of(child));
+  return made;
+}
 
 struct twin_section_state {
   json::value properties = {};  // null while empty, else an object
@@ -951,8 +967,11 @@ struct twin_state {
 [[nodiscard]] inline result<std::int64_t> check_replacement(std::int64_t size, json::value const& whole, twin_part part,
                                                             options const& settings);
 
-// Merges a checked patch; `stamps` may be null (tags).
+// Merges a checked patch; `stamps` may be null (tags). When memory runs out a part of it is there.
 inline void merge(json::value& present, stamp* stamps, json::value const& patch, utc_time at, std::int64_t version);
+// The section after a checked patch that changes its size by `change`.
+[[nodiscard]] inline twin_section_state merged(twin_section_state const& present, json::value const& patch,
+                                               std::int64_t change, utc_time at);
 
 // --------------------------------------------------------------------------------------------------------------------
 
@@ -1101,6 +1120,13 @@ inline void merge(json::value& present, stamp* stamps, json::value const& patch,
   if (!present.is_object()) present = json::value::make_object();
   for (auto const& m : patch.members()) detail::merge_member(present, stamps, m.key(), m.value(), at, version);
   detail::touch_stamp(stamps, at, version);
+}
+
+inline twin_section_state merged(twin_section_state const& present, json::value const& patch, std::int64_t change,
+                                 utc_time at) {
+  twin_section_state made{present.properties, copy_of(present.stamps), present.version + 1, present.size + change};
+  merge(made.properties, &made.stamps, patch, at, made.version);
+  return made;
 }
 
 }  // namespace hub
@@ -2306,6 +2332,14 @@ struct fault_rule {
   int hub_code = 0;                  // 0: the usual one for the code
   bool drops_link = false;           // the connection ends as well
   duration delay = {};
+  std::uint32_t tag = 0;             // whose rule it is: for fault_plan::on_effect
+};
+
+// A fault that happens now: by a rule with this tag, or one that the device asked for, by that name.
+struct fault_effect {
+  key_view who;
+  std::uint32_t tag = 0;
+  std::string_view asked = {};  // a name of requested_faults, or empty
 };
 
 struct fault_decision {
@@ -2330,6 +2364,10 @@ enum class requested_kind : std::uint8_t { none, end_connection, refuse_token, t
 
 class fault_plan {
  public:
+  // Told when a rule that has a tag applies, and when what a device asked for happens; not when it is ordered. It comes
+  // before the operation ends, and must only look.
+  function<void(fault_effect const&)> on_effect = {};
+
   struct chance {
     std::uint64_t seed = 1;
     std::uint64_t one_in = 10;
@@ -2342,13 +2380,13 @@ class fault_plan {
   // A rule that an identity asked for itself: in place of the one of that kind that it has, on what that identity does
   // itself, behind the rules that were added. So whoever holds one identity's key slows down nobody else, and the
   // plan's size is bounded by the number of identities.
-  void put_requested(key_view who, requested_kind kind, fault_rule rule) {
+  void put_requested(key_view who, requested_kind kind, fault_rule rule, std::string_view asked = {}) {
     auto found = requested_.find(who);
     if (found == requested_.end())
       found = requested_.try_emplace(device_key{std::string{who.device_id}, std::string{who.module_id}}).first;
     for (auto& each : found->second)
-      if (each.kind == kind) return void(each.rule = std::move(rule));
-    found->second.push_back({kind, std::move(rule), 0});
+      if (each.kind == kind) return void((each.rule = std::move(rule), each.asked = asked));
+    found->second.push_back({kind, std::move(rule), 0, asked});
   }
   // The identity is gone, and with it what it asked for.
   void forget(key_view who) {
@@ -2396,6 +2434,7 @@ class fault_plan {
     rule.times = times;
     add(std::move(rule));
   }
+  // The rules go; on_effect stays.
   void clear() noexcept { rules_.clear(), requested_.clear(); }
   [[nodiscard]] bool empty() const noexcept { return rules_.empty() && requested_.empty(); }
 
@@ -2419,9 +2458,11 @@ class fault_plan {
       if (rule.per_second != 0 && rules_[i].admits(now)) continue;
       std::uint64_t const count = ++rules_[i].count;
       bool const endless = rule.times == ~std::uint64_t{0};
+      std::uint32_t const tag = rule.tag;
       decision = {rule.rejects,  rule.drops_link, rule.code, rule.hub_code,
                   rule.delay,    count,           endless ? rule.times : count + rule.times - 1};
       if (!endless && --rule.times == 0) rules_.erase(rules_.begin() + static_cast<std::ptrdiff_t>(i));
+      if (tag != 0 && on_effect) on_effect({who, tag});
       return decision;
     }
     if (!requested_.empty() && is_device_side(where)) decide_requested(where, who, now, decision);
@@ -2458,6 +2499,7 @@ class fault_plan {
     requested_kind kind;
     fault_rule rule;
     std::uint64_t count;
+    std::string_view asked;  // told to on_effect each time; empty: not told
   };
   void decide_requested(fault_point where, key_view who, time_point now, fault_decision& decision) {
     auto const found = requested_.find(who);
@@ -2471,6 +2513,7 @@ class fault_plan {
       }
       if (rule.where != fault_point::any && rule.where != where) continue;
       decision = {rule.rejects, rule.drops_link, rule.code, rule.hub_code, rule.delay, ++list[i].count, rule.times};
+      if (!list[i].asked.empty() && on_effect) on_effect({who, 0, list[i].asked});
       break;
     }
     if (list.empty()) requested_.erase(found);
@@ -2489,31 +2532,37 @@ struct requested_fault {
   link_part part = link_part::connection;
   duration delay = {};
   duration lasting = {};
+  std::string_view type = {};  // the name in requested_faults; empty for another
 };
-[[nodiscard]] constexpr requested_kind kind_of_fault(std::string_view type) noexcept {
-  if (type.starts_with("Kill") || type.starts_with("ShutDown")) return requested_kind::end_connection;
-  if (type == "InvokeAuthError") return requested_kind::refuse_token;
-  if (type == "InvokeThrottling") return requested_kind::throttle;
-  return type == "InvokeMaxMessageQuota" ? requested_kind::quota : requested_kind::none;
-}
-[[nodiscard]] constexpr link_part part_of_fault(std::string_view type) noexcept {
-  constexpr struct {
-    std::string_view type;
-    link_part part;
-  } parts[] = {
-      {"KillAmqpSession", link_part::session},
-      {"KillAmqpCBSLinkReq", link_part::token_requests},
-      {"KillAmqpCBSLinkResp", link_part::token_answers},
-      {"KillAmqpD2CLink", link_part::telemetry},
-      {"KillAmqpC2DLink", link_part::c2d},
-      {"KillAmqpTwinLinkReq", link_part::twin_requests},
-      {"KillAmqpTwinLinkResp", link_part::twin_answers},
-      {"KillAmqpMethodReqLink", link_part::method_requests},
-      {"KillAmqpMethodRespLink", link_part::method_answers},
-  };
-  for (auto const& each : parts)
-    if (each.type == type) return each.part;
-  return link_part::connection;
+struct requested_type {
+  std::string_view name;
+  requested_kind kind;
+  link_part part = link_part::connection;
+};
+inline constexpr requested_type requested_faults[] = {
+    {"KillTcp", requested_kind::end_connection},
+    {"ShutDownMqtt", requested_kind::end_connection},
+    {"ShutDownAmqp", requested_kind::end_connection},
+    {"InvokeThrottling", requested_kind::throttle},
+    {"InvokeMaxMessageQuota", requested_kind::quota},
+    {"InvokeAuthError", requested_kind::refuse_token},
+    {"KillAmqpConnection", requested_kind::end_connection},
+    {"KillAmqpSession", requested_kind::end_connection, link_part::session},
+    {"KillAmqpCBSLinkReq", requested_kind::end_connection, link_part::token_requests},
+    {"KillAmqpCBSLinkResp", requested_kind::end_connection, link_part::token_answers},
+    {"KillAmqpD2CLink", requested_kind::end_connection, link_part::telemetry},
+    {"KillAmqpC2DLink", requested_kind::end_connection, link_part::c2d},
+    {"KillAmqpTwinLinkReq", requested_kind::end_connection, link_part::twin_requests},
+    {"KillAmqpTwinLinkResp", requested_kind::end_connection, link_part::twin_answers},
+    {"KillAmqpMethodReqLink", requested_kind::end_connection, link_part::method_requests},
+    {"KillAmqpMethodRespLink", requested_kind::end_connection, link_part::method_answers},
+};
+// A name that is none of them, and begins as those that end something, ends the connection.
+[[nodiscard]] constexpr requested_type type_of_fault(std::string_view name) noexcept {
+  for (auto const& each : requested_faults)
+    if (each.name == name) return each;
+  bool const ends = name.starts_with("Kill") || name.starts_with("ShutDown");
+  return {{}, ends ? requested_kind::end_connection : requested_kind::none};
 }
 [[nodiscard]] inline requested_fault find_requested_fault(std::span<property_view const> properties) noexcept {
   requested_fault found;
@@ -2524,7 +2573,12 @@ struct requested_fault {
     auto const seconds = parse_int<std::int32_t>(p.value);
     duration time = seconds && *seconds > 0 ? duration{std::chrono::seconds{*seconds}} : duration{};
     if (time > longest_requested_fault) time = longest_requested_fault;
-    if (rest == "Type") found.kind = kind_of_fault(p.value), found.part = part_of_fault(p.value);
+    if (rest == "Type") {
+      requested_type const type = type_of_fault(p.value);
+      found.kind = type.kind;
+      found.part = type.part;
+      found.type = type.name;
+    }
     if (rest == "DelayInSecs") found.delay = time;
     if (rest == "DurationInSecs") found.lasting = time;
   }
@@ -4259,6 +4313,10 @@ class hub_core {
   [[nodiscard]] fault_plan& faults() noexcept { return faults_; }
   // The hub ends the connection of an identity (maintenance, say); false when it has none.
   bool drop(key_view who, error reason, instant at);
+  // The token of its connection has expired; false when it has no connection.
+  bool expire_token(key_view who, instant at);
+  // The messages that wait for a device, and that no connection has, leave its queue for this reason; how many.
+  std::size_t give_up_c2d(std::string_view device_id, feedback_status why, instant at);
   // The same for every connection.
   void drop_all(error const& reason, instant at);
   // Forgets who holds a session and listens for messages, of all who are not connected. Messages stay.
@@ -4289,6 +4347,7 @@ class hub_core {
     requested_kind kind;
     link_part part;
     duration lasting;
+    std::string_view type;  // one of requested_faults, or empty
   };
   using fault_schedule = std::multimap<time_point, scheduled_fault>;
 
@@ -4537,6 +4596,15 @@ inline bool hub_core::drop(key_view who, error reason, instant at) {
   return true;
 }
 
+inline bool hub_core::expire_token(key_view who, instant at) {
+  last_ = at;
+  identity_record* const record = registry_.find(who);
+  if (record == nullptr || record->link == nullptr) return false;
+  record->drop_at = at.now;
+  set_timer(*record, at);
+  return true;
+}
+
 inline void hub_core::drop_all(error const& reason, instant at) {
   last_ = at;
   for (auto& [key, record] : registry_.records()) drop_record(record, reason, at);
@@ -4702,9 +4770,7 @@ inline result<std::int64_t> hub_core::patch_reported(device_link& link, json::va
                   "The reported properties have version " + std::to_string(section.version));
   auto change = check_patch(section.properties, section.size, patch, twin_part::reported, settings_);
   if (!change) return std::move(change).error();
-  merge(section.properties, &section.stamps, patch, at.utc, section.version + 1);
-  section.size += *change;
-  ++section.version;
+  section = merged(section, patch, *change, at.utc);
   tell_twin_updated(**record, nullptr, nullptr, &patch, at);
   return section.version;
 }
@@ -5191,18 +5257,21 @@ inline result<twin> hub_core::patch_twin(key_view key, twin_update const& update
     if (!size) return std::move(size).error();
     change.desired_size = *size;
   }
+  json::value tags;
   if (change.tags != nullptr) {
-    merge(state.tags, nullptr, *change.tags, at.utc, 0);
-    state.tags_size += change.tags_size;
+    tags = state.tags;
+    merge(tags, nullptr, *change.tags, at.utc, 0);
   }
-  if (change.desired != nullptr) {
-    merge(state.desired.properties, &state.desired.stamps, *change.desired, at.utc, state.desired.version + 1);
-    state.desired.size += change.desired_size;
-    ++state.desired.version;
+  if (change.desired != nullptr)
+    state.desired = merged(state.desired, *change.desired, change.desired_size, at.utc);  // behind this nothing throws
+  if (change.tags != nullptr) {
+    state.tags = std::move(tags);
+    state.tags_size += change.tags_size;
   }
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)
-    record.link->deliver_desired(state.desired.version, *change.desired);
+    deliver_or_drop(record, at,
+                    [&](device_link& link) { link.deliver_desired(state.desired.version, *change.desired); });
   tell_twin_updated(record, change.tags, change.desired, nullptr, at);
   return describe_twin(record);
 }
@@ -5224,18 +5293,17 @@ inline result<twin> hub_core::replace_twin(key_view key, twin_update const& upda
     if (!size) return std::move(size).error();
     change.desired_size = *size;
   }
-  if (change.tags != nullptr) {
-    json::value fresh;
-    merge(fresh, nullptr, *change.tags, at.utc, 0);
-    state.tags = std::move(fresh);
-    state.tags_size = change.tags_size;
-  }
+  json::value tags;
+  if (change.tags != nullptr) merge(tags, nullptr, *change.tags, at.utc, 0);
   if (change.desired != nullptr) {
-    twin_section_state fresh;
-    fresh.version = state.desired.version + 1;
-    fresh.size = change.desired_size;
-    merge(fresh.properties, &fresh.stamps, *change.desired, at.utc, fresh.version);
-    state.desired = std::move(fresh);
+    twin_section_state nothing;
+    nothing.version = state.desired.version;
+    nothing.size = 0;
+    state.desired = merged(nothing, *change.desired, change.desired_size, at.utc);  // behind this nothing throws
+  }
+  if (change.tags != nullptr) {
+    state.tags = std::move(tags);
+    state.tags_size = change.tags_size;
   }
   if (change.tags != nullptr || change.desired != nullptr) ++state.version;
   if (change.desired != nullptr && record.listens_desired)
@@ -5383,6 +5451,17 @@ inline void hub_core::settle_time(identity_record& record, bool connection_ended
   std::vector<c2d_departed> departed;
   record.queue->settle_time(at, connection_ended, settings_, departed);
   for (auto& d : departed) depart(record, std::move(d.entry), d.status, at);
+}
+
+inline std::size_t hub_core::give_up_c2d(std::string_view device_id, feedback_status why, instant at) {
+  last_ = at;
+  identity_record* const record = registry_.find({device_id, {}});
+  if (record == nullptr || !record->queue) return 0;
+  std::size_t many = 0;
+  for (c2d_entry* one; (one = record->queue->next()) != nullptr; ++many)
+    depart(*record, record->queue->take(*one), why, at);
+  set_timer(*record, at);
+  return many;
 }
 
 // A message left the queue: feedback where it was asked for, and a place among the dead letters where it failed.
@@ -5635,10 +5714,12 @@ inline result<identity_record*> hub_core::attached(device_link& link, fault_poin
 inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
   bool const drops = fault.kind == requested_kind::end_connection;
   identity_record* const record = drops ? registry_.find(fault.who) : nullptr;
-  if (record != nullptr && record->link != nullptr && record->link->has_parts()) {
-    record->link->end_part(fault.part, refuse(errc::connection_lost, 400029, "Closed by fault injection"));
-    if (fault.part != link_part::connection) return;
-  }
+  bool ends = record != nullptr && record->link != nullptr;
+  bool const in_parts = ends && record->link->has_parts();
+  if (in_parts)
+    ends = record->link->end_part(fault.part, refuse(errc::connection_lost, 400029, "Closed by fault injection"));
+  if (ends && !fault.type.empty() && faults_.on_effect) faults_.on_effect({fault.who, 0, fault.type});
+  if (in_parts && fault.part != link_part::connection) return;
   fault_rule rule;
   rule.times = ~std::uint64_t{0};
   rule.until = add(at.now, fault.lasting);
@@ -5653,7 +5734,8 @@ inline void hub_core::run_scheduled(scheduled_fault const& fault, instant at) {
     rule.where = fault_point::send_telemetry;
     rule.code = fault.kind == requested_kind::throttle ? errc::throttled : errc::quota_exceeded;
   }
-  if (fault.lasting != duration{}) faults_.put_requested(fault.who, fault.kind, std::move(rule));
+  std::string_view const told = drops ? std::string_view{} : fault.type;  // the end of a connection was told above
+  if (fault.lasting != duration{}) faults_.put_requested(fault.who, fault.kind, std::move(rule), told);
   if (record != nullptr) drop_record(*record, refuse(errc::connection_lost, 400029, "Closed by fault injection"), at);
 }
 
@@ -5662,8 +5744,8 @@ inline void hub_core::schedule(identity_record const& record, requested_fault co
   auto const [found, fresh] = scheduled_by_.try_emplace({*record.key, asked.kind}, scheduled_.end());
   // No iterator is left to what is gone, should the next line have no memory.
   if (!fresh && found->second != scheduled_.end()) scheduled_.erase(std::exchange(found->second, scheduled_.end()));
-  found->second =
-      scheduled_.emplace(add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting});
+  found->second = scheduled_.emplace(
+      add(at.now, asked.delay), scheduled_fault{*record.key, asked.kind, asked.part, asked.lasting, asked.type});
 }
 
 }  // namespace hub
@@ -9117,7 +9199,7 @@ class amqp_face : public amqp::connection_handler {
   void redirect(amqp::link& which, amqp_address const& where, instant at);
   amqp::request_status put_token(amqp::put_token const& request, instant at);
   void detach_unpermitted(instant at);
-  void end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why);
+  bool end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why);
   void renew_devices(instant at);
 
   void work_for(amqp_node& node);
@@ -9448,7 +9530,7 @@ class amqp_device final : public device_link {
   inline void deliver_desired(std::int64_t version, json::value const& patch) override;
   inline void on_drop(error const& reason) override;
   [[nodiscard]] bool has_parts() const noexcept override { return true; }
-  inline void end_part(link_part what, error const& reason) override;
+  inline bool end_part(link_part what, error const& reason) override;
 
  private:
   friend class amqp_device_node;
@@ -9594,31 +9676,36 @@ inline void amqp_device::on_drop(error const& reason) {
   face_.output_made();
 }
 
-inline void amqp_device::end_part(link_part what, error const& reason) {
+inline bool amqp_device::end_part(link_part what, error const& reason) {
+  bool had = true;
   bool const ended = detail::without_memory_too([&] {
     auto const why = face_.refusal(reason);
     if (what == link_part::connection)
       return face_.connection_->close({amqp::condition::connection_forced, reason.message()});
     if (what == link_part::session || what == link_part::token_requests || what == link_part::token_answers)
-      return face_.end_shared(*this, what, why.view());
+      return void(had = face_.end_shared(*this, what, why.view()));
+    had = false;
     for (auto* const each : nodes_)
-      if (each->part() == what) each->link_.detach(why.view());
+      if (each->part() == what) had = true, each->link_.detach(why.view());
   });
   if (!ended) face_.broken_ = true;
   face_.output_made();
+  return had;
 }
 
 // What a device has together with the others of its connection.
-inline void amqp_face::end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why) {
+inline bool amqp_face::end_shared(amqp_device const& whose, link_part what, amqp::error_view const& why) {
+  bool had = false;
   connection_->for_each_session([&](amqp::session& session) {
     bool is_its = false;
     session.for_each_link([&](amqp::link& link) {
       for (auto const* const node : whose.nodes_) is_its = is_its || &node->link_ == &link;
       bool const hit = link.user == cbs_mark && link.is_sender() == (what == link_part::token_answers);
-      if (hit && what != link_part::session) link.detach(why);
+      if (hit && what != link_part::session) had = true, link.detach(why);
     });
-    if (is_its && what == link_part::session) session.end(why);
+    if (is_its && what == link_part::session) had = true, session.end(why);
   });
+  return had;
 }
 
 inline result<amqp_device*> amqp_face::device_of(device_key who, std::string_view address, std::string_view model_id,
@@ -13127,7 +13214,7 @@ class stream_http {
 
   void assign(time_point now);
   connection* find_connection(endpoint const& where, time_point now, error& problem);
-  void begin(connection& c, exchange&& e, time_point now);
+  void begin(connection& c, exchange& e);
   void drive(connection& c, time_point now);
   std::optional<error> write(connection& c, time_point now);
   bool read(connection& c, time_point now);
@@ -13159,10 +13246,8 @@ template <byte_stream Stream, class Factory>
 exchange_id stream_http<Stream, Factory>::start(endpoint const& where, http::request&& what, time_point now) {
   waiting_.push_back(exchange{
       .id = last_id_ + 1, .where = where, .what = std::move(what), .until = add(now, options_.exchange_timeout)});
-  exchange_id const id = ++last_id_;
-  assign(now);
-  wake();
-  return id;
+  wake();  // it goes out in step(): a call that throws has sent nothing
+  return ++last_id_;
 }
 
 template <byte_stream Stream, class Factory>
@@ -13225,12 +13310,12 @@ void stream_http<Stream, Factory>::assign(time_point now) {
       ++i;
       continue;
     }
-    exchange e = std::move(waiting_[i]);
-    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
     if (c == nullptr)
-      complete(e.id, std::move(problem));
+      complete(waiting_[i].id, std::move(problem));
     else
-      begin(*c, std::move(e), now);
+      begin(*c, waiting_[i]);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (c != nullptr) drive(*c, now);
   }
   drop_dead();
 }
@@ -13260,14 +13345,17 @@ auto stream_http<Stream, Factory>::find_connection(endpoint const& where, time_p
 }
 
 template <byte_stream Stream, class Factory>
-void stream_http<Stream, Factory>::begin(connection& c, exchange&& e, time_point now) {
+void stream_http<Stream, Factory>::begin(connection& c, exchange& e) {
+  undo back{[&]() noexcept { c.dead = true; }};  // what is in its output may be half a request
   if (auto sent = c.h1.send(e.what, http::authority(e.where.host, e.where.port)); !sent) {
+    complete(e.id, std::move(sent).error());
+    back.dismiss();
     c.dead = !c.reused;
-    return complete(e.id, std::move(sent).error());
+    return;
   }
+  back.dismiss();
   c.now_running = std::move(e);
   c.answering = false;
-  drive(c, now);
 }
 
 template <byte_stream Stream, class Factory>
@@ -14068,9 +14156,13 @@ enum class fault : std::uint8_t {
   outage,                 // no way to the hub for a while
   // TLS
   tls_stops_after_hello, tls_wrong_name, tls_expired, tls_not_yet_valid, tls_unknown_authority, tls_self_signed,
-  tls_wrong_usage, tls_alert, tls_truncated,
+  tls_wrong_usage,
+  tls_too_old,            // the next server speaks nothing above TLS 1.1
+  tls_renegotiation,      // the next server speaks TLS 1.2, and asks for a second handshake
+  tls_alert, tls_truncated,
   // names
   dns_not_found, dns_timed_out, dns_empty, dns_first_address_dead, dns_address_changed,
+  dns_ipv6_dead,          // an IPv6 address comes first, where nobody is (RFC 8305)
   // MQTT, legal
   publish_doubled,        // the hub's next message at QoS 1 comes twice, with DUP
   puback_late,            // the next PUBACKs do not come before the connection is lost
@@ -14085,18 +14177,33 @@ enum class fault : std::uint8_t {
   packets_joined,         // packets of the hub are held for a moment and come in one piece
   twin_answer_late,       // the next answer about a twin comes after other packets
   twin_answer_unknown,    // an answer to a request that was never made
-  illegal_packet,         // bytes that no correct hub sends
+  illegal_packet,         // bytes that no correct hub sends: hostile_packets.hpp has them
+  connack_wrong,          // something else comes in place of the next CONNACK
+  packet_unexpected,      // a packet for which nobody asked, and which may do no harm
+  method_late,            // the next method call comes after other packets, its caller may have given up
+  method_answer_late,     // the answer to the next one reaches the hub so
+  settlement_lost,        // the next message's settlement is lost with the connection: the hub's lock on it ends
   // the hub
   hub_restart, hub_restart_forgets,  // away for a while; and it has lost its MQTT sessions
   failover,               // every connection is dropped at once
   link_dropped,           // one is
   connect_throttled, telemetry_throttled, quota_used_up, telemetry_confirmed_late, server_error,
   token_refused, device_deleted, device_disabled, key_rotated, takeover,
+  token_expired,          // the hub ends the connection, since the token on it has expired
+  messages_expired, messages_used_up,  // messages that wait at the hub leave it, as after their time or ten deliveries
+  // the hub, asked by a device's telemetry: the types of AzIoTHub_FaultOperationType, in the order of
+  // hub::requested_faults. For a test to send.
+  asked_kill_tcp, asked_shut_down_mqtt, asked_shut_down_amqp, asked_throttling, asked_quota, asked_auth_error,
+  asked_kill_connection, asked_kill_session, asked_kill_cbs_requests, asked_kill_cbs_answers, asked_kill_telemetry,
+  asked_kill_c2d, asked_kill_twin_requests, asked_kill_twin_answers, asked_kill_method_requests,
+  asked_kill_method_answers,
   // HTTP, towards back ends
   http_throttled_seconds, http_throttled_date, http_throttled_nonsense, http_unavailable, http_continue, http_body_cut,
   http_length_wrong, http_header_huge, http_redirect, http_empty_answer, http_reset,
   // clocks
-  clock_offset, clock_forward, clock_back, clock_drift, clock_edge, stall,
+  clock_offset, clock_forward, clock_back, clock_drift, clock_edge,
+  leap_second,            // the same second comes twice, on all wall clocks
+  stall,
   // the process: for a test to do, since it is the test that owns the client
   client_closed, client_destroyed, destroyed_in_handler, handler_throws, handler_slow, handler_reenters,
   allocation_failure,     // memory runs out in a call into the client
@@ -14104,14 +14211,15 @@ enum class fault : std::uint8_t {
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(fault::count);
 
-enum class fault_layer : std::uint8_t { tcp, tls, dns, mqtt, hub, http, clock, process };
+enum class fault_layer : std::uint8_t { tcp, tls, dns, mqtt, hub, asked, http, clock, process };
 
 [[nodiscard]] constexpr fault_layer layer_of(fault f) noexcept {
   if (f <= fault::outage) return fault_layer::tcp;
   if (f <= fault::tls_truncated) return fault_layer::tls;
-  if (f <= fault::dns_address_changed) return fault_layer::dns;
-  if (f <= fault::illegal_packet) return fault_layer::mqtt;
-  if (f <= fault::takeover) return fault_layer::hub;
+  if (f <= fault::dns_ipv6_dead) return fault_layer::dns;
+  if (f <= fault::settlement_lost) return fault_layer::mqtt;
+  if (f <= fault::messages_used_up) return fault_layer::hub;
+  if (f <= fault::asked_kill_method_answers) return fault_layer::asked;
   if (f <= fault::http_reset) return fault_layer::http;
   return f <= fault::stall ? fault_layer::clock : fault_layer::process;
 }
@@ -14122,17 +14230,22 @@ enum class fault_layer : std::uint8_t { tcp, tls, dns, mqtt, hub, http, clock, p
       "reset_after_packet", "half_open", "black_hole_up", "black_hole_down", "partial_io", "slow_peer", "zero_window",
       "end_with_unread_data", "latency", "latency_spike", "clog", "late_data_after_close", "outage",
       "tls_stops_after_hello", "tls_wrong_name", "tls_expired", "tls_not_yet_valid", "tls_unknown_authority",
-      "tls_self_signed", "tls_wrong_usage", "tls_alert", "tls_truncated",
-      "dns_not_found", "dns_timed_out", "dns_empty", "dns_first_address_dead", "dns_address_changed",
+      "tls_self_signed", "tls_wrong_usage", "tls_too_old", "tls_renegotiation", "tls_alert", "tls_truncated",
+      "dns_not_found", "dns_timed_out", "dns_empty", "dns_first_address_dead", "dns_address_changed", "dns_ipv6_dead",
       "publish_doubled", "puback_late", "puback_lost", "suback_refused", "suback_late", "connack_1", "connack_2",
       "connack_3", "connack_4", "connack_5", "connack_lost", "session_forgotten", "session_invented",
       "pingresp_missing", "packets_joined", "twin_answer_late", "twin_answer_unknown", "illegal_packet",
+      "connack_wrong", "packet_unexpected", "method_late", "method_answer_late", "settlement_lost",
       "hub_restart", "hub_restart_forgets", "failover", "link_dropped", "connect_throttled", "telemetry_throttled",
       "quota_used_up", "telemetry_confirmed_late", "server_error", "token_refused", "device_deleted",
-      "device_disabled", "key_rotated", "takeover",
+      "device_disabled", "key_rotated", "takeover", "token_expired", "messages_expired", "messages_used_up",
+      "asked_kill_tcp", "asked_shut_down_mqtt", "asked_shut_down_amqp", "asked_throttling", "asked_quota",
+      "asked_auth_error", "asked_kill_connection", "asked_kill_session", "asked_kill_cbs_requests",
+      "asked_kill_cbs_answers", "asked_kill_telemetry", "asked_kill_c2d", "asked_kill_twin_requests",
+      "asked_kill_twin_answers", "asked_kill_method_requests", "asked_kill_method_answers",
       "http_throttled_seconds", "http_throttled_date", "http_throttled_nonsense", "http_unavailable", "http_continue",
       "http_body_cut", "http_length_wrong", "http_header_huge", "http_redirect", "http_empty_answer", "http_reset",
-      "clock_offset", "clock_forward", "clock_back", "clock_drift", "clock_edge", "stall",
+      "clock_offset", "clock_forward", "clock_back", "clock_drift", "clock_edge", "leap_second", "stall",
       "client_closed", "client_destroyed", "destroyed_in_handler", "handler_throws", "handler_slow",
       "handler_reenters", "allocation_failure"};
   return f < fault::count ? names[static_cast<std::size_t>(f)] : std::string_view{"unknown"};
@@ -14207,7 +14320,7 @@ struct fault_profile {
     auto const f = static_cast<fault>(i);
     if (layer_of(f) == fault_layer::tcp || layer_of(f) == fault_layer::dns) p.with(f, 2);
   }
-  p.without(fault::latency);
+  p.without(fault::latency).without(fault::dns_ipv6_dead);  // it costs a quarter of a second
   for (fault const f : {fault::connack_lost, fault::puback_lost, fault::puback_late, fault::pingresp_missing,
                         fault::packets_joined, fault::link_dropped})
     p.with(f, 2);
@@ -14268,6 +14381,36 @@ struct fault_profile {
 // A request that a fault takes is either never passed on, or passed on and its real answer thrown away, so that the
 // caller cannot know whether it was carried out.
 
+// ---- iothub/simulation/http_date.hpp
+// The time as HTTP writes it: Sun, 06 Nov 1994 08:49:37 GMT (RFC 9110 section 5.6.7).
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+[[nodiscard]] inline std::string http_date(utc_time t) {
+  constexpr char const* weekdays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr char const* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  auto const day = std::chrono::floor<std::chrono::days>(t);
+  std::chrono::year_month_day const date{day};
+  std::chrono::hh_mm_ss const time{std::chrono::floor<std::chrono::seconds>(t) - day};
+  std::string text = weekdays[std::chrono::weekday{day}.c_encoding()];
+  auto const two = [&text](char const* before, long long number) {
+    append_int(text.append(before).append(number < 10 ? "0" : ""), number);
+  };
+  two(", ", static_cast<unsigned>(date.day()));
+  text.append(" ").append(months[static_cast<unsigned>(date.month()) - 1]).append(" ");
+  append_int(text, static_cast<int>(date.year()));
+  two(" ", time.hours().count());
+  two(":", time.minutes().count());
+  two(":", time.seconds().count());
+  return text + " GMT";
+}
+
+}  // namespace sim
+}  // namespace v0
+}  // namespace iothub
 // ---- iothub/simulation/line.hpp
 // One client's way to the hub: what is wrong with it now, and who watches what passes.
 //
@@ -14316,10 +14459,11 @@ class line final : public participant {
   void observe(line_observer* whom) noexcept { observer_ = whom; }
   // What makes the hub lose its end: for half-open connections.
   function<void()> drop_at_hub;
-  // With TLS; then the ports of servers with bad certificates, in the order of the faults from tls_wrong_name on, 0
+  // With TLS; then the ports of servers that are bad, in the order of the faults from tls_wrong_name on, 0
   // where there is none. Without TLS connections go to the hub's plain ports.
   bool secure = false;
-  std::uint16_t bad_ports[6] = {};
+  static constexpr std::size_t bad_servers = 8;
+  std::uint16_t bad_ports[bad_servers] = {};
   // Packets and requests pass as values (value_wire.hpp), so that nothing can be held; and whether the hub is down,
   // which pipes find out by themselves.
   bool values = false;
@@ -14329,7 +14473,7 @@ class line final : public participant {
   // --- for the client's streams
 
   [[nodiscard]] memory::pipe_network& network() noexcept { return network_; }
-  [[nodiscard]] line_observer* observer() noexcept { return observer_; }
+  [[nodiscard]] line_observer* observer() const noexcept { return observer_; }
   [[nodiscard]] bool waits(fault what) const noexcept;
   // The oldest that waits for this occasion; counts it.
   bool take(fault what, armed_fault& into);
@@ -14338,6 +14482,8 @@ class line final : public participant {
     return take(what, unused);
   }
   [[nodiscard]] bool lasts(fault what, time_point now) const noexcept;
+  // The same, where it makes a difference now: the first time it counts.
+  [[nodiscard]] bool meets(fault what, time_point now);
   [[nodiscard]] std::uint64_t amount(fault what) const noexcept;
   // A connection of the client was opened, or ended.
   void opened(memory::connection_id id, participant* whom, time_point now);
@@ -14349,6 +14495,7 @@ class line final : public participant {
   // The client gave this pipe up, but what it wrote is still on its way: arrives at `when`.
   void keep(memory::pipe_stream pipe, time_point when);
   [[nodiscard]] time_point now() const { return loop_.now(); }
+  [[nodiscard]] utc_time utc_now() const { return loop_.utc_now(); }
 
   // --- what is known of it: kept by the streams
   struct knowledge {
@@ -14378,11 +14525,16 @@ class line final : public participant {
     fault what;
     time_point until;
     std::uint64_t amount;
+    bool counted = false;
   };
   struct zombie {
     memory::connection_id id;
     memory::pipe_stream pipe;
   };
+  void hold(memory::pipe_direction which = memory::pipe_direction::both) {
+    network_.hold(current_, which);
+    if (held_.empty() || held_.back() != current_) held_.push_back(current_);
+  }
   void later(time_point at, job what) { due_.push_back({at, what, current_}), loop_.wake(*this); }
   bool apply(armed_fault const& f, time_point now);
   void run(due const& d);
@@ -14395,6 +14547,7 @@ class line final : public participant {
   std::vector<lasting> lasting_;
   std::vector<due> due_;
   std::vector<zombie> zombies_;
+  std::vector<memory::connection_id> held_;  // some are over, some go on at the hub without their client
   memory::connection_id current_ = 0;
   participant* client_ = nullptr;
 };
@@ -14411,11 +14564,11 @@ inline bool line::apply(armed_fault const& f, time_point now) {
   if (values && f.what != fault::outage) return false;
   switch (f.what) {
     case fault::outage:
-      lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount});
-      count(f.what);
+      lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount, current_ != 0 && !values});
       if (values) wake_client_at(now);
-      if (current_ == 0 || values) return true;
-      network_.hold(current_);
+      if (!lasting_.back().counted) return true;  // meets a connection, or an attempt at one, later
+      count(f.what);
+      hold();
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_up);
       if (f.amount % 2 == 0) later(iothub::add(now, f.lasting), job::release_down);
       return true;
@@ -14425,11 +14578,10 @@ inline bool line::apply(armed_fault const& f, time_point now) {
       if (current_ == 0) return false;
       lasting_.push_back({f.what, iothub::add(now, f.lasting), f.amount});
       wake_client_at(iothub::add(now, f.lasting));
-      count(f.what);
       return true;
     case fault::half_open:
       if (current_ == 0) return false;
-      network_.hold(current_, memory::pipe_direction::to_client);
+      hold(memory::pipe_direction::to_client);
       if (drop_at_hub) drop_at_hub();
       count(f.what);
       return true;
@@ -14437,7 +14589,7 @@ inline bool line::apply(armed_fault const& f, time_point now) {
     case fault::black_hole_down: {
       if (current_ == 0) return false;
       bool const up = f.what == fault::black_hole_up;
-      network_.hold(current_, up ? memory::pipe_direction::to_server : memory::pipe_direction::to_client);
+      hold(up ? memory::pipe_direction::to_server : memory::pipe_direction::to_client);
       if (f.lasting > duration{0}) later(iothub::add(now, f.lasting), up ? job::release_up : job::release_down);
       count(f.what);
       return true;
@@ -14445,7 +14597,7 @@ inline bool line::apply(armed_fault const& f, time_point now) {
     case fault::latency_spike:
     case fault::clog:
       if (current_ == 0) return false;
-      network_.hold(current_);
+      hold();
       later(iothub::add(now, f.lasting), job::release_up);
       later(iothub::add(now, f.lasting), job::release_down);
       count(f.what);
@@ -14472,6 +14624,14 @@ inline bool line::take(fault what, armed_fault& into) {
 inline bool line::lasts(fault what, time_point now) const noexcept {
   for (lasting const& l : lasting_)
     if (l.what == what && l.until > now) return true;
+  return false;
+}
+inline bool line::meets(fault what, time_point now) {
+  for (lasting& l : lasting_) {
+    if (l.what != what || l.until <= now) continue;
+    if (!std::exchange(l.counted, true)) count(what);
+    return true;
+  }
   return false;
 }
 inline std::uint64_t line::amount(fault what) const noexcept {
@@ -14558,6 +14718,7 @@ inline void line::calm() {
       run(d);
   }
   zombies_.clear();
+  for (memory::connection_id const id : std::exchange(held_, {})) network_.release(id);
   if (current_ != 0) network_.release(current_);
   if (current_ != 0 && client_ != nullptr) loop_.wake(*client_);
 }
@@ -14651,7 +14812,8 @@ class http_wire {
     }
     if (line_->take(fault::http_throttled_seconds)) return answer("429 Too Many Requests", "Retry-After: 7\r\n", now);
     if (line_->take(fault::http_throttled_date))
-      return answer("429 Too Many Requests", "Retry-After: Mon, 01 Jan 2024 00:00:30 GMT\r\n", now);
+      return answer("429 Too Many Requests",
+                    "Retry-After: " + http_date(line_->utc_now() + std::chrono::seconds{30}) + "\r\n", now);
     if (line_->take(fault::http_throttled_nonsense))
       return answer("429 Too Many Requests", "Retry-After: soon\r\nRetry-After: -1\r\n", now);
     if (line_->take(fault::http_unavailable)) return answer("503 Service Unavailable", "Retry-After: 2\r\n", now);
@@ -14705,26 +14867,19 @@ class http_wire {
 // with the library's codec. What is legal stays legal: PUBACKs keep their order, acknowledgements are lost only
 // together with their connection, and what may overtake what is what a slow server might do.
 
+// ---- iothub/simulation/hostile_packets.hpp
+// What a hub that is broken or hostile sends to a client over MQTT, byte for byte: all of
+// tests/data/mqtt_server_to_client.json is here, and a test compares the two.
+
 namespace iothub {
 inline namespace v0 {
 namespace sim {
 
-// How long the first packet in the bytes is; 0: not all of it is there. More than there is: it never will be one.
-[[nodiscard]] inline std::size_t packet_size(byte_view bytes) noexcept {
-  std::size_t length = 0;
-  for (std::size_t i = 1; i != 5; ++i) {
-    if (i >= bytes.size()) return 0;
-    auto const b = static_cast<unsigned char>(bytes[i]);
-    length |= static_cast<std::size_t>(b & 127) << (7 * (i - 1));
-    if ((b & 128) == 0) return bytes.size() >= i + 1 + length ? i + 1 + length : 0;
-  }
-  return bytes.size() + 1;
-}
+namespace detail {
+using namespace std::string_view_literals;
 
-// Packets that no correct server sends to a client that is connected (OASIS MQTT 3.1.1, sections 2.2.2, 2.2.3, 3).
-[[nodiscard]] inline std::string illegal_packet(std::uint64_t which) {
-  using namespace std::string_view_literals;
-  static constexpr std::string_view packets[] = {
+// To a client that is connected, which has to end the connection (OASIS MQTT 3.1.1, sections 2.2.2, 2.2.3, 3, 4.8).
+inline constexpr std::string_view illegal_packets[] = {
       "\x00\x00"sv,                  // type 0
       "\xf0\x00"sv,                  // type 15
       "\x20\x02\x00\x00"sv,          // a second CONNACK
@@ -14749,8 +14904,102 @@ namespace sim {
       "\x34\x05\x00\x01\x61\x00\x01"sv,  // PUBLISH at QoS 2
       "\x38\x04\x00\x01\x61\x78"sv,  // PUBLISH at QoS 0 with DUP
       "\x7f\x00"sv,                  // PUBCOMP with flags, empty
-  };
-  return std::string{packets[which % (sizeof packets / sizeof packets[0])]};
+      "\x36\x07\x00\x01\x74\x00\x01\x6f\x6b"sv,  // publish qos3
+      "\x30\x07\xff\xff\x41\x42\x43\x44\x45"sv,  // publish topic longer than packet
+      "\x30\x05\x00\x04\x61\x62\x63"sv,  // publish topic one too long
+      "\x32\x03\x00\x01\x74"sv,  // publish qos1 no id
+      "\x32\x04\x00\x01\x74\x00"sv,  // publish qos1 half id
+      "\x30\x07\x00\x03\x74\x2f\x23\x6f\x6b"sv,  // publish wildcard #
+      "\x30\x05\x00\x01\x2b\x6f\x6b"sv,  // publish wildcard +
+      "\x30\x06\x00\x02\x74\x00\x6f\x6b"sv,  // publish NUL topic
+      "\x30\x08\x00\x04\x74\xed\xa0\x80\x6f\x6b"sv,  // publish surrogate
+      // length all continuation
+      "\x30\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+       "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+       "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"sv,
+      "\x90\x00"sv,  // suback empty
+      "\xb0\x00"sv,  // unsuback empty
+      "\xd1\x00"sv,  // pingresp flags
+      "\x10\x0e\x00\x04\x4d\x51\x54\x54\x04\x02\x00\x3c\x00\x02\x63\x31"sv,  // client packet connect from a server
+      "\xa2\x05\x00\x01\x00\x01\x61"sv,  // client packet unsubscribe from a server
+      "\x60\x02\x00\x01"sv,  // pubrel flags 0000
+      // A client may wait for the rest, or live with it; this one does not.
+      "\x30\xff\xff\xff\x7f\x00\x01\x74"sv,  // publish 268435455 declared
+      "\x50\x02\x00\x63"sv,  // pubrec unknown
+};
+
+// The same, behind its SUBACK; it lives with it.
+inline constexpr std::string_view unexpected_packets[] = {
+      "\x30\x05\x00\x01\x74\x6f\x6b"sv,  // publish qos0
+      "\x32\x07\x00\x01\x74\x00\x0a\x6f\x6b"sv,  // publish qos1
+      "\x31\x05\x00\x01\x74\x6f\x6b"sv,  // publish retain
+      "\x30\x03\x00\x01\x74"sv,  // publish empty payload
+      "\x40\x02\x77\x77"sv,  // puback unknown
+      "\x90\x03\x77\x77\x00"sv,  // suback unknown
+      "\x90\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"sv,  // suback too many codes
+      "\xd0\x00"sv,  // pingresp unasked
+      // ten publishes in one write
+      "\x30\x05\x00\x01\x74\x6f\x6b\x30\x05\x00\x01\x74\x6f\x6b\x30\x05\x00\x01\x74\x6f\x6b\x30\x05\x00"
+       "\x01\x74\x6f\x6b\x30\x05\x00\x01\x74\x6f\x6b\x30\x05\x00\x01\x74\x6f\x6b\x30\x05\x00\x01\x74\x6f"
+       "\x6b\x30\x05\x00\x01\x74\x6f\x6b\x30\x05\x00\x01\x74\x6f\x6b\x30\x05\x00\x01\x74\x6f\x6b"sv,
+      "\x30\x05\x00\x01\x74\x6f\x6b"sv,  // byte by byte publish: the last, one byte a read
+};
+
+// In place of CONNACK; nothing: the connection ends.
+inline constexpr std::string_view wrong_connacks[] = {
+      "\x20\x02\x00\x00"sv,  // connack ok
+      "\x20\x02\x01\x00"sv,  // connack session present on clean session
+      "\x20\x02\x00\x02"sv,  // connack 2
+      "\x20\x02\x00\x04"sv,  // connack 4
+      "\x20\x02\x00\x06"sv,  // connack reserved code 6
+      "\x20\x02\x01\x05"sv,  // connack session present with refusal
+      "\x20\x01\x00"sv,  // connack short
+      "\x20\x00"sv,  // connack empty
+      "\x20\x03\x00\x00\x00"sv,  // connack long
+      "\x21\x02\x00\x00"sv,  // connack flags
+      "\x30\x04\x00\x01\x74\x78"sv,  // publish before connack
+      "\xd0\x00"sv,  // pingresp before connack
+      ""sv,  // close before connack
+      // length all continuation before connack
+      "\x20\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"
+       "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"
+       "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"sv,
+};
+}  // namespace detail
+
+[[nodiscard]] constexpr std::string_view illegal_packet(std::uint64_t which) noexcept {
+  return detail::illegal_packets[which % std::size(detail::illegal_packets)];
+}
+struct unexpected {
+  std::string_view bytes;
+  bool one_by_one;
+};
+[[nodiscard]] constexpr unexpected unexpected_packet(std::uint64_t which) noexcept {
+  auto const at = static_cast<std::size_t>(which % std::size(detail::unexpected_packets));
+  return {detail::unexpected_packets[at], at + 1 == std::size(detail::unexpected_packets)};
+}
+[[nodiscard]] constexpr std::string_view wrong_connack(std::uint64_t which) noexcept {
+  return detail::wrong_connacks[which % std::size(detail::wrong_connacks)];
+}
+
+}  // namespace sim
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+// How long the first packet in the bytes is; 0: not all of it is there. More than there is: it never will be one.
+[[nodiscard]] inline std::size_t packet_size(byte_view bytes) noexcept {
+  std::size_t length = 0;
+  for (std::size_t i = 1; i != 5; ++i) {
+    if (i >= bytes.size()) return 0;
+    auto const b = static_cast<unsigned char>(bytes[i]);
+    length |= static_cast<std::size_t>(b & 127) << (7 * (i - 1));
+    if ((b & 128) == 0) return bytes.size() >= i + 1 + length ? i + 1 + length : 0;
+  }
+  return bytes.size() + 1;
 }
 
 // Next is a byte_stream with a member on() that gives its line.
@@ -14787,7 +15036,8 @@ class mqtt_wire {
       if (now < joined_until_) return {};
       return ended_;
     }
-    std::size_t const size = into.size() < to_client_.size() ? into.size() : to_client_.size();
+    std::size_t size = into.size() < to_client_.size() ? into.size() : to_client_.size();
+    if (one_by_one_ != 0 && size != 0) size = 1, --one_by_one_;
     for (std::size_t i = 0; i != size; ++i) into[i] = to_client_.view()[i];
     to_client_.consume(size);
     return {io_status::done, size};
@@ -14814,11 +15064,21 @@ class mqtt_wire {
     from_hub_ = {};
     to_client_ = {};
     held_.clear();
+    held_up_.clear();
     ended_ = {};
-    mute_ = pubacks_stopped_ = connected_ = false;
+    made_up_ids_ = one_by_one_ = 0;
+    mute_ = pubacks_stopped_ = connected_ = subscribed_ = false;
     joined_until_ = time_point::min();
   }
   bool flush(time_point now) {
+    for (std::size_t i = 0; i != held_up_.size();) {
+      if (held_up_[i].at > now) {
+        ++i;
+        continue;
+      }
+      if (!mute_) to_hub_.append(held_up_[i].packet);
+      held_up_.erase(held_up_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
     while (!to_hub_.empty()) {
       io_result const moved = next_.write(to_hub_.view(), now);
       if (moved.status == io_status::would_block) return true;
@@ -14829,14 +15089,29 @@ class mqtt_wire {
   }
   [[nodiscard]] time_point soon(duration wait) const { return iothub::add(line_->now(), wait); }
 
+  static bool is_method(byte_view packet, byte_view way) {
+    byte_view const names = "$iothub/methods/";
+    if (packet.size() < 24 || static_cast<unsigned char>(packet[0]) >> 4 != 3) return false;
+    auto const at = packet.substr(0, 24).find(names);
+    return at != byte_view::npos && packet.substr(at + names.size(), way.size()) == way;
+  }
+
   // --- from the client
 
   void up(byte_view packet, time_point now) {
+    bool const puback = packet.size() == 4 && packet[0] == '\x40';
+    // For a message that the hub never sent. Both sides still hear of each other.
+    if (puback && made_up_ids_ != 0 && packet[2] == 0 && packet[3] == 10) --made_up_ids_, packet = {"\xc0\x00", 2};
     if (line_->observer() != nullptr) line_->observer()->on_up(packet, now);
     if ((static_cast<unsigned char>(packet[0]) & 0xf6) == 0x32) ++line_->known.unacknowledged;
     if (mute_) return;
     armed_fault f;
     if (line_->take(fault::reset_before_packet)) return mute_ = true, line_->reset_at(now);
+    if (puback && line_->take(fault::settlement_lost)) return mute_ = true, line_->reset_at(now);
+    if (is_method(packet, "res/") && line_->take(fault::method_answer_late, f)) {
+      held_up_.push_back({soon(f.lasting), std::string{packet}});
+      return line_->wake_client_at(held_up_.back().at);
+    }
     if (packet.size() > 1 && line_->take(fault::reset_inside_packet, f)) {
       to_hub_.append(packet.substr(0, 1 + f.amount % (packet.size() - 1)));
       mute_ = true;
@@ -14893,6 +15168,7 @@ class mqtt_wire {
       line_->known.connects += packet[3] == 0;
       connected_ = true;
     }
+    if (packet[0] == '\x90') subscribed_ = true;
     if (packet.size() == 4 && packet[0] == '\x40' && line_->known.unacknowledged != 0) --line_->known.unacknowledged;
     to_client_.append(packet);
   }
@@ -14900,6 +15176,12 @@ class mqtt_wire {
     armed_fault f;
     auto const head = static_cast<unsigned char>(packet[0]);
     if (connected_ && line_->take(fault::illegal_packet, f)) give(illegal_packet(f.amount), now);
+    if (subscribed_ && line_->take(fault::packet_unexpected, f)) {
+      unexpected const made_up = unexpected_packet(f.amount);
+      made_up_ids_ += made_up.bytes[0] == '\x32';
+      give(made_up.bytes, now);
+      if (made_up.one_by_one) one_by_one_ = to_client_.size();
+    }
     if (line_->take(fault::packets_joined, f)) {
       joined_until_ = iothub::add(now, f.lasting < std::chrono::seconds{5} ? f.lasting : std::chrono::seconds{5});
       line_->wake_client_at(joined_until_);
@@ -14918,6 +15200,11 @@ class mqtt_wire {
   }
   void connack(std::string& packet, time_point now) {
     if (line_->take(fault::connack_lost)) return;
+    armed_fault f;
+    if (line_->take(fault::connack_wrong, f)) {
+      byte_view const other = wrong_connack(f.amount);
+      return other.empty() ? line_->reset_at(now) : give(other, now);
+    }
     for (int code = 1; code != 6 && packet.size() == 4; ++code) {
       auto const which = static_cast<fault>(static_cast<int>(fault::connack_1) + code - 1);
       if (!line_->take(which)) continue;
@@ -14941,6 +15228,7 @@ class mqtt_wire {
       if (at != std::string::npos && at + 5 < stranger.size()) stranger[at + 5] = '0', give(stranger, now);
     }
     if (answer && line_->take(fault::twin_answer_late, f)) return hold(std::move(packet), f.lasting);
+    if (is_method(packet, "POST/") && line_->take(fault::method_late, f)) return hold(std::move(packet), f.lasting);
     give(packet, now);
     if ((head & 6) == 2 && line_->take(fault::publish_doubled)) {
       packet[0] = static_cast<char>(head | 8);
@@ -14972,11 +15260,14 @@ class mqtt_wire {
 
   line* line_;
   byte_buffer from_client_, to_hub_, from_hub_, to_client_;
-  std::vector<held> held_;
+  std::vector<held> held_, held_up_;
   io_result ended_ = {};  // what the stream said last, told when all before it was read
   bool mute_ = false;     // the connection is about to break: nothing of the client gets through
   bool pubacks_stopped_ = false;
   bool connected_ = false;
+  bool subscribed_ = false;
+  std::size_t made_up_ids_ = 0;  // messages at QoS 1 with the id 10 that the hub knows nothing of
+  std::size_t one_by_one_ = 0;   // bytes for the client
   time_point joined_until_ = time_point::min();
   Next next_;
 };
@@ -15038,7 +15329,7 @@ class rough_stream {
       pipe_.close();
       return {io_status::end, 0};
     }
-    if (line_->lasts(fault::slow_peer, now)) {
+    if (line_->meets(fault::slow_peer, now)) {
       if (now < next_byte_) return {};
       into = into.first(1);
       next_byte_ = iothub::add(now, slow_pace());
@@ -15054,7 +15345,7 @@ class rough_stream {
   io_result write(byte_view from, time_point now) {
     if (!ready(now)) return stuck();
     if (state_ == state::ending || state_ == state::alerting) return {};
-    if (line_->lasts(fault::zero_window, now)) return {};
+    if (line_->meets(fault::zero_window, now)) return {};
     return check(pipe_.write(from.substr(0, chunk(from.size(), now)), now));
   }
   void close() noexcept {
@@ -15095,7 +15386,7 @@ class rough_stream {
   result<void> start(time_point now) {
     using std::chrono::milliseconds;
     using std::chrono::seconds;
-    if (line_->lasts(fault::outage, now)) {
+    if (line_->meets(fault::outage, now)) {
       if (line_->amount(fault::outage) % 3 == 0)
         return fail_at(iothub::add(now, milliseconds{20}), errc::not_connected, "there is no route to the hub");
       state_ = state::lost;
@@ -15118,6 +15409,11 @@ class rough_stream {
       state_ = state::lost;
       return {};
     }
+    if (line_->take(fault::dns_ipv6_dead)) {
+      state_ = state::waiting;
+      at_ = iothub::add(now, milliseconds{250});  // the Connection Attempt Delay of RFC 8305, section 8
+      return {};
+    }
     if (line_->take(fault::dns_first_address_dead)) {
       state_ = state::waiting;
       at_ = iothub::add(now, seconds{5});
@@ -15131,7 +15427,7 @@ class rough_stream {
     if (!line_->secure)
       where.port = mqtt ? 1883 : amqp ? 5672 : 80;
     else
-      for (std::size_t i = 0; (mqtt || amqp) && i != 6; ++i)
+      for (std::size_t i = 0; (mqtt || amqp) && i != line::bad_servers; ++i)
         if (line_->bad_ports[i] != 0 &&
             line_->take(static_cast<fault>(static_cast<std::size_t>(fault::tls_wrong_name) + i)))
           where.port = line_->bad_ports[i];
@@ -15193,8 +15489,8 @@ class rough_stream {
     }
     return moved;
   }
-  [[nodiscard]] std::size_t chunk(std::size_t size, time_point now) noexcept {
-    if (size < 2 || !line_->lasts(fault::partial_io, now)) return size;
+  [[nodiscard]] std::size_t chunk(std::size_t size, time_point now) {
+    if (size < 2 || !line_->meets(fault::partial_io, now)) return size;
     std::size_t const most = 1 + static_cast<std::size_t>(line_->amount(fault::partial_io) % 16);
     std::size_t const one = 1 + turn_++ % most;
     return size < one ? size : one;
@@ -15259,6 +15555,24 @@ struct wrap_tls {
   net::tls_stream<memory::pipe_stream> operator()(memory::pipe_stream&& s) const { return {context, std::move(s)}; }
 };
 
+// What is wrong with the servers whose certificates are good: one speaks TLS 1.1 and nothing newer, the other asks for
+// a second handshake as soon as the first is done.
+inline void spoil(net::tls_context const& context, fault how) {
+  SSL_CTX* const c = context.native_handle();
+  if (how == fault::tls_too_old) {
+    SSL_CTX_set_security_level(c, 0);  // OpenSSL 3 has SHA-1 signatures, and so TLS 1.1, at level 0 alone
+    SSL_CTX_set_min_proto_version(c, TLS1_VERSION);
+    SSL_CTX_set_max_proto_version(c, TLS1_1_VERSION);
+    SSL_CTX_set_cipher_list(c, "ALL");
+  } else if (how == fault::tls_renegotiation) {
+    SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+    SSL_CTX_clear_options(c, SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_info_callback(c, [](SSL const* of, int what, int) {
+      if ((what & SSL_CB_HANDSHAKE_DONE) != 0) SSL_renegotiate(const_cast<SSL*>(of));
+    });
+  }
+}
+
 // Certificates of servers that a client must not believe, and the CA that signed those that have a good one.
 struct bad_certificates {
   struct server {
@@ -15266,7 +15580,7 @@ struct bad_certificates {
     std::string key_pem;
   };
   std::string ca_pem;           // to be trusted by the client
-  std::vector<server> servers;  // in the order of the faults: tls_wrong_name to tls_wrong_usage
+  std::vector<server> servers;  // in the order of the faults: tls_wrong_name to tls_renegotiation
 
   static bad_certificates make(std::string const& host, utc_time now);
 };
@@ -15291,7 +15605,9 @@ inline bad_certificates bad_certificates::make(std::string const& host, utc_time
                         {right.c_str(), 10 * years, years, true, false, "serverAuth"},
                         {right.c_str(), hours{0}, years, false, false, "serverAuth"},
                         {right.c_str(), hours{0}, years, true, true, "serverAuth"},
-                        {right.c_str(), hours{0}, years, true, false, "clientAuth"}};
+                        {right.c_str(), hours{0}, years, true, false, "clientAuth"},
+                        {right.c_str(), hours{0}, years, true, false, "serverAuth"},
+                        {right.c_str(), hours{0}, years, true, false, "serverAuth"}};
   std::vector<std::string> const constraints{nd::constraint_for(host), "DNS:elsewhere.invalid"};
   auto const ca_key = nd::make_p256_key().value();
   auto const ca = nd::make_ca(ca_key, constraints, now, 2 * years).value();
@@ -15309,12 +15625,95 @@ inline bad_certificates bad_certificates::make(std::string const& host, utc_time
                     nd::add_extension(leaf.get(), issuer.get(), NID_key_usage, "critical,digitalSignature") &&
                     nd::add_extension(leaf.get(), issuer.get(), NID_ext_key_usage, k.usage) &&
                     nd::add_extension(leaf.get(), issuer.get(), NID_subject_alt_name, k.name) &&
+                    // Else the hub's CA, which has the same name, is taken for the issuer.
+                    (k.self_signed ||
+                     nd::add_extension(leaf.get(), issuer.get(), NID_authority_key_identifier, "keyid:always")) &&
                     X509_sign(leaf.get(), signer.get(), EVP_sha256()) > 0;
     if (!ok) iothub::detail::throw_error(nd::openssl_error("cannot make a bad certificate"));
     made.servers.push_back({nd::to_pem(leaf) + nd::to_pem(k.own_ca ? ca : stranger), nd::to_pem(key)});
   }
   return made;
 }
+
+}  // namespace sim
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/simulation/seeded_openssl.hpp
+// Random bytes of OpenSSL that come from a seed, so that keys, signatures and handshakes of TLS are the same in each
+// run, to the length of a signature.
+//
+// Theory of operation. While an object of this class lives, OpenSSL asks us for random bytes (RAND_set_rand_method(3)).
+// The thread that made it gets them from its generator, all other threads from where they had them before. So whoever
+// asks OpenSSL for secrets in this thread meanwhile gets what everybody can compute: this is for tests alone.
+
+#include <openssl/rand.h>
+
+namespace iothub {
+inline namespace v0 {
+namespace sim {
+
+// To be destroyed by the thread that made it; of several the last that was made decides.
+class seeded_openssl {
+ public:
+  explicit seeded_openssl(std::uint64_t seed) : dice_{seed}, before_{newest()} {
+    install(1);
+    newest() = this;
+  }
+  seeded_openssl(seeded_openssl const&) = delete;
+  seeded_openssl& operator=(seeded_openssl const&) = delete;
+  ~seeded_openssl() {
+    for (seeded_openssl** at = &newest(); *at != nullptr; at = &(*at)->before_) {
+      if (*at != this) continue;
+      *at = before_;
+      break;
+    }
+    install(-1);
+  }
+  // From here on what comes does not depend on what was taken before: contexts, which take some, may come from a cache.
+  void begin_again(std::uint64_t seed) noexcept { dice_ = prng{seed}; }
+
+ private:
+  static seeded_openssl*& newest() noexcept {
+    thread_local seeded_openssl* of_this_thread = nullptr;
+    return of_this_thread;
+  }
+
+#if !defined(OPENSSL_NO_DEPRECATED_3_0)
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#endif
+  struct shared {
+    std::mutex busy;
+    int living = 0;
+    RAND_METHOD const* usual = nullptr;
+  };
+  static shared& all() {
+    static shared* const only = new shared{};  // never destroyed: OpenSSL may still ask
+    return *only;
+  }
+  static int fill(unsigned char* into, int size) {
+    if (newest() == nullptr) return all().usual->bytes(into, size);
+    newest()->dice_.fill({reinterpret_cast<char*>(into), static_cast<std::size_t>(size)});
+    return 1;
+  }
+  static void install(int more) {
+    static RAND_METHOD const ours{nullptr, &fill, nullptr, nullptr, &fill, [] { return 1; }};
+    std::lock_guard<std::mutex> const guard{all().busy};
+    if (all().living == 0) all().usual = RAND_get_rand_method();
+    all().living += more;
+    RAND_set_rand_method(all().living != 0 ? &ours : all().usual);
+  }
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+#else
+  static void install(int) {}  // an OpenSSL without RAND_METHOD: TLS is not the same twice
+#endif
+
+  prng dice_;
+  seeded_openssl* before_;
+};
 
 }  // namespace sim
 }  // namespace v0
@@ -15409,7 +15808,7 @@ class value_wire {
   }
   void step(time_point now) {
     if (mute_) return;
-    if (open_ && (line_->lasts(fault::outage, now) || line_->peer_away)) next_.cut(now);
+    if (open_ && (line_->peer_away || line_->meets(fault::outage, now))) next_.cut(now);
     next_.step(now);
   }
   mqtt::client_event const* next_event() {
@@ -15435,7 +15834,7 @@ class value_wire {
     if (line_->take(fault::connect_unreachable)) return error{errc::not_connected, "there is no route to the hub"};
     if (line_->take(fault::dns_not_found) || line_->take(fault::dns_empty) || line_->take(fault::dns_address_changed))
       return error{errc::host_not_found, "there is no such host"};
-    if (line_->lasts(fault::outage, now)) {
+    if (line_->meets(fault::outage, now)) {
       if (line_->amount(fault::outage) % 3 == 0) return error{errc::not_connected, "there is no route to the hub"};
       mute_ = true;
     } else if (line_->take(fault::connect_timed_out) || line_->take(fault::dns_timed_out)) {
@@ -15465,10 +15864,11 @@ class value_http {
 
   exchange_id start(endpoint const& where, http::request&& what, time_point now) {
     exchange_id const id = ++last_id_;
-    if (line_->peer_away || line_->lasts(fault::outage, now))
+    if (line_->peer_away || line_->meets(fault::outage, now))
       return made_up(id, error{errc::connection_refused, "nobody listens there"});
     if (line_->take(fault::http_throttled_seconds)) return answer(id, 429, "7");
-    if (line_->take(fault::http_throttled_date)) return answer(id, 429, "Mon, 01 Jan 2024 00:00:30 GMT");
+    if (line_->take(fault::http_throttled_date))
+      return answer(id, 429, http_date(line_->utc_now() + std::chrono::seconds{30}));
     if (line_->take(fault::http_throttled_nonsense)) return answer(id, 429, "soon");
     if (line_->take(fault::http_unavailable)) return answer(id, 503, "2");
     if (line_->take(fault::http_empty_answer)) return answer(id, 200, {});
@@ -15631,7 +16031,7 @@ class simulation final : private participant {
 
   // What really happened, by kind.
   [[nodiscard]] sim::fault_counts const& faults() const noexcept { return counts_; }
-  // The last faults, one line each: when, what, to whom.
+  // The faults that were ordered, one line each: when, what, to whom.
   [[nodiscard]] std::vector<std::string> const& history() const noexcept { return history_; }
   void observe(std::string_view id, sim::line_observer* whom) { place(id).way.observe(whom); }
   // Called when a device's key was changed: its client has to be made anew.
@@ -15690,12 +16090,15 @@ class simulation final : private participant {
   bool at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);
   bool to_clock(sim::fault what, device_place& d, duration lasting, std::uint64_t amount);
   void note(sim::fault what, std::string_view id);
+  void happened(sim::fault what, device_place const* whom);
   void later(duration wait, function<void()> what) {
     promises_.push_back({add(now(), wait), std::move(what)});
     hub_.loop().wake(*this);
   }
-  void reject(hub::fault_point where, errc code, std::string const& id, std::uint64_t times, int hub_code = 0,
-              time_point until = never);
+  // A rule of the hub that counts as `what` each time it applies.
+  [[nodiscard]] static hub::fault_rule rule_of(sim::fault what, hub::fault_point where, std::string const& id,
+                                               std::uint64_t times);
+  void reject(hub::fault_rule rule, errc code, int hub_code = 0);
   void stop_hub(duration lasting);
   void start_hub();
   void bring_back(device_place& d);
@@ -15708,6 +16111,7 @@ class simulation final : private participant {
   }
 
   simulation_options options_;
+  std::optional<sim::seeded_openssl> openssl_;  // before the hub, which makes keys
   prng dice_;
   prng makes_;  // seeds of clients
   sim::fault_counts counts_;
@@ -15715,7 +16119,7 @@ class simulation final : private participant {
   fake_hub hub_;
   std::optional<net::tls_context> trust_;
   std::vector<std::unique_ptr<bad_server>> bad_;
-  std::uint16_t bad_ports_[6] = {};
+  std::uint16_t bad_ports_[sim::line::bad_servers] = {};
   std::vector<std::unique_ptr<device_place>> places_;  // [0] is the back ends'
   std::vector<promised> promises_;
   std::optional<device_client> rival_;
@@ -15743,10 +16147,18 @@ inline fake_hub_options hub_options_of(simulation_options const& o, prng& dice) 
 
 inline simulation::simulation(simulation_options options)
     : options_{std::move(options)},
+      openssl_{options_.tls ? std::optional<sim::seeded_openssl>{options_.seed} : std::nullopt},
       dice_{options_.seed},
       makes_{dice_()},
       hub_{detail::hub_options_of(options_, dice_)} {
   hub_.loop().add(*this);
+  hub_.faults().on_effect = [this](hub::fault_effect const& e) {
+    if (e.tag != 0) happened(static_cast<sim::fault>(e.tag - 1), find(e.who.device_id));
+    for (std::size_t i = 0; i != std::size(hub::requested_faults); ++i)
+      if (!e.asked.empty() && hub::requested_faults[i].name == e.asked)
+        happened(static_cast<sim::fault>(static_cast<std::size_t>(sim::fault::asked_kill_tcp) + i),
+                 find(e.who.device_id));
+  };
   if (options_.hub.pipes.latency > duration{0}) counts_.add(sim::fault::latency);
   places_.push_back(std::make_unique<device_place>("", hub_.loop(), hub_.pipes(), counts_));
   places_[0]->way.secure = options_.tls;
@@ -15759,6 +16171,7 @@ inline net::tls_context const* simulation::context() {
   if (!options_.tls) return nullptr;
   if (trust_) return &*trust_;
   std::string const ca = hub_.ca_pem();
+  openssl_->begin_again(options_.seed + 1);
   auto const bad = sim::bad_certificates::make(hub_.core().options().hostname, utc_now());
   trust_ = net::tls_context::client({.trust = {.ca_pem = ca + bad.ca_pem}}).value();
   for (auto const& server : bad.servers) {
@@ -15766,10 +16179,13 @@ inline net::tls_context const* simulation::context() {
     bad_ports_[bad_.size()] = listener.local().port;
     sim::wrap_tls wrap{
         net::tls_context::server({.certificate_pem = server.chain_pem, .private_key_pem = server.key_pem}).value()};
+    auto const first = static_cast<std::size_t>(sim::fault::tls_wrong_name);
+    sim::spoil(wrap.context, static_cast<sim::fault>(first + bad_.size()));
     bad_.push_back(std::make_unique<bad_server>(hub_.loop(), std::move(listener), hub_.runtime().mqtt(), wrap,
                                                 stream_server_options{.log = options_.hub.log, .name = "bad"}));
     bad_.back()->start().value();
   }
+  openssl_->begin_again(options_.seed + 2);
   return &*trust_;
 }
 
@@ -15786,7 +16202,7 @@ inline simulation::device_place& simulation::place(std::string_view id) {
   device_place& made = *places_.back();
   made.wrong.since = now();
   made.way.secure = options_.tls;
-  for (std::size_t i = 0; i != 6; ++i) made.way.bad_ports[i] = bad_ports_[i];
+  for (std::size_t i = 0; i != sim::line::bad_servers; ++i) made.way.bad_ports[i] = bad_ports_[i];
   made.way.drop_at_hub = [this, name = made.id] { hub_.disconnect(name); };
   return made;
 }
@@ -15860,15 +16276,20 @@ inline simulation::service_client simulation::connect_service(std::string_view p
 // --- trouble
 
 inline void simulation::note(sim::fault what, std::string_view id) {
-  if (history_.size() >= 256) history_.erase(history_.begin());
   history_.push_back(to_iso8601(utc_now()) + " " + std::string{sim::to_string(what)} + (id.empty() ? "" : " ") +
                      std::string{id});
+}
+
+inline void simulation::happened(sim::fault what, device_place const* whom) {
+  counts_.add(what);
+  if (whom != nullptr && whom->way.observer() != nullptr) whom->way.observer()->on_fault(what, now());
 }
 
 inline bool simulation::inject(sim::fault what, std::string_view id, duration lasting, std::uint64_t amount) {
   device_place* const at = find(id);
   if (at == nullptr || what >= sim::fault::count) return false;
   switch (layer_of(what)) {
+    case sim::fault_layer::asked:
     case sim::fault_layer::process: return false;
     case sim::fault_layer::hub: return at_hub(what, *at, lasting, amount);
     case sim::fault_layer::clock: return to_clock(what, *at, lasting, amount);
@@ -15897,15 +16318,18 @@ inline bool simulation::inject(sim::fault what, std::string_view id, duration la
   return true;
 }
 
-inline void simulation::reject(hub::fault_point where, errc code, std::string const& id, std::uint64_t times,
-                               int hub_code, time_point until) {
+inline hub::fault_rule simulation::rule_of(sim::fault what, hub::fault_point where, std::string const& id,
+                                           std::uint64_t times) {
   hub::fault_rule rule;
   rule.where = where;
   rule.device_id = id;
+  rule.times = times;
+  rule.tag = static_cast<std::uint32_t>(what) + 1;
+  return rule;
+}
+inline void simulation::reject(hub::fault_rule rule, errc code, int hub_code) {
   rule.code = code;
   rule.hub_code = hub_code;
-  rule.times = times;
-  rule.until = until;
   hub_.faults().add(std::move(rule));
 }
 
@@ -15942,12 +16366,16 @@ inline void simulation::bring_back(device_place& d) {
 
 inline bool simulation::at_hub(sim::fault what, device_place& d, duration lasting, std::uint64_t amount) {
   using sim::fault;
+  using point = hub::fault_point;
   bool const everybody = what == fault::hub_restart || what == fault::hub_restart_forgets || what == fault::failover;
   if (!everybody && (d.id.empty() || !d.device)) return false;
   device_key const key{d.id, {}};
   auto const known = everybody ? result<device_identity>{device_identity{}} : hub_.core().get_identity(key);
   if (!known) return false;  // deleted for now
   std::uint64_t const times = 1 + amount % 5;
+  // Those that wait for something to be done at the hub count then (fault_plan::on_effect).
+  bool when_it_applies =
+      (what >= fault::connect_throttled && what <= fault::token_refused) || what == fault::takeover;
   switch (what) {
     case fault::hub_restart: stop_hub(lasting); break;
     case fault::hub_restart_forgets:
@@ -15959,34 +16387,48 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
       });
       break;
     case fault::failover:
+      when_it_applies = true;  // never, where nobody is connected
+      for (auto const& p : places_) when_it_applies = when_it_applies && !p->way.known.connected;
       hub_.core().drop_all(error{errc::connection_lost, "the hub fails over"}, hub_.runtime().now());
       hub_.runtime().touched();
       break;
     case fault::link_dropped:
       if (!hub_.disconnect(d.id)) return false;
       break;
-    case fault::connect_throttled: reject(hub::fault_point::connect, errc::throttled, d.id, times); break;
-    case fault::telemetry_throttled: reject(hub::fault_point::send_telemetry, errc::throttled, d.id, 1); break;
-    case fault::quota_used_up:
-      reject(hub::fault_point::send_telemetry, errc::quota_exceeded, d.id, times, 0, add(now(), lasting));
+    case fault::connect_throttled: reject(rule_of(what, point::connect, d.id, times), errc::throttled); break;
+    case fault::telemetry_throttled: reject(rule_of(what, point::send_telemetry, d.id, 1), errc::throttled); break;
+    case fault::quota_used_up: {
+      hub::fault_rule rule = rule_of(what, point::send_telemetry, d.id, times);
+      rule.until = add(now(), lasting);
+      reject(std::move(rule), errc::quota_exceeded);
       // MQTT has no word for it: the PUBACK is withheld. Only a new connection sends the message again.
       later(lasting, [this, id = d.id] { hub_.disconnect(id); });
       break;
+    }
     case fault::telemetry_confirmed_late: {
-      hub::fault_rule rule;
-      rule.where = hub::fault_point::send_telemetry;
-      rule.device_id = d.id;
+      hub::fault_rule rule = rule_of(what, point::send_telemetry, d.id, times);
       rule.rejects = false;
       rule.delay = lasting;
-      rule.times = times;
       hub_.faults().add(std::move(rule));
       break;
     }
     case fault::server_error:
-      reject(amount % 2 == 0 ? hub::fault_point::patch_reported : hub::fault_point::get_device_twin,
-             errc::server_error, d.id, times);
+      reject(rule_of(what, amount % 2 == 0 ? point::patch_reported : point::get_device_twin, d.id, times),
+             errc::server_error);
       break;
-    case fault::token_refused: reject(hub::fault_point::connect, errc::unauthorized, d.id, 1, 401003); break;
+    case fault::token_refused: reject(rule_of(what, point::connect, d.id, 1), errc::unauthorized, 401003); break;
+    case fault::token_expired:
+      if (!hub_.core().expire_token(key, hub_.runtime().now())) return false;
+      hub_.runtime().touched();
+      break;
+    case fault::messages_expired:
+    case fault::messages_used_up: {
+      auto const why = what == fault::messages_expired ? hub::feedback_status::expired
+                                                       : hub::feedback_status::delivery_count_exceeded;
+      when_it_applies = hub_.core().give_up_c2d(d.id, why, hub_.runtime().now()) == 0;  // else never
+      hub_.runtime().touched();
+      break;
+    }
     case fault::device_deleted:
       d.primary_key = known->authentication.primary_key;
       hub_.delete_device(d.id);
@@ -16004,9 +16446,8 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
       changed.authentication.secondary_key = changed.authentication.primary_key;
       hub_.core().put_identity(changed, hub::unconditional, hub_.runtime().now()).value();
       hub_.runtime().touched();
-      counts_.add(what);
+      happened(what, &d);
       note(what, d.id);
-      if (d.way.observer() != nullptr) d.way.observer()->on_fault(what, now());
       if (on_key_rotated) on_key_rotated(d.id);
       return true;
     }
@@ -16015,22 +16456,26 @@ inline bool simulation::at_hub(sim::fault what, device_place& d, duration lastin
       elsewhere.way.drop_at_hub = {};
       elsewhere.device = false;
       rival_.emplace(make_client(elsewhere, d.id, {}));
-      rival_->async_connect([](result<void>) {});
+      rival_->async_connect([this, &d](result<void> connected) {
+        if (connected) happened(sim::fault::takeover, &d);
+      });
       later(lasting, [this] { rival_.reset(); });
       break;
     }
     default: return false;
   }
-  counts_.add(what);
   note(what, d.id);
+  if (when_it_applies) return true;
+  if (!everybody) return happened(what, &d), true;
+  counts_.add(what);
   for (auto const& p : places_)
-    if ((everybody || p.get() == &d) && p->way.observer() != nullptr) p->way.observer()->on_fault(what, now());
+    if (p->way.observer() != nullptr) p->way.observer()->on_fault(what, now());
   return true;
 }
 
 inline bool simulation::to_clock(sim::fault what, device_place& d, duration lasting, std::uint64_t amount) {
   using sim::fault;
-  duration const off = std::chrono::seconds{amount % 86400};
+  duration const off = std::chrono::seconds{amount % 86400 == 0 ? 86400 : amount % 86400};
   switch (what) {
     case fault::clock_offset: d.wrong.offset = amount % 2 == 0 ? off : -off; break;
     case fault::clock_forward: d.wrong.offset += off; break;
@@ -16038,16 +16483,17 @@ inline bool simulation::to_clock(sim::fault what, device_place& d, duration last
     case fault::clock_drift:
       d.wrong.since = now();
       d.wrong.drift_ppm = static_cast<std::int32_t>(amount % 401) - 200;
+      if (d.wrong.drift_ppm == 0) d.wrong.drift_ppm = 200;
       break;
     case fault::clock_edge:  // shortly before the last second of a 32-bit clock
       hub_.loop().set_utc(from_unix_seconds(2'147'483'647 - static_cast<std::int64_t>(amount % 600)));
       break;
+    case fault::leap_second: hub_.loop().set_utc(hub_.loop().utc_now() - std::chrono::seconds{1}); break;
     case fault::stall: hub_.loop().stall(lasting); break;
     default: return false;
   }
-  counts_.add(what);
+  happened(what, &d);
   note(what, d.id);
-  if (d.way.observer() != nullptr) d.way.observer()->on_fault(what, now());
   return true;
 }
 
@@ -16413,6 +16859,8 @@ class amqp_wire {
     if (mute_) return;
     armed_fault fault_now;
     if (line_->take(fault::reset_before_packet)) return mute_ = true, line_->reset_at(now);
+    bool const settles = f.what() == amqp_performative::disposition && f.fields.at(0).is_true();
+    if (settles && line_->take(fault::settlement_lost)) return mute_ = true, line_->reset_at(now);
     if (line_->take(fault::reset_inside_packet, fault_now)) {
       to_hub_.append(frame.substr(0, 1 + fault_now.amount % (frame.size() - 1)));
       mute_ = true;

@@ -30,6 +30,7 @@
 #include <cerrno>
 #include <cfloat>
 #include <charconv>
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -837,6 +838,27 @@ inline std::string thrown_text() {
 // ---- iothub/device/responder.hpp
 // The right to answer one direct method call, once.
 
+// ---- iothub/base/attempt.hpp
+// What is left out when it fails.
+
+namespace iothub {
+inline namespace v0 {
+
+// Runs what the peer can do without, a good-bye above all, from where nothing may be thrown.
+template <class Call>
+void attempt(Call call) noexcept {
+#if IOTHUB_EXCEPTIONS
+  try {
+    call();
+  } catch (...) {
+  }
+#else
+  call();
+#endif
+}
+
+}  // namespace v0
+}  // namespace iothub
 // ---- iothub/wire/models.hpp
 // The nouns of Azure IoT Hub as plain values, the same for the clients and the hub. Names follow the service's own
 // documents (learn.microsoft.com, IoT Hub REST reference and developer guide). JSON forms are in model_json.hpp.
@@ -3077,14 +3099,9 @@ class responder {
  private:
   void drop() noexcept {
     if (!to_) return;
-#if IOTHUB_EXCEPTIONS
-    try {
-#endif
+    attempt([this] {  // without memory for an answer the caller times out
       (void)answer({.status = 500, .payload = {{"message", "the device did not handle the call"}}});
-#if IOTHUB_EXCEPTIONS
-    } catch (...) {  // no memory for an answer: the caller times out
-    }
-#endif
+    });
   }
 
   target to_;
@@ -3688,14 +3705,11 @@ concept crypto = requires(C& c, typename C::signing_key& key, std::string_view t
 // The driver of a device client: joins the core to a loop and to the user's handlers. Not a template; what depends on
 // policies (tokens, the wall clock) is behind two virtual functions, filled in by device_client.hpp.
 //
-// Theory of operation. Two participants share the state.
-//   - The I/O participant steps the core, hands over tokens, and wakes the other when there is something to tell.
-//   - The handler participant runs user code: actions of the core in their order, then timers. The loop never steps it
-//     while its own step is on the stack, which is the whole of the rule "handlers of one client never nest". A
-//     blocking call inside a handler runs the loop, so I/O goes on and all else waits in the core's bounded inbox.
+// Theory of operation (client_driver.hpp has what all clients share).
+//   - I/O steps the core, hands over tokens, and wakes the handlers when there is something to tell.
+//   - Handlers are actions of the core in their order, then timers. A blocking call inside a handler runs the loop, so
+//     I/O goes on and all else waits in the core's bounded inbox.
 //   - A blocking call waits for its own operation, whose end is taken out of turn.
-//   - Whoever is on the stack (handlers, blocking calls) holds a frame. The handle may go away at any time; the state
-//     follows when the last frame has returned.
 
 // ---- iothub/base/maybe.hpp
 // A value or nothing, for the private members of the library; what users see is std::optional. This one compiles in a
@@ -5695,6 +5709,10 @@ class twin_requests {
       if (requests_[i].where == where) return end(i);
     return 0;
   }
+  void forget(operation_id id) noexcept {
+    for (std::size_t i = 0; i != requests_.size(); ++i)
+      if (requests_[i].id == id) return requests_.erase(i);
+  }
   [[nodiscard]] operation_id fail(request const& r) {
     for (std::size_t i = 0; i != requests_.size(); ++i)
       if (&requests_[i] == &r) return end(i);
@@ -6777,6 +6795,7 @@ class device_core {
 
  private:
   // Whether there is nothing left to do: the message was sent or refused.
+  void ask_twin(twin_requests::request r, char const* without_connection, time_point now);
   bool send_at_once(operation_id id, message const& what, time_point deadline, time_point now);
   // On the stack while the connection is used: one that is left by an exception puts it in doubt.
   class using_connection {
@@ -6880,6 +6899,35 @@ class device_core {
 // ---- iothub/device/device_core_verbs.hpp
 // Bodies of device_core, first half: verbs, tokens, actions. Include device_core.hpp instead.
 
+// ---- iothub/base/undo.hpp
+// Undoes what was begun when an allocation fails in between.
+
+namespace iothub {
+inline namespace v0 {
+
+//   entries_.push_back(e);
+//   undo back{[&]() noexcept { entries_.pop_back(); }};
+//   …what may throw, or return early…
+//   back.dismiss();
+template <class F>
+class undo {
+ public:
+  explicit undo(F f) noexcept : f_{f} {}
+  undo(undo const&) = delete;
+  undo& operator=(undo const&) = delete;
+  ~undo() {
+    if (armed_) f_();
+  }
+  void dismiss() noexcept { armed_ = false; }
+
+ private:
+  F f_;
+  bool armed_ = true;
+};
+
+}  // namespace v0
+}  // namespace iothub
+
 namespace iothub {
 inline namespace v0 {
 
@@ -6981,14 +7029,7 @@ inline void device_core::abandon(time_point now) noexcept {
   phase_ = phase::closed;
   phase_deadline_ = never;
   if (!was) return;
-#if IOTHUB_EXCEPTIONS
-  try {
-    dialect_.close(dialect_close::graceful, now);
-  } catch (...) {  // no memory for a good-bye: the hub sees a connection that was lost
-  }
-#else
-  dialect_.close(dialect_close::graceful, now);
-#endif
+  attempt([&] { dialect_.close(dialect_close::graceful, now); });  // else the hub sees a connection that was lost
 }
 
 inline void device_core::send_telemetry(operation_id id, message const& what, std::optional<duration> timeout,
@@ -7027,31 +7068,28 @@ inline bool device_core::send_at_once(operation_id id, message const& what, time
 inline void device_core::get_twin(operation_id id, time_point now) {
   twin_requests::request r;
   r.id = id;
-  r.deadline = add(now, settings_.twin_timeout);
-  if (!dialect_.capabilities().features.has(feature::twin))
-    return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
-  if (!trying())
-    return finish(id,
-                  last_error_ ? *last_error_ : error{errc::not_connected, "connect() the client before get_twin()"});
-  wanted_ = wanted_ | feature::twin;
-  if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
-  pump_if_sure(now);
+  ask_twin(std::move(r), "connect() the client before get_twin()", now);
 }
 
 inline void device_core::patch_reported(operation_id id, std::string patch, time_point now) {
   twin_requests::request r;
   r.id = id;
-  r.deadline = add(now, settings_.twin_timeout);
   r.is_patch = true;
   r.patch = std::move(patch);
+  ask_twin(std::move(r), "connect() the client before reporting properties", now);
+}
+
+inline void device_core::ask_twin(twin_requests::request r, char const* without_connection, time_point now) {
+  operation_id const id = r.id;
+  r.deadline = add(now, settings_.twin_timeout);
   if (!dialect_.capabilities().features.has(feature::twin))
     return finish(id, error{errc::unsupported, "the device twin is not available over this protocol"});
-  if (!trying())
-    return finish(id, last_error_ ? *last_error_
-                                  : error{errc::not_connected, "connect() the client before reporting properties"});
+  if (!trying()) return finish(id, last_error_ ? *last_error_ : error{errc::not_connected, without_connection});
   wanted_ = wanted_ | feature::twin;
   if (auto added = twin_requests_.add(std::move(r)); !added) return finish(id, std::move(added));
+  undo back{[&]() noexcept { twin_requests_.forget(id); }};  // a call that throws has done nothing
   pump_if_sure(now);
+  back.dismiss();
 }
 
 inline void device_core::enable(feature what, time_point now) {
@@ -7618,6 +7656,91 @@ inline std::string device_core::describe() const {
 
 }  // namespace v0
 }  // namespace iothub
+// ---- iothub/device/timer_list.hpp
+// The timers of one client: a handful, so a list is searched.
+
+namespace iothub {
+inline namespace v0 {
+
+using timer_id = std::uint64_t;
+
+class timer_list {
+ public:
+  // A period above 0 has it called again and again.
+  timer_id add(time_point at, duration period, function<void()> call) {
+    timer t;
+    t.id = last_ + 1;
+    t.at = at;
+    t.period = period;
+    t.call = std::move(call);
+    timers_.push_back(std::move(t));
+    return ++last_;
+  }
+  bool cancel(timer_id id) noexcept {
+    for (std::size_t i = 0; i != timers_.size(); ++i) {
+      if (timers_[i].id != id) continue;
+      timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(i));
+      return true;
+    }
+    return false;
+  }
+  // Runs the earliest that is due; false when none is. The call may add and cancel timers.
+  inline bool run_due(time_point now);
+  [[nodiscard]] time_point deadline() const noexcept {
+    time_point earliest = never;
+    for (timer const& t : timers_)
+      if (t.at < earliest) earliest = t.at;
+    return earliest;
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return timers_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return timers_.empty(); }
+
+ private:
+  struct timer {
+    timer_id id = 0;
+    time_point at = never;
+    duration period = {};
+    function<void()> call = {};
+  };
+  lean_vector<timer> timers_;
+  timer_id last_ = 0;
+};
+
+inline bool timer_list::run_due(time_point now) {
+  std::size_t first = timers_.size();
+  for (std::size_t i = 0; i != timers_.size(); ++i)
+    if (timers_[i].at <= now && (first == timers_.size() || timers_[i].at < timers_[first].at)) first = i;
+  if (first == timers_.size()) return false;
+  timer_id const id = timers_[first].id;
+  if (timers_[first].period <= duration{0}) {
+    function<void()> call = std::move(timers_[first].call);
+    timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(first));
+    call();
+    return true;
+  }
+  // A late one does not catch up: the next is one period from when this was due, but never in the past.
+  time_point const next = iothub::add(timers_[first].at, timers_[first].period);
+  timers_[first].at = next > now ? next : iothub::add(now, timers_[first].period);
+  detail::borrowed_handler borrowed{timers_[first].call, [this, id]() -> function<void()>* {
+                                      for (timer& t : timers_)
+                                        if (t.id == id) return &t.call;
+                                      return nullptr;
+                                    }};
+  borrowed.call()();
+  return true;
+}
+
+}  // namespace v0
+}  // namespace iothub
+// ---- iothub/io/client_driver.hpp
+// What the state of every client has in common: its place on a loop, and its end.
+//
+//   - Two participants share the state. One does I/O and keeps time, and goes on inside a handler that blocks. The
+//     other runs the user's code; the loop never steps it while its own step is on the stack, so handlers of one client
+//     never nest.
+//   - Whoever is on the stack (a handler, a blocking call, a policy that the user wrote) holds a frame. The handle may
+//     go away at any time; the state follows when the last frame has returned.
+
 // ---- iothub/io/loop.hpp
 // The loop: the only place where anything waits. A blocking call is "run the loop until my operation is done", so it
 // works alike in real and in virtual time, and also inside a handler.
@@ -8047,18 +8170,123 @@ inline error loop::out_of_time() {
 namespace iothub {
 inline namespace v0 {
 
-using timer_id = std::uint64_t;
+class client_driver {
+ public:
+  client_driver(client_driver const&) = delete;
+  client_driver& operator=(client_driver const&) = delete;
 
-class device_driver {
+  [[nodiscard]] loop& on() noexcept { return loop_; }
+  [[nodiscard]] loop const& on() const noexcept { return loop_; }
+  // Called by the handle: at once when nothing of this client is on the stack, else when the last frame returns.
+  void release() noexcept {
+    released_ = true;
+    abandon();
+    loop_.remove(io_);
+    loop_.remove(handlers_);  // no user code from now on
+    if (frames_ == 0) delete this;
+  }
+  template <class Run>
+  auto run(Run run) -> decltype(run()) {  // with a frame, so that a handler may destroy the client meanwhile
+    frame const f{*this};
+    return run();
+  }
+
+ protected:
+  class frame {
+   public:
+    explicit frame(client_driver& d) noexcept : driver_{d} { ++d.frames_; }
+    frame(frame const&) = delete;
+    frame& operator=(frame const&) = delete;
+    ~frame() {
+      if (--driver_.frames_ == 0 && driver_.released_) delete &driver_;
+    }
+
+   private:
+    client_driver& driver_;
+  };
+
+  explicit client_driver(loop& on) noexcept : loop_{on} {}
+  virtual ~client_driver() = default;
+
+  // As of participant; both are stepped with a frame.
+  virtual void step_io(time_point now) = 0;
+  [[nodiscard]] virtual time_point io_deadline() const = 0;
+  [[nodiscard]] virtual std::string describe() const = 0;
+  virtual void step_handlers(time_point now) = 0;
+  [[nodiscard]] virtual time_point handler_deadline() const { return never; }
+  [[nodiscard]] virtual std::string describe_handlers() const { return {}; }
+  // The handle has gone: nothing that is under way will be told to anybody.
+  virtual void abandon() noexcept {}
+
+  void join() noexcept {
+    loop_.add(io_);
+    loop_.add(handlers_);
+  }
+  [[nodiscard]] participant& io() noexcept { return io_; }
+  void wake_io() noexcept { loop_.wake(io_); }
+  void wake_handlers() noexcept { loop_.wake(handlers_); }
+  [[nodiscard]] bool released() const noexcept { return released_; }
+  // A handler is on the stack: another runs when it has returned.
+  [[nodiscard]] bool in_handler() const noexcept { return handlers_.running(); }
+
+ private:
+  class io_part final : public participant {
+   public:
+    explicit io_part(client_driver& d) noexcept : driver_{d} {}
+    void step(time_point now) override {
+      frame const f{driver_};
+      driver_.step_io(now);
+    }
+    [[nodiscard]] time_point deadline() const override { return driver_.io_deadline(); }
+    [[nodiscard]] std::string describe() const override { return driver_.describe(); }
+
+   private:
+    client_driver& driver_;
+  };
+  class handler_part final : public participant {
+   public:
+    explicit handler_part(client_driver& d) noexcept : driver_{d} {}
+    void step(time_point now) override {
+      frame const f{driver_};
+      struct counted {
+        explicit counted(int& n) noexcept : count{n} { ++count; }
+        counted(counted const&) = delete;
+        counted& operator=(counted const&) = delete;
+        ~counted() { --count; }
+        int& count;
+      } const inside{running_};  // goes before the frame, which may end all of this
+      driver_.step_handlers(now);
+    }
+    [[nodiscard]] time_point deadline() const override { return driver_.handler_deadline(); }
+    [[nodiscard]] std::string describe() const override { return driver_.describe_handlers(); }
+    [[nodiscard]] nesting nested() const noexcept override { return nesting::handler; }
+    [[nodiscard]] bool running() const noexcept { return running_ != 0; }
+
+   private:
+    client_driver& driver_;
+    int running_ = 0;
+  };
+
+  loop& loop_;
+  loop::tenancy tenancy_{loop_};
+  io_part io_{*this};
+  handler_part handlers_{*this};
+  int frames_ = 0;
+  bool released_ = false;
+};
+
+}  // namespace v0
+}  // namespace iothub
+
+namespace iothub {
+inline namespace v0 {
+
+class device_driver : public client_driver {
  public:
   using completion = function<void(device_action&)>;
 
   device_driver(loop& on, dialect& speaks, connection_parameters parameters, device_options const& options,
                 std::uint64_t seed);
-  device_driver(device_driver const&) = delete;
-  device_driver& operator=(device_driver const&) = delete;
-  // Called by the handle: at once when nothing of this client is on the stack, else when the last frame returns.
-  void release() noexcept;
 
   // Runs start(id) and the loop until that operation has ended.
   template <class Start>
@@ -8070,19 +8298,16 @@ class device_driver {
   // The verbs of the core, for `start` above.
   [[nodiscard]] device_core& core() noexcept { return core_; }
   [[nodiscard]] device_core const& core() const noexcept { return core_; }
-  [[nodiscard]] loop& on() noexcept { return loop_; }
-  [[nodiscard]] loop const& on() const noexcept { return loop_; }
   void enable(feature what);
   void close();
 
-  template <class Run>
-  auto run(Run run) -> decltype(run()) {  // with a frame, so that a handler may destroy the client meanwhile
-    frame const f{*this};
-    return run();
+  timer_id add_timer(duration wait, duration period, function<void()> call) {
+    timer_id const made = timers_.add(iothub::add(on().now(), wait > duration{0} ? wait : duration{0}), period,
+                                      std::move(call));
+    wake_handlers();
+    return made;
   }
-
-  timer_id add_timer(duration wait, duration period, function<void()> call);
-  bool cancel_timer(timer_id id);
+  bool cancel_timer(timer_id id) { return timers_.cancel(id); }
 
   method_dispatcher methods;
   function<void(desired_update const&)> on_desired;
@@ -8094,45 +8319,12 @@ class device_driver {
     std::string token = {};
     duration lifetime = {};
   };
-  inline virtual ~device_driver();
+  inline ~device_driver() override;
   virtual result<token_grant> mint_token() = 0;
   // Joins the loop; the transport is there.
   void start(dialect& speaks);
 
  private:
-  class io_part final : public participant {
-   public:
-    explicit io_part(device_driver& d) noexcept : driver_{d} {}
-    void step(time_point now) override { driver_.step_io(now); }
-    [[nodiscard]] time_point deadline() const override { return driver_.core_.deadline(); }
-    [[nodiscard]] std::string describe() const override { return driver_.core_.describe(); }
-
-   private:
-    device_driver& driver_;
-  };
-  class handler_part final : public participant {
-   public:
-    explicit handler_part(device_driver& d) noexcept : driver_{d} {}
-    void step(time_point now) override { driver_.step_handlers(now); }
-    [[nodiscard]] time_point deadline() const override { return driver_.timer_deadline(); }
-    [[nodiscard]] std::string describe() const override { return driver_.describe_timers(); }
-    [[nodiscard]] nesting nested() const noexcept override { return nesting::handler; }
-
-   private:
-    device_driver& driver_;
-  };
-  class frame {
-   public:
-    explicit frame(device_driver& d) noexcept : driver_{d} { ++d.frames_; }
-    frame(frame const&) = delete;
-    frame& operator=(frame const&) = delete;
-    ~frame() {
-      if (--driver_.frames_ == 0 && driver_.released_) delete &driver_;
-    }
-
-   private:
-    device_driver& driver_;
-  };
   // An operation that a blocking call waits for; lives on its stack.
   struct blocked {
     operation_id id = 0;
@@ -8152,12 +8344,6 @@ class device_driver {
    private:
     device_driver& driver_;
     blocked& blocked_;
-  };
-  struct timer {
-    timer_id id = 0;
-    time_point at = never;
-    duration period = {};
-    function<void()> call = {};
   };
   // What responders hold on to; outlives the driver while one is kept.
   struct answer_desk {
@@ -8180,57 +8366,43 @@ class device_driver {
     if (desk != nullptr && --desk->holders == 0) delete desk;
   }
 
-  void step_io(time_point now);
-  void step_handlers(time_point now);
+  inline void step_io(time_point now) override;
+  [[nodiscard]] time_point io_deadline() const override { return core_.deadline(); }
+  [[nodiscard]] std::string describe() const override { return core_.describe(); }
+  inline void step_handlers(time_point now) override;
+  [[nodiscard]] time_point handler_deadline() const override { return timers_.deadline(); }
+  [[nodiscard]] inline std::string describe_handlers() const override;
+  void abandon() noexcept override { core_.abandon(on().now()); }
   void collect_blocked();
   void dispatch(device_action a);
   void dispatch_method(device_action& a);
   void dispatch_message(device_action& a);
   result<void> answer(call_id call, method_response&& response);
-  bool run_due_timer(time_point now);
-  [[nodiscard]] time_point timer_deadline() const noexcept;
-  [[nodiscard]] std::string describe_timers() const;
 
-  loop& loop_;
-  loop::tenancy tenancy_{loop_};
   device_core core_;
-  io_part io_{*this};
-  handler_part handlers_{*this};
   slot_map<completion> operations_;
   blocked* blocked_ = nullptr;
   std::uint64_t last_blocked_ = 0;
-  lean_vector<timer> timers_;
-  timer_id last_timer_ = 0;
+  timer_list timers_;
   answer_desk* desk_ = nullptr;
   std::string scratch_;
-  int frames_ = 0;
-  int handler_frames_ = 0;
-  bool released_ = false;
 };
 
 // --- implementation -------------------------------------------------------------------------------------------------
 
 inline device_driver::device_driver(loop& on, dialect& speaks, connection_parameters parameters,
                                     device_options const& options, std::uint64_t seed)
-    : loop_{on}, core_{speaks, std::move(parameters), options, seed} {}
+    : client_driver{on}, core_{speaks, std::move(parameters), options, seed} {}
 
 inline void device_driver::start(dialect& speaks) {
-  speaks.attach(loop_, io_);
-  loop_.add(io_);
-  loop_.add(handlers_);
+  speaks.attach(on(), io());
+  join();
 }
 
 inline device_driver::~device_driver() {
   if (desk_ == nullptr) return;
   desk_->driver = nullptr;
   let_go(desk_);
-}
-
-inline void device_driver::release() noexcept {
-  released_ = true;
-  core_.abandon(loop_.now());
-  loop_.remove(handlers_);  // no user code from now on
-  if (frames_ == 0) delete this;
 }
 
 template <class Start>
@@ -8240,13 +8412,14 @@ device_action device_driver::wait_for(Start start) {
   // Ids of the slot map never reach the upper half: its generations would have to pass 2^31 first.
   b.id = (std::uint64_t{1} << 63) | ++last_blocked_;
   blocked_entry const entry{*this, b};
-  loop_.wake(io_);  // also when start() throws
+  wake_io();  // also when start() throws
   start(b.id);
   collect_blocked();
-  auto ended = loop_.run_until([&] { return b.done || released_; });
+  auto ended = on().run_until([&] { return b.done || released(); });
   if (b.done) return std::move(b.action);
+  if (released()) ended = error{errc::closed, "the client was destroyed meanwhile"};
   device_action none;
-  none.outcome = released_ ? result<void>{error{errc::closed, "the client was destroyed meanwhile"}} : std::move(ended);
+  none.outcome = std::move(ended);
   return none;
 }
 
@@ -8261,31 +8434,30 @@ void device_driver::begin(completion done, Start start) {
       if (!started) operations.erase(id);
     }
   } guard{operations_, id};
-  loop_.wake(io_);
+  wake_io();
   start(id);
   guard.started = true;
-  if (core_.has_action()) loop_.wake(handlers_);
+  if (core_.has_action()) wake_handlers();
 }
 
 inline void device_driver::enable(feature what) {
-  loop_.wake(io_);
+  wake_io();
   if (what == feature::methods && desk_ == nullptr) desk_ = new answer_desk{this, 1};
-  core_.enable(what, loop_.now());
-  if (core_.has_action()) loop_.wake(handlers_);
+  core_.enable(what, on().now());
+  if (core_.has_action()) wake_handlers();
 }
 
 inline void device_driver::close() {
   frame const f{*this};
-  loop_.wake(io_);
-  loop_.wake(handlers_);
-  core_.close(loop_.now());
+  wake_io();
+  wake_handlers();
+  core_.close(on().now());
   collect_blocked();
-  if (handler_frames_ != 0) return;  // told when that handler has returned
-  (void)loop_.run_until([this] { return released_ || !core_.has_action(); }, loop_.now());
+  if (in_handler()) return;  // told when that handler has returned
+  (void)on().run_until([this] { return released() || !core_.has_action(); }, on().now());
 }
 
 inline void device_driver::step_io(time_point now) {
-  frame const f{*this};  // a policy that the user wrote may do away with the client
   core_.step(now);
   // Each turn of this loop ends one attempt or starts one, so it is short: a failed mint waits for its back-off.
   while (core_.token_wanted()) {
@@ -8297,7 +8469,7 @@ inline void device_driver::step_io(time_point now) {
     core_.step(now);
   }
   collect_blocked();
-  if (core_.has_action() && !released_) loop_.wake(handlers_);
+  if (core_.has_action() && !released()) wake_handlers();
 }
 
 inline void device_driver::collect_blocked() {
@@ -8306,23 +8478,15 @@ inline void device_driver::collect_blocked() {
 }
 
 inline void device_driver::step_handlers(time_point now) {
-  frame const f{*this};
-  struct counted {
-    explicit counted(int& n) noexcept : count{n} { ++count; }
-    counted(counted const&) = delete;
-    counted& operator=(counted const&) = delete;
-    ~counted() { --count; }
-    int& count;
-  } const inside{handler_frames_};
   // Enough for what a burst of confirmations leads to: what is sent meanwhile goes out in one write. Then I/O goes on.
-  for (int budget = 128; core_.has_action() && !released_; --budget) {
-    if (budget == 0) return loop_.wake(handlers_);
+  for (int budget = 128; core_.has_action() && !released(); --budget) {
+    if (budget == 0) return wake_handlers();
     dispatch(core_.next_action());
   }
   // Only those that are due now: a timer set by a timer for this very moment has its turn in the next step.
-  for (std::size_t left = timers_.size(); left != 0 && !released_ && run_due_timer(now); --left) {
+  for (std::size_t left = timers_.size(); left != 0 && !released() && timers_.run_due(now); --left) {
   }
-  if (!released_) loop_.wake(io_);
+  if (!released()) wake_io();
 }
 
 inline void device_driver::dispatch(device_action a) {
@@ -8354,13 +8518,13 @@ inline void device_driver::dispatch_method(device_action& a) {
 }
 
 inline result<void> device_driver::answer_target::operator()(method_response&& response) {
-  if (desk_->driver == nullptr || desk_->driver->released_)
+  if (desk_->driver == nullptr || desk_->driver->released())
     return error{errc::closed, "the client that was called is gone"};
   return desk_->driver->answer(call_, std::move(response));
 }
 
 inline result<void> device_driver::answer(call_id call, method_response&& response) {
-  time_point const now = loop_.now();
+  time_point const now = on().now();
   scratch_.clear();
   response.payload.append_to(scratch_);
   result<void> outcome;
@@ -8371,7 +8535,7 @@ inline result<void> device_driver::answer(call_id call, method_response&& respon
     outcome = core_.answer_method(call, response.status, scratch_, now);
   }
   if (scratch_.capacity() > 256) std::string{}.swap(scratch_);
-  loop_.wake(io_);
+  wake_io();
   return outcome;
 }
 
@@ -8391,65 +8555,13 @@ inline void device_driver::dispatch_message(device_action& a) {
     how = borrowed.call()(*a.message);
 #endif
   }
-  if (released_) return;
-  (void)core_.settle_message(a.connection, a.where, how, loop_.now());
+  if (released()) return;
+  (void)core_.settle_message(a.connection, a.where, how, on().now());
   if (thrown)
     methods.report({.kind = handler_kind::message, .name = a.message->content.message_id, .what = *thrown});
 }
 
-inline timer_id device_driver::add_timer(duration wait, duration period, function<void()> call) {
-  timer t;
-  t.id = ++last_timer_;
-  t.at = add(loop_.now(), wait > duration{0} ? wait : duration{0});
-  t.period = period;
-  t.call = std::move(call);
-  timers_.push_back(std::move(t));
-  loop_.wake(handlers_);
-  return last_timer_;
-}
-
-inline bool device_driver::cancel_timer(timer_id id) {
-  for (std::size_t i = 0; i != timers_.size(); ++i) {
-    if (timers_[i].id != id) continue;
-    timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(i));
-    return true;
-  }
-  return false;
-}
-
-// Runs the earliest timer that is due; false when none is.
-inline bool device_driver::run_due_timer(time_point now) {
-  std::size_t first = timers_.size();
-  for (std::size_t i = 0; i != timers_.size(); ++i)
-    if (timers_[i].at <= now && (first == timers_.size() || timers_[i].at < timers_[first].at)) first = i;
-  if (first == timers_.size()) return false;
-  timer_id const id = timers_[first].id;
-  if (timers_[first].period <= duration{0}) {
-    function<void()> call = std::move(timers_[first].call);
-    timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(first));
-    call();
-    return true;
-  }
-  // A late one does not catch up: the next is one period from when this was due, but never in the past.
-  time_point const next = add(timers_[first].at, timers_[first].period);
-  timers_[first].at = next > now ? next : add(now, timers_[first].period);
-  detail::borrowed_handler borrowed{timers_[first].call, [this, id]() -> function<void()>* {
-                                      for (timer& t : timers_)
-                                        if (t.id == id) return &t.call;
-                                      return nullptr;
-                                    }};
-  borrowed.call()();
-  return true;
-}
-
-inline time_point device_driver::timer_deadline() const noexcept {
-  time_point earliest = never;
-  for (timer const& t : timers_)
-    if (t.at < earliest) earliest = t.at;
-  return earliest;
-}
-
-inline std::string device_driver::describe_timers() const {
+inline std::string device_driver::describe_handlers() const {
   if (timers_.empty()) return {};
   return "device " + core_.parameters().who.device_id + " waits for a timer";
 }
@@ -13121,11 +13233,11 @@ struct io_result {
   friend bool operator==(io_result, io_result) = default;
 };
 
-// open() starts connecting and never blocks; a failure may come from open() or from a later read() or write().
-// write() may be partial. close() drops the connection at once and may be called at any time, also twice; after it the
-// stream can be opened again. deadline() is the next time at which step(now) or an I/O call can make progress without
-// being woken (latency in a pipe, a connect time-out); `never` where there is none. attach() names the participant
-// that is woken when the stream becomes ready; it must outlive the stream or be replaced.
+// open() starts connecting and never blocks; a failure may come from open() or from a later read() or write(). write()
+// may be partial. close() drops the connection at once, throws nothing, and may be called at any time, also twice;
+// after it the stream can be opened again. deadline() is the next time at which step(now) or an I/O call can make
+// progress without being woken (latency in a pipe, a connect time-out); `never` where there is none. attach() names
+// the participant that is woken when the stream becomes ready; it must outlive the stream or be replaced.
 //
 // Optional: `bool peer_left(time_point now) const`, whether the peer closed its side or broke away, without reading
 // what it sent before; whoever is attached is woken for that too. The hub asks it while it does not want to read.
@@ -13956,7 +14068,7 @@ class tls_stream {
   io_result read(byte_span into, time_point now);
   io_result write(byte_view from, time_point now);
   // Says close_notify, as far as it can be sent at once, and closes Next.
-  void close();
+  void close() noexcept;
   [[nodiscard]] error last_error() const { return last_error_ ? *last_error_ : error{errc::closed}; }
   [[nodiscard]] time_point deadline() const {
     time_point const below = next_.deadline();
@@ -14005,6 +14117,12 @@ class tls_stream {
 
   result<void> start(std::string const& host);
   io_status handshake(time_point now);
+  // Also when an exception left the handshake that did it.
+  io_status established_now() noexcept {
+    if (handshake_ends_ != never) barren_ = 0;
+    handshake_ends_ = never;
+    return io_status::done;
+  }
   io_status receive(char (&scratch)[scratch_size], time_point now);
   io_status flush(time_point now);
   // After rounds_per_call rounds: the rest in another step, which nothing else may cause, since what watches the
@@ -14092,7 +14210,7 @@ io_status tls_stream<Next>::receive(char (&scratch)[scratch_size], time_point no
 
 template <byte_stream Next>
 io_status tls_stream<Next>::handshake(time_point now) {
-  if (engine_->established()) return io_status::done;
+  if (engine_->established()) return established_now();
   if (context_.role() == tls_role::server && handshake_ends_ == never)
     handshake_ends_ = iothub::add(now, options_.handshake_timeout);
   char scratch[scratch_size];
@@ -14113,9 +14231,7 @@ io_status tls_stream<Next>::handshake(time_point now) {
     if (now < handshake_ends_) return got;
     return fail({errc::timeout, "the TLS handshake took too long"}).status;
   }
-  handshake_ends_ = never;
-  barren_ = 0;
-  return io_status::done;
+  return established_now();
 }
 
 template <byte_stream Next>
@@ -14167,11 +14283,12 @@ io_result tls_stream<Next>::write(byte_view from, time_point now) {
 }
 
 template <byte_stream Next>
-void tls_stream<Next>::close() {
-  if (engine_) {
+void tls_stream<Next>::close() noexcept {
+  attempt([this] {  // without memory for it the peer sees a connection that was cut
+    if (!engine_) return;
     engine_->shutdown();
     flush(last_now_);
-  }
+  });
   engine_.reset();
   encrypted_ = 0;
   handshake_ends_ = never;
@@ -14205,34 +14322,6 @@ void tls_stream<Next>::close() {
 //
 // No timer is set or cancelled: deadline() says when on_time() can do something.
 
-// ---- iothub/base/undo.hpp
-// Undoes what was begun when an allocation fails in between.
-
-namespace iothub {
-inline namespace v0 {
-
-//   entries_.push_back(e);
-//   undo back{[&]() noexcept { entries_.pop_back(); }};
-//   …what may throw, or return early…
-//   back.dismiss();
-template <class F>
-class undo {
- public:
-  explicit undo(F f) noexcept : f_{f} {}
-  undo(undo const&) = delete;
-  undo& operator=(undo const&) = delete;
-  ~undo() {
-    if (armed_) f_();
-  }
-  void dismiss() noexcept { armed_ = false; }
-
- private:
-  F f_;
-  bool armed_ = true;
-};
-
-}  // namespace v0
-}  // namespace iothub
 // ---- iothub/mqtt/ack_queue.hpp
 // The acknowledgements that a receiver of QoS 1 messages owes, in the order in which the messages came: that is the
 // order in which they must leave (MQTT-4.6.0-2; hubs keep to it as well and their clients rely on it), also when the
@@ -17079,7 +17168,7 @@ class ws_stream {
   io_result read(byte_span into, time_point now);
   io_result write(byte_view from, time_point now);
   // Says close, as far as it can be sent at once, and closes Next.
-  void close();
+  void close() noexcept;
   [[nodiscard]] error last_error() const { return last_error_ ? *last_error_ : error{errc::closed}; }
   [[nodiscard]] time_point deadline() const {
     time_point const below = next_.deadline();
@@ -17277,11 +17366,12 @@ io_result ws_stream<Next>::write(byte_view from, time_point now) {
 }
 
 template <byte_stream Next>
-void ws_stream<Next>::close() {
-  if (established()) {
+void ws_stream<Next>::close() noexcept {
+  attempt([this] {  // without memory for it the peer sees a connection that was cut
+    if (!established()) return;
     wire_.close();
     flush(last_now_);
-  }
+  });
   wire_.restart();
   http_.reset();
   early_ = {};
@@ -17951,15 +18041,51 @@ inline result<service_call<query_page>> service_core::query(std::string_view tex
 // The driver of a service client: carries requests over an HTTP transport, on a loop. Not a template; what depends on
 // policies is behind virtual functions, filled in by service_client.hpp.
 //
-// Theory of operation. Two participants share the state.
-//   - The I/O participant steps the transport and ends operations: by their answer, by their deadline, or it sends them
-//     again. It runs no user code.
-//   - The handler participant runs completions, in the order in which operations ended. The loop never steps it while
-//     its own step is on the stack: completions of one client never nest.
+// Theory of operation (client_driver.hpp has what all clients share).
+//   - I/O steps the transport and ends operations: by their answer, by their deadline, or it sends them again.
+//   - Handlers are completions, in the order in which operations ended.
 //   - A blocking call waits for its own operation, whose end is handed to it directly; so it works inside a completion.
-//   - Whoever is on the stack holds a frame. The handle may go away at any time; the state follows when the last frame
-//     has returned.
 
+// ---- iothub/http/retry_after.hpp
+// How long a busy server asks to wait: Retry-After as seconds or as a date (RFC 9110 section 10.2.3).
+
+namespace iothub {
+inline namespace v0 {
+namespace http {
+
+// Sun, 06 Nov 1994 08:49:37 GMT: the one form that senders may use (RFC 9110 section 5.6.7).
+[[nodiscard]] inline maybe<utc_time> parse_date(std::string_view text) {
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  if (text.size() != 29 || text.substr(25) != " GMT") return {};
+  auto const month = months.find(text.substr(8, 3));
+  if (month == months.npos || month % 3 != 0) return {};
+  std::string iso{text.substr(12, 4)};
+  append_int(iso.append(month < 27 ? "-0" : "-"), month / 3 + 1);
+  iso.append("-").append(text.substr(5, 2)).append("T").append(text.substr(17, 8)).append("Z");
+  auto const date = parse_iso8601(iso);
+  if (!date) return {};
+  return *date;
+}
+
+// Nothing where it does not say, or says what is neither; at most a day. A date is compared with the server's own
+// (Date), where it has one, else with `now`.
+[[nodiscard]] inline maybe<duration> retry_after(headers const& from, utc_time now) {
+  std::string_view const text = from.get("Retry-After");
+  constexpr duration longest = std::chrono::hours{24};
+  if (auto const seconds = parse_int<std::int64_t>(text)) {
+    if (*seconds < 0) return {};
+    return *seconds > 86'400 ? longest : duration{std::chrono::seconds{*seconds}};
+  }
+  auto const then = parse_date(text);
+  if (!then) return {};
+  if (auto const theirs = parse_date(from.get("Date"))) now = *theirs;
+  if (*then <= now) return duration{0};
+  return *then - now > longest ? longest : *then - now;
+}
+
+}  // namespace http
+}  // namespace v0
+}  // namespace iothub
 // ---- iothub/io/retry.hpp
 // How long to wait before trying again: exponential back-off with full jitter, as a pure value (the scheme of Brooker,
 // "Exponential Backoff And Jitter", AWS Architecture Blog, 2015). Full jitter, since a hub that restarts meets all of
@@ -18062,7 +18188,7 @@ struct service_options {
 namespace iothub {
 inline namespace v0 {
 
-class service_driver {
+class service_driver : public client_driver {
  public:
   using completion = function<void(result<http::response>&&)>;
   struct submission {
@@ -18072,14 +18198,10 @@ class service_driver {
   };
 
   service_driver(loop& on, std::string host, service_options options, std::uint64_t seed)
-      : loop_{on},
+      : client_driver{on},
         hub_{.host = std::move(host), .port = options.https_port},
         options_{std::move(options)},
         seed_{seed} {}
-  service_driver(service_driver const&) = delete;
-  service_driver& operator=(service_driver const&) = delete;
-  // Called by the handle: at once when nothing of this client is on the stack, else when the last frame returns.
-  void release() noexcept;
 
   // Sends the request and runs the loop until it has ended.
   result<http::response> wait_for(submission&& what);
@@ -18090,17 +18212,10 @@ class service_driver {
   // Ends all that is pending with errc::closed, and runs those completions unless this is inside one.
   void close();
 
-  [[nodiscard]] loop& on() noexcept { return loop_; }
   [[nodiscard]] std::string const& host() const noexcept { return hub_.host; }
   [[nodiscard]] std::size_t pending() const noexcept { return operations_.size(); }
-  template <class Run>
-  auto run(Run run) -> decltype(run()) {  // with a frame, so that a completion may destroy the client meanwhile
-    frame const f{*this};
-    return run();
-  }
 
  protected:
-  virtual ~service_driver() = default;
   // The HTTP policy.
   virtual exchange_id start_exchange(endpoint const& where, http::request&& what, time_point now) = 0;
   virtual void cancel_exchange(exchange_id id) = 0;
@@ -18112,44 +18227,11 @@ class service_driver {
   virtual result<std::string_view> authorization() = 0;
   // Joins the loop; the transport is there.
   void start() {
-    attach_transport(loop_, io_);
-    loop_.add(io_);
-    loop_.add(handlers_);
+    attach_transport(on(), io());
+    join();
   }
 
  private:
-  class io_part final : public participant {
-   public:
-    explicit io_part(service_driver& d) noexcept : driver_{d} {}
-    void step(time_point now) override { driver_.step_io(now); }
-    [[nodiscard]] time_point deadline() const override { return driver_.deadline(); }
-    [[nodiscard]] std::string describe() const override { return driver_.describe(); }
-
-   private:
-    service_driver& driver_;
-  };
-  class handler_part final : public participant {
-   public:
-    explicit handler_part(service_driver& d) noexcept : driver_{d} {}
-    void step(time_point) override { driver_.step_handlers(); }
-    [[nodiscard]] time_point deadline() const override { return never; }
-    [[nodiscard]] nesting nested() const noexcept override { return nesting::handler; }
-
-   private:
-    service_driver& driver_;
-  };
-  class frame {
-   public:
-    explicit frame(service_driver& d) noexcept : driver_{d} { ++d.frames_; }
-    frame(frame const&) = delete;
-    frame& operator=(frame const&) = delete;
-    ~frame() {
-      if (--driver_.frames_ == 0 && driver_.released_) delete &driver_;
-    }
-
-   private:
-    service_driver& driver_;
-  };
   // Where a blocking call waits; lives on its stack.
   struct waiter {
     maybe<result<http::response>> outcome = {};
@@ -18171,7 +18253,11 @@ class service_driver {
 
   result<void> add(submission&& what, waiter* blocked, completion&& done, time_point now);
   result<exchange_id> send(http::request&& request, time_point now);
-  void step_io(time_point now);
+  inline void step_io(time_point now) override;
+  [[nodiscard]] inline time_point io_deadline() const override;
+  [[nodiscard]] inline std::string describe() const override;
+  inline void step_handlers(time_point now) override;
+  void abandon() noexcept override { cancel_all(); }
   void collect(time_point now);
   void on_answer(std::size_t index, result<http::response>&& outcome, time_point now);
   [[nodiscard]] maybe<time_point> retry_time(operation const& o, result<http::response> const& outcome,
@@ -18183,38 +18269,20 @@ class service_driver {
   static std::string name_of(http::request const& what) {
     return what.method + " " + what.target.substr(0, what.target.find('?'));
   }
-  void step_handlers();
-  void abandon(waiter const& w) noexcept;
+  void forget(waiter const& w) noexcept;
   void cancel_all() noexcept;
-  [[nodiscard]] time_point deadline() const;
-  [[nodiscard]] std::string describe() const;
 
-  loop& loop_;
-  loop::tenancy tenancy_{loop_};
   endpoint hub_;
   service_options options_;
   std::uint64_t seed_;
   std::uint64_t retries_ = 0;
-  io_part io_{*this};
-  handler_part handlers_{*this};
   lean_vector<operation> operations_;
   lean_vector<finished> finished_;  // completions to run
   http::request spare_;  // of an operation that ended: its memory is used again
   std::size_t next_finished_ = 0;
-  int frames_ = 0;
-  int handler_frames_ = 0;
-  bool released_ = false;
 };
 
 // --- bodies ---------------------------------------------------------------------------------------------------------
-
-inline void service_driver::release() noexcept {
-  released_ = true;
-  cancel_all();
-  loop_.remove(io_);
-  loop_.remove(handlers_);
-  if (frames_ == 0) delete this;
-}
 
 inline void service_driver::cancel_all() noexcept {
   for (auto const& o : operations_)
@@ -18225,32 +18293,32 @@ inline void service_driver::cancel_all() noexcept {
 inline result<http::response> service_driver::wait_for(submission&& what) {
   frame const f{*this};
   waiter w;
-  struct abandoned_at_last {  // also when an exception leaves the loop
+  struct forgotten_at_last {  // also when an exception leaves the loop
     service_driver& driver;
     waiter const& w;
-    ~abandoned_at_last() { driver.abandon(w); }
+    ~forgotten_at_last() { driver.forget(w); }
   } const guard{*this, w};
-  time_point const now = loop_.now();
+  time_point const now = on().now();
   if (auto added = add(std::move(what), &w, {}, now); !added) return std::move(added).error();
   collect(now);  // a transport in process has answered already
   if (w.outcome) return *std::move(w.outcome);
-  loop_.wake(io_);
-  auto ended = loop_.run_until([&] { return w.outcome.has_value() || released_; });
+  wake_io();
+  auto ended = on().run_until([&] { return w.outcome.has_value() || released(); });
   if (w.outcome) return *std::move(w.outcome);
-  if (released_) return error{errc::closed, "the client was destroyed meanwhile"};
+  if (released()) return error{errc::closed, "the client was destroyed meanwhile"};
   return std::move(ended).error();
 }
 
 inline void service_driver::begin(submission&& what, completion done) {
-  if (auto added = add(std::move(what), nullptr, std::move(done), loop_.now()); !added)
+  if (auto added = add(std::move(what), nullptr, std::move(done), on().now()); !added)
     refuse(std::move(added).error(), std::move(done));
-  loop_.wake(io_);
+  wake_io();
 }
 
 inline void service_driver::refuse(error why, completion done) {
   make_room();
   finished_.push_back({std::move(done), std::move(why)});
-  loop_.wake(handlers_);
+  wake_handlers();
 }
 
 inline void service_driver::close() {
@@ -18260,8 +18328,8 @@ inline void service_driver::close() {
     if (last.exchange != 0) cancel_exchange(last.exchange);
     finish(0, error{errc::closed, "the client was closed"});
   }
-  if (handler_frames_ != 0) return;  // told when that completion has returned
-  (void)loop_.run_until([this] { return released_ || next_finished_ == finished_.size(); }, loop_.now());
+  if (in_handler()) return;  // told when that completion has returned
+  (void)on().run_until([this] { return released() || next_finished_ == finished_.size(); }, on().now());
 }
 
 // For one more operation and for the ends of all: nothing may fail between sending and remembering, or when one ends.
@@ -18309,9 +18377,8 @@ inline result<exchange_id> service_driver::send(http::request&& request, time_po
 }
 
 inline void service_driver::step_io(time_point now) {
-  frame const f{*this};
   step_transport(now);
-  if (released_) return;
+  if (released()) return;
   collect(now);
   on_time(now);
 }
@@ -18343,8 +18410,7 @@ inline maybe<time_point> service_driver::retry_time(operation const& o, result<h
   if (!busy && !broken) return {};
   duration wait = retry_delay(options_.retry, o.attempts - 1, seed_ + retries_);
   if (busy)
-    if (auto const asked = parse_int<std::int64_t>(outcome->headers.get("Retry-After")); asked && *asked >= 0)
-      wait = *asked > 86'400 ? duration{std::chrono::hours{24}} : duration{std::chrono::seconds{*asked}};
+    if (auto const asked = http::retry_after(outcome->headers, on().utc_now())) wait = *asked;
   time_point const at = iothub::add(now, wait);
   if (at >= o.deadline) return {};
   return at;
@@ -18368,7 +18434,7 @@ inline void service_driver::on_time(time_point now) {
       }
       o.retry_at = never;
       o.exchange = *sent;
-      loop_.wake(io_);  // it may be answered already
+      wake_io();  // it may be answered already
     }
     ++i;
   }
@@ -18383,20 +18449,12 @@ inline void service_driver::finish(std::size_t index, result<http::response>&& o
     return;
   }
   finished_.push_back({std::move(o.done), std::move(outcome)});  // there is room: add() saw to it
-  loop_.wake(handlers_);
+  wake_handlers();
 }
 
-inline void service_driver::step_handlers() {
-  frame const f{*this};
-  struct counted {
-    explicit counted(int& n) noexcept : count{n} { ++count; }
-    counted(counted const&) = delete;
-    counted& operator=(counted const&) = delete;
-    ~counted() { --count; }
-    int& count;
-  } const inside{handler_frames_};
-  for (int budget = 32; next_finished_ != finished_.size() && !released_; --budget) {
-    if (budget == 0) return loop_.wake(handlers_);
+inline void service_driver::step_handlers(time_point) {
+  for (int budget = 32; next_finished_ != finished_.size() && !released(); --budget) {
+    if (budget == 0) return wake_handlers();
     finished next = std::move(finished_[next_finished_]);
     if (++next_finished_ == finished_.size()) {
       finished_.clear();
@@ -18406,7 +18464,7 @@ inline void service_driver::step_handlers() {
   }
 }
 
-inline void service_driver::abandon(waiter const& w) noexcept {
+inline void service_driver::forget(waiter const& w) noexcept {
   for (std::size_t i = 0; i != operations_.size(); ++i) {
     if (operations_[i].blocked != &w) continue;
     if (operations_[i].exchange != 0) cancel_exchange(operations_[i].exchange);
@@ -18415,7 +18473,7 @@ inline void service_driver::abandon(waiter const& w) noexcept {
   }
 }
 
-inline time_point service_driver::deadline() const {
+inline time_point service_driver::io_deadline() const {
   time_point first = transport_deadline();
   for (auto const& o : operations_) {
     if (o.deadline < first) first = o.deadline;
