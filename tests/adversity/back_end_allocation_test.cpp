@@ -225,7 +225,7 @@ struct core_alone {
     auto& core = hub.core();
     survives([&] { hub.create_device("d"); });
     survives([&] { hub.set_tags("d", {{"a", {{"b", "a text that is long enough to be allocated"}}}}); });
-    reported = survives([&] { hub.set_desired("d", {{"v", 5}}); });
+    reported = survives([&] { hub.set_desired("d", {{"v", 5}, {"w", {{"x", "a text that is long enough to be allocated"}}}}); });
     hub::d2c_message what;
     what.body = "telemetry, long enough not to be kept in place";
     if (survives([&] { core.send_telemetry(hub::key_view{"d", {}}, hub::grant{}, what, hub.runtime().now()).value(); })) ++stored;
@@ -239,8 +239,12 @@ struct core_alone {
   }
   void check() {
     EXPECT_EQ(hub.events().size(), stored);
-    if (reported) {
-      EXPECT_EQ(hub.get_twin("d").desired["v"], 5);
+    if (hub.core().get_identity(device_key{"d", {}})) {
+      auto const twin = hub.get_twin("d");
+      bool const there = twin.desired["v"] == 5;  // the patch is there whole, or not at all
+      EXPECT_TRUE(there || !reported);
+      EXPECT_EQ(twin.desired["w"].is_object(), there);
+      EXPECT_EQ(twin.desired.version, there ? 2 : 1);
     }
     auto device = hub.connect_device("d");
     EXPECT_TRUE(device.send_telemetry({.body = "after"}));
