@@ -90,6 +90,24 @@ values 1
 )");
 }
 
+// Memory ran out while the hub merged a patch: a part of it was there, under the version before.
+TEST(SimulationCase, APatchWithoutMemoryChangesNothing) {
+  holds(R"(
+seed 12356073865197982249
+length 1841526
+latency 0
+jitter 0
+keep_alive 1177
+connect_timeout 30
+subscribe_timeout 5
+publish_timeout 86400
+values 1
+1342298 report 0 3000 794
+1554460 allocation_failure 0 290 787974
+1840526 report 0 1000 957
+)");
+}
+
 // --- what looked like failures, and was none: kept so that the judge stays fair
 
 // Confirmations that a quota withholds come when a new connection sends the messages again.
@@ -194,14 +212,13 @@ twin_timeout 10
 
 // I20: everything that was seen to happen, in its order and at its time.
 TEST(Simulation, GivesTheSameRunForTheSameSeed) {
-  int compared = 0;
-  for (std::uint64_t seed = 1; compared != 5; ++seed) {
+  int plain = 0, tls = 0;
+  for (std::uint64_t seed = 1; plain < 5 || tls < 2; ++seed) {
     script const s = draw(seed);
-    if (s.tls) continue;  // which takes its randomness from elsewhere
+    if (++(s.tls ? tls : plain) > (s.tls ? 2 : 5)) continue;
     verdict const once = run(s, 0), twice = run(s, 0);
     EXPECT_EQ(once.hash, twice.hash) << seed;
     EXPECT_GT(once.events, 100u);
-    ++compared;
   }
 }
 TEST(Simulation, GivesAnotherRunForAnotherSeed) {
