@@ -190,7 +190,8 @@ void oracle::send_threw(int d, std::uint64_t n) {
   note("send threw", d, static_cast<std::int64_t>(n));
   device_state& x = devices_[i(d)];
   leaves_outbox(x, x.sends[n]);
-  x.sends[n].ended = x.sends[n].threw = true;  // it stays among the open ones, since it may be sent for as long as there are
+  x.sends[n].ended = x.sends[n].threw = true;
+  x.open_sends.erase(n);
 }
 
 void oracle::connection(int d, std::string_view status, std::string_view reason) {
@@ -255,6 +256,8 @@ void oracle::stored(int d, iothub::message const& m) {
   if (auto const what = difference(m, telemetry_message(d, n, s.extra)); what != nullptr)
     return fail("I2", d, "message " + std::to_string(n) + " is not what was sent: " + what);
   asked_fault(d, s.extra);
+  if (s.threw && x.how != seen_as::values)  // as values the hub is in the call
+    return fail("I2", d, "message " + std::to_string(n) + " is in the hub's log, and the call that sent it threw");
   ++s.stored;
   if (s.stored > s.breaks + 1)
     fail("I3", d, "message " + std::to_string(n) + " is stored " + std::to_string(s.stored) + " times, its link broke " +

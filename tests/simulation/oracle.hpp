@@ -172,7 +172,7 @@ class oracle {
   };
   struct send {
     bool ended = false, ok = false;
-    bool threw = false;   // nobody is told how it ends, and it may be done all the same (docs/guarantees.md)
+    bool threw = false;   // nobody is told how it ends, and the hub never sees it (docs/guarantees.md)
     bool unsure = false;  // memory ran out in the connection: it may or may not have tried to send it
     std::uint64_t stored = 0, breaks = 0;
     micros began = 0;

@@ -50,7 +50,7 @@ void oracle::up_frame(int d, device_state& x, std::string_view bytes, std::int64
       if (n >= x.sends.size()) return fail("I2", d, "telemetry that nobody sent");
       if (!x.sent_on_link.insert(n).second) return fail("I3", d, "message " + std::to_string(n) +
           " was sent twice on one connection");
-      if (x.sends[n].ended && !x.sends[n].threw) fail("I3", d, "message " + std::to_string(n) + " has ended and was sent again");
+      if (x.sends[n].ended) fail("I3", d, "message " + std::to_string(n) + " has ended and was sent again");
       return;
     }
     case seen_frame::kind::method_answer: {

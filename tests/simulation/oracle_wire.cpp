@@ -260,7 +260,7 @@ void oracle::up_telemetry(int d, device_state& x, seen_packet const& p) {
   if (!before && p.dup && !unsure) fail("I3", d, "MQTT-3.3.1-1: the first sending of a message has DUP");
   if (before && x.session_present && !p.dup)
     fail("I3", d, "MQTT-3.3.1-1: message " + std::to_string(n) + " was sent again in the same session without DUP");
-  if (before && n < x.sends.size() && x.sends[n].ended && !x.sends[n].threw)
+  if (before && n < x.sends.size() && x.sends[n].ended)
     fail("I3", d, "message " + std::to_string(n) + " has ended and was sent again");
 }
 
