@@ -136,6 +136,23 @@ TEST(AmqpDevice, IsNotReadyBeforeTheHubSaidYes) {
 
 // --- refusals --------------------------------------------------------------------------------------------------------
 
+TEST(AmqpDevice, AHubThatIsTooBusyForATokenHasNotRefusedIt) {
+  struct row {
+    void (*answers)(peer&);
+    errc why;
+  };
+  for (row const& each : {row{[](peer& p) { p.token_answer = {429, "later"}; }, errc::throttled},
+                          row{[](peer& p) { p.token_answer = {500, "later"}; }, errc::service_unavailable},
+                          row{[](peer& p) { p.token_answer = {503, "later"}; }, errc::service_unavailable}}) {
+    dialect_world w;
+    w.net.prepare = each.answers;
+    w.open();
+    ASSERT_TRUE(w.next());
+    EXPECT_EQ(w.event.kind, device_event_kind::closed);
+    EXPECT_EQ(w.event.outcome.error(), each.why);
+  }
+}
+
 TEST(AmqpDevice, SaysThatTheHubRefusedItsToken) {
   dialect_world w;
   w.net.prepare = [](peer& p) { p.token_answer = {401, "Token or Certificate is invalid."}; };

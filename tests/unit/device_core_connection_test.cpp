@@ -329,4 +329,17 @@ TEST(DeviceCoreClose, EndsAPendingConnect) {
   EXPECT_EQ(w.take_events(), (lines{"connecting opened", "1 closed", "disconnected closed"}));
 }
 
+// The time that it is given begins with the loss.
+TEST(DeviceCoreReconnect, GivesUpSoLongAfterTheLossAndNotAfterTheConnect) {
+  device_options o;
+  o.reconnect.give_up_after = 60s;
+  core_world w{o};
+  w.connect();
+  w.run(120s);
+  w.peer.stays_silent = true;
+  w.peer.drop();
+  w.settle();
+  EXPECT_EQ(w.core.status(), connection_status::retrying);
+}
+
 }  // namespace

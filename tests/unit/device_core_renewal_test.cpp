@@ -237,4 +237,18 @@ TEST(TokenRenewalOfADevice, AsksLaterForATwinThatCannotBeAskedForNow) {
   EXPECT_EQ(w.peer.take_calls(), (lines{"get_twin"}));
 }
 
+TEST(TokenRenewalOfADevice, WaitsForNoMessageOfALostConnection) {
+  core_world w;
+  w.core.enable(feature::messages, w.now);
+  w.connect();
+  w.peer.message(1, "x");
+  w.settle();
+  w.peer.drop();
+  w.settle();
+  while (w.core.status() != connection_status::connected) w.jump();
+  time_point const back = w.now;
+  while (w.tokens < 3) w.jump();
+  EXPECT_LE(w.now - back, 3600s - 600s);
+}
+
 }  // namespace

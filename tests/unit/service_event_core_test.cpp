@@ -542,6 +542,15 @@ TEST_F(EventCore, SaysForEachReasonWhetherAPartitionIsOver) {
   }
 }
 
+TEST_F(EventCore, GivesNoMoreCreditThanItsInboxHasRoomFor) {
+  make({.partitions = {"0"}, .start = event_position::earliest(), .prefetch = 4});
+  for (int i = 0; i != 3; ++i) server->send("0", i, "d");
+  run();
+  client_side->link_lost(errc::connection_lost, now);
+  pass(31s);
+  EXPECT_EQ(server->receivers.at("0")->credit(), 1u);
+}
+
 TEST_F(EventCore, AQuotaThatIsUsedUpLaterIsWaitedFor) {
   make({.partitions = {"0"}, .start = event_position::earliest()});
   server->receivers.at("0")->detach({"amqp:resource-limit-exceeded", "five readers"});

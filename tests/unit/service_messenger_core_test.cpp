@@ -384,6 +384,44 @@ TEST_F(MessengerCore, ARefusedTokenEndsEverything) {
   EXPECT_EQ(core->describe(), "");
 }
 
+TEST_F(MessengerCore, AHubThatIsTooBusyForATokenIsAskedAgain) {
+  for (int status : {429, 500, 503}) {
+    prepare = [status](hub_server& s) { s.token_status = status; };
+    make({});
+    send();
+    EXPECT_THAT(outcomes, IsEmpty()) << status;
+    prepare = nullptr;
+    pass(31s);
+    EXPECT_EQ(server->deliveries.size(), 1u) << status;
+  }
+}
+
+// Back-off begins anew where a token was taken, not where a session was.
+TEST_F(MessengerCore, AHubThatIsSilentAboutTokensIsAskedLessAndLess) {
+  prepare = [](hub_server& s) { s.answer_tokens = 0; };
+  make({.token_timeout = 100ms});
+  send("a", {.timeout = 24h});
+  time_point const from = now;
+  while (attempts != 20 && now < from + 1h) pass(core->next_deadline() > now ? core->next_deadline() - now : duration{1ms});
+  EXPECT_EQ(attempts, 20);
+  EXPECT_GT(now - from, 60s);
+}
+
+TEST_F(MessengerCore, AMessageIsLateAlsoWhereThereIsNoSession) {
+  prepare = [](hub_server& s) { s.answer_tokens = 0; };
+  send("a", {.timeout = 5s});
+  EXPECT_EQ(core->next_deadline(), now + 5s);
+}
+
+TEST_F(MessengerCore, FeedbackThatNobodyTookGoesWithItsConnection) {
+  listen(stream::feedback);
+  server->give(server->feedback(), one_record);
+  run();
+  EXPECT_TRUE(core->has(stream::feedback));
+  lose();
+  EXPECT_FALSE(core->has(stream::feedback));  // its lock is gone: the hub delivers it again
+}
+
 TEST_F(MessengerCore, AHubThatIsAwayIsAskedAgain) {
   unreachable = true;
   send();
