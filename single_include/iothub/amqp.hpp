@@ -5287,9 +5287,14 @@ inline std::optional<cbs_client::outcome> cbs_client::on_transfer(link& which, d
     if (!requests_[i].sent || std::to_string(requests_[i].id) != id) continue;
     request_status const status = read_status(message);
     outcome told{requests_[i].id, {}};
-    if (status.code < 200 || status.code > 299)
-      told.what = error{errc::unauthorized, status.description.empty() ? std::string{"the token was refused"}
-                                                                       : std::string{status.description}};
+    if (status.code < 200 || status.code > 299) {
+      // Codes are those of HTTP (AMQP Management 1.0 WD 11, 3.2): a server that is busy has not judged the token.
+      errc const why = status.code == 429  ? errc::throttled
+                       : status.code > 499 ? errc::service_unavailable
+                                           : errc::unauthorized;
+      told.what = error{why, status.description.empty() ? std::string{"the token was refused"}
+                                                        : std::string{status.description}};
+    }
     requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(i));
     return told;
   }
