@@ -65,7 +65,7 @@ void oracle::gone(int d) {
 void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
   device_state& x = devices_[i(d)];
   if (x.how == seen_as::frames) return up_frame(d, x, bytes, client_utc);
-  seen_packet const p = read_packet(bytes, true);
+  seen_packet const p = read_packet(bytes, sender::client);
   std::string text{p.type == 3 ? p.topic : std::string_view{}};
   for (auto const filter : p.filters)
     if (p.type == 8) text.append(text.empty() ? "" : " ").append(filter);
@@ -93,7 +93,7 @@ void oracle::up(int d, std::string_view bytes, std::int64_t client_utc) {
 void oracle::down(int d, std::string_view bytes) {
   device_state& x = devices_[i(d)];
   if (x.how == seen_as::frames) return down_frame(d, x, bytes);
-  seen_packet const p = read_packet(bytes, false);
+  seen_packet const p = read_packet(bytes, sender::hub);
   note("down", d, p.type, p.id, p.type == 3 ? p.topic : std::string_view{});
   x.last_down = now_;
   if (p.wrong != nullptr || (!x.link_open && p.type != 2)) x.asked_for_less = true;

@@ -77,8 +77,11 @@ inline bool utf8(std::string_view s) {
 
 }  // namespace strict
 
-// One whole packet, of the client or of the hub.
-inline seen_packet read_packet(std::string_view bytes, bool from_client) {
+enum class sender : unsigned char { client, hub, anybody };
+
+// One whole packet. What is in an answer of a hub, and who may send what, is not judged where anybody may have sent it.
+inline seen_packet read_packet(std::string_view bytes, sender from) {
+  bool const known = from != sender::anybody;
   seen_packet p;
   auto const wrong = [&p](char const* rule) { return p.wrong = rule, p; };
   if (bytes.size() < 2) return wrong("2.2: no packet");
@@ -120,6 +123,7 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
       unsigned const f = in.byte();
       p.session_present = f == 1;
       p.code = static_cast<int>(in.byte());
+      if (!known) break;
       if (f > 1) return wrong("3.2.2.1: reserved flags of CONNACK");
       if (p.code > 5) return wrong("3.2.2.3: a reserved return code");
       if (p.code != 0 && p.session_present) return wrong("MQTT-3.2.2-4: a refusal with a session");
@@ -142,7 +146,7 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
     case 6:
     case 7:
     case 11:
-      if ((p.id = in.two()) == 0) return wrong("MQTT-2.3.1-1: packet id 0");
+      if ((p.id = in.two()) == 0 && known) return wrong("MQTT-2.3.1-1: packet id 0");
       break;
     case 8:
     case 10:
@@ -155,10 +159,10 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
       }
       break;
     case 9:
-      if ((p.id = in.two()) == 0) return wrong("MQTT-2.3.1-1: packet id 0");
+      if ((p.id = in.two()) == 0 && known) return wrong("MQTT-2.3.1-1: packet id 0");
       while (!in.empty()) {
         p.codes.push_back(static_cast<int>(in.byte()));
-        if (p.codes.back() > 2 && p.codes.back() != 0x80) return wrong("MQTT-3.9.3-2: a reserved return code");
+        if (known && p.codes.back() > 2 && p.codes.back() != 0x80) return wrong("MQTT-3.9.3-2: a reserved return code");
       }
       break;
     case 12:
@@ -169,9 +173,9 @@ inline seen_packet read_packet(std::string_view bytes, bool from_client) {
   if (in.failed() || !in.empty()) return wrong("the packet is shorter or longer than what it holds");
   bool const client_sends = p.type == 1 || p.type == 3 || p.type == 4 || p.type == 8 || p.type == 10 || p.type == 12 ||
       p.type == 14;
-  if (from_client && !client_sends) return wrong("a packet that this client never sends");
+  if (from == sender::client && !client_sends) return wrong("a packet that this client never sends");
   bool const hub_sends = p.type == 2 || p.type == 3 || p.type == 4 || p.type == 9 || p.type == 11 || p.type == 13;
-  if (!from_client && !hub_sends) return wrong("a packet that the hub never sends");
+  if (from == sender::hub && !hub_sends) return wrong("a packet that the hub never sends");
   return p;
 }
 
