@@ -9,20 +9,10 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "callback_probe.hpp"
 #include "event_world.hpp"
 
 namespace {
-
-// A callback that has something of its own, and looks at it when what it did has been done.
-template <class Stage>
-struct probe {
-  Stage* stage;
-  std::string own = "a text that is long enough to be somewhere else";
-  void operator()() {
-    stage->inside();
-    EXPECT_EQ(own, "a text that is long enough to be somewhere else");
-  }
-};
 
 using namespace iothub_test;
 

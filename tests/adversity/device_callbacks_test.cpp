@@ -12,20 +12,12 @@
 #include <iothub/hub_amqp_wirings.hpp>
 #include <iothub/policy/blocking_http.hpp>
 
+#include "callback_probe.hpp"
+
 namespace {
 
-// A callback that has something of its own, and looks at it when what it did has been done.
-template <class Stage>
-struct probe {
-  Stage* stage;
-  std::string own = "a text that is long enough to be somewhere else";
-  void operator()() {
-    stage->inside();
-    EXPECT_EQ(own, "a text that is long enough to be somewhere else");
-  }
-};
-
 using namespace iothub;
+using iothub_test::probe;
 using namespace std::chrono_literals;
 
 enum class kind {

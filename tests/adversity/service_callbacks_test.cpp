@@ -13,10 +13,13 @@
 
 #include <iothub/fake_hub.hpp>
 
+#include "callback_probe.hpp"
+
 namespace service_callbacks {  // its names are those of the other files
 namespace {
 
 using namespace iothub;
+using iothub_test::probe;
 using namespace std::chrono_literals;
 
 enum class act { destroy, close, call, repeat, throw_ };
@@ -87,17 +90,6 @@ completion<Client> const completions[] = {
 };
 constexpr std::size_t completion_count = 24, closed_row = 23;
 static_assert(std::size(completions<fake_hub::service_client<wiring::direct>>) == completion_count);
-
-// A completion that has something of its own, and looks at it when what it did has been done.
-template <class Stage>
-struct probe {
-  Stage* stage;
-  std::string own = "a text that is long enough to be somewhere else";
-  void operator()() {
-    stage->inside();
-    EXPECT_EQ(own, "a text that is long enough to be somewhere else");
-  }
-};
 
 template <class Wiring>
 struct scene {
